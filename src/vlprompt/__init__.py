@@ -1,0 +1,1 @@
+"""Learn the prompt, keep the model."""

@@ -1,0 +1,67 @@
+"""Labelled images and the data sets made of them.
+
+A sample's image may be a path, a Pillow image, a uint8 array or an image that is composed when it is opened; what it
+looks like is `images.py`'s business, so that sampling and splitting never touch a pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+
+@runtime_checkable
+class ComposedImage(Protocol):
+    """An image that is computed rather than read, such as a scene of the bundled benchmark."""
+
+    @property
+    def content_key(self) -> str:
+        """What determines the pixels, as one string; two images with the same key are the same image."""
+        ...
+
+    def open(self) -> Image:
+        """The image, RGB."""
+        ...
+
+
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled image.
+
+    Attributes:
+        image: a path, Pillow image, uint8 array of shape (H, W, 3), (H, W, 4) or (H, W), or a `ComposedImage`.
+    """
+
+    image: Path | Image | np.ndarray | ComposedImage
+    label: int
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set with its three splits and the template of its zero-shot prompts."""
+
+    name: str
+    train: tuple[Sample, ...]
+    val: tuple[Sample, ...] = ()
+    test: tuple[Sample, ...] = ()
+    template: str = "a photo of a {}."
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names by label, from all splits."""
+        return class_names_of([*self.train, *self.val, *self.test])
+
+
+def class_names_of(samples: Sequence[Sample]) -> list[str]:
+    """Class names by label; labels must count from 0 without a gap."""
+    names = {sample.label: sample.class_name for sample in samples}
+    return [names[label] for label in sorted(names)]

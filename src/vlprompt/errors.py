@@ -1,0 +1,64 @@
+"""The errors that a user can put right.
+
+Each message is one sentence that names the file or option, its value and what would be right. The command line
+prints exactly these, on stderr, with exit code 2; anything else is a fault of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class VlpromptError(Exception):
+    """What every error of this package is."""
+
+
+class SettingsError(VlpromptError, ValueError):
+    """An option has a value that cannot be used."""
+
+
+class UnknownNameError(SettingsError):
+    """A method, backbone, data set, domain or recipe that does not exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = list(known)
+        by_lower_case = {candidate.lower(): candidate for candidate in known}
+        near = [by_lower_case[match] for match in get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.4)]
+        if near:
+            hint = f"did you mean {' or '.join(near)}?"
+        else:
+            hint = f"there are {', '.join(sorted(known)[:12])}{' and others' if len(known) > 12 else ''}."
+        super().__init__(f"there is no {kind} named {name!r}; {hint}")
+
+
+class DataError(VlpromptError, ValueError):
+    """Images, labels or class names that cannot be used."""
+
+
+class UnreadableImagesError(DataError):
+    """Some images cannot be read; `failures` maps each to its reason."""
+
+    def __init__(self, failures: dict[str, str]) -> None:
+        self.failures = failures
+        listed = "\n".join(f"  {image}: {reason}" for image, reason in failures.items())
+        super().__init__(
+            f"{len(failures)} image{'s' if len(failures) > 1 else ''} cannot be read "
+            f"(repair or remove, or skip with --on-unreadable skip):\n{listed}"
+        )
+
+
+class BackboneError(VlpromptError):
+    """A backbone that cannot be loaded or does not fit."""
+
+
+class ModelFolderError(VlpromptError):
+    """A saved model whose folder is incomplete, damaged or foreign."""
+
+
+class OutputError(VlpromptError, OSError):
+    """The place for the output cannot be written."""
+
+
+class NonFiniteLossError(VlpromptError):
+    """Training met a loss that is not a finite number."""
