@@ -1,0 +1,159 @@
+"""Settings that check themselves, the published schedule, and the published recipes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.recipes import RECIPES, TrainingSettings, learning_rate_at, recipe_for
+
+
+def test_the_defaults_are_the_published_values():
+    training = TrainingSettings()
+    assert (training.learning_rate, training.momentum, training.weight_decay) == (0.002, 0.9, 5e-4)
+    assert (training.dampening, training.nesterov, training.schedule) == (0.0, False, "cosine")
+    assert (training.warmup_epochs, training.warmup_learning_rate) == (1, 1e-5)
+
+
+def test_cocoop_s_ten_learning_rates_are_the_published_series():
+    training = RECIPES["cocoop"].training
+    rates = [learning_rate_at(training, epoch) for epoch in range(10)]
+    published = [1e-5, 0.002, 0.001951, 0.001809, 0.001588, 0.001309, 0.001, 0.000691, 0.000412, 0.000191]
+    assert rates == pytest.approx(published, abs=5e-7)  # the series is printed with six decimals
+
+
+@settings(deadline=None)
+@given(epochs=st.integers(2, 250), warmup=st.integers(0, 5), rate=st.floats(1e-5, 1.0))
+def test_the_schedule_is_torch_s_cosine_restarted_after_the_warmup(epochs, warmup, rate):
+    warmup = min(warmup, epochs - 1)
+    training = TrainingSettings(epochs=epochs, warmup_epochs=warmup, learning_rate=rate)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+    for epoch in range(epochs):
+        if epoch < warmup:
+            assert learning_rate_at(training, epoch) == training.warmup_learning_rate
+            continue
+        # torch computes the cosine by recursion, so the last digits differ
+        assert learning_rate_at(training, epoch) == pytest.approx(scheduler.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_a_constant_schedule_keeps_the_learning_rate_after_the_warmup():
+    training = TrainingSettings(epochs=4, schedule="constant")
+    assert [learning_rate_at(training, epoch) for epoch in range(4)] == [1e-5, 0.002, 0.002, 0.002]
+
+
+@pytest.mark.parametrize("epoch", [-1, 10])
+def test_an_epoch_beyond_the_last_has_no_learning_rate(epoch):
+    with pytest.raises(SettingsError, match="from 0 to 9"):
+        learning_rate_at(RECIPES["cocoop"].training, epoch)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"epochs": 0}, "epochs is 0; it must be a whole number of at least 1"),
+        ({"epochs": 2.5}, "epochs is 2.5"),
+        ({"batch_size": True}, "batch_size is True"),
+        ({"accumulate": 0}, "accumulate is 0"),
+        ({"seed": -1}, "seed is -1; it must be a whole number of at least 0"),
+        ({"views": 0}, "views is 0; .* or None"),
+        ({"learning_rate": 0}, "learning_rate is 0; it must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; it must be a number above 0"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'"),
+        ({"momentum": 1.0}, "momentum is 1.0; it must be at least 0 and below 1"),
+        ({"dampening": -0.1}, "dampening is -0.1"),
+        ({"weight_decay": -1}, "weight_decay is -1; it must be at least 0"),
+        ({"schedule": "cosin"}, "schedule is 'cosin'; it must be one of cosine, constant"),
+        ({"precision": "fp8"}, "precision is 'fp8'; it must be one of fp32, fp16, bf16"),
+        ({"nesterov": 1}, "nesterov is 1; it must be true or false"),
+        ({"nesterov": True, "momentum": 0.0}, "nesterov needs momentum above 0"),
+        ({"nesterov": True, "dampening": 0.5}, "dampening 0, but .* dampening 0.5"),
+        ({"epochs": 1}, "warmup_epochs is 1, .* at least 2 epochs, or warmup_epochs 0"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_its_name_its_value_and_what_would_be_right(options, words):
+    with pytest.raises(SettingsError, match=words):
+        TrainingSettings(**options)
+
+
+def test_settings_come_back_from_their_dictionary():
+    training = TrainingSettings(epochs=10, views=None, precision="bf16")
+    assert TrainingSettings.from_dict(training.as_dict()) == training
+    assert TrainingSettings.from_dict({"epochs": 10}) == TrainingSettings(epochs=10)
+
+
+def test_an_unknown_training_option_is_answered_with_the_nearest():
+    with pytest.raises(UnknownNameError, match="did you mean learning_rate"):
+        TrainingSettings.from_dict({"learning_rat": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("shots", "epochs"), [(1, 50), (2, 100), (3, 100), (4, 100), (5, 200), (8, 200), (16, 200), (64, 200), (None, 200)]
+)
+def test_few_shot_coop_trains_as_long_as_published_for_its_shots(shots, epochs):
+    recipe = recipe_for("coop", "few-shot", shots)
+    assert (recipe.training.epochs, recipe.training.batch_size, recipe.backbone) == (epochs, 32, "RN50/openai")
+    assert recipe.prompt == {"context_length": 16, "context_init": None}
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "epochs", "batch_size"),
+    [
+        ("coop", {}, 200, 32),
+        ("coop", {"imagenet": True}, 50, 32),
+        ("coop", {"protocol": "cross-dataset"}, 50, 32),
+        ("coop", {"protocol": "domain-shift"}, 50, 32),
+        ("coop", {"protocol": "few-shot", "imagenet": True}, 50, 32),
+        ("cocoop", {}, 10, 1),
+        ("cocoop", {"protocol": "domain-shift"}, 10, 1),
+    ],
+)
+def test_each_protocol_has_its_published_epochs_and_batch(method, options, epochs, batch_size):
+    training = recipe_for(method, **options).training
+    assert (training.epochs, training.batch_size) == (epochs, batch_size)
+
+
+def test_base_to_new_starts_from_the_four_words_on_vit_b_16():
+    for method in ("coop", "cocoop"):
+        recipe = recipe_for(method)
+        assert (recipe.prompt["context_init"], recipe.backbone) == ("a photo of a", "ViT-B-16/openai")
+
+
+def test_zero_shot_has_nothing_to_train():
+    recipe = recipe_for("zero-shot")
+    assert recipe.training is None
+    with pytest.raises(SettingsError, match="zero-shot learns nothing, so epochs cannot be set"):
+        recipe.with_training(epochs=3)
+
+
+def test_a_recipe_with_changes_keeps_the_rest_and_is_checked():
+    recipe = recipe_for("cocoop").with_training(batch_size=4)
+    assert (recipe.training.batch_size, recipe.training.epochs) == (4, 10)
+    with pytest.raises(SettingsError, match="epochs is 0"):
+        recipe.with_training(epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("coopp",), "did you mean"),
+        (("coop", "base-to-old"), "no protocol named 'base-to-old'; did you mean base-to-new"),
+        (("coop", "few-shot", 0), "shots is 0"),
+    ],
+)
+def test_a_recipe_that_does_not_exist_is_refused(arguments, words):
+    with pytest.raises(SettingsError, match=words):
+        recipe_for(*arguments)
+
+
+def test_recipes_do_not_import_torch():
+    program = "import sys, vlprompt.recipes; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
