@@ -30,8 +30,6 @@ class ComposedImage(Protocol):
         ...
 
 
-
-
 @dataclass(frozen=True)
 class Sample:
     """One labelled image.
