@@ -62,3 +62,32 @@ class OutputError(VlpromptError, OSError):
 
 class NonFiniteLossError(VlpromptError):
     """Training met a loss that is not a finite number."""
+
+
+class RecordError(VlpromptError):
+    """A result record that is missing, damaged or of another version."""
+
+
+class FailedRunsError(VlpromptError):
+    """Some runs of a benchmark failed; the results of the others are kept. `failures` maps each to its reason."""
+
+    def __init__(self, failures: dict[str, str], finished: int, out: object) -> None:
+        self.failures = failures
+        listed = "\n".join(f"  {run}: {reason}" for run, reason in failures.items())
+        super().__init__(
+            f"{len(failures)} of {len(failures) + finished} runs failed; the other results are kept in {out}, "
+            f"and the same command tries again what is missing:\n{listed}"
+        )
+
+
+class InterruptedRunError(VlpromptError):
+    """The user stopped the work; the message says how to continue."""
+
+
+class UnreadableImageError(DataError):
+    """One image cannot be read; `image` says which and `reason` why."""
+
+    def __init__(self, image: str, reason: str) -> None:
+        self.image = image
+        self.reason = reason
+        super().__init__(f"{image} cannot be read as an image: {reason}")
