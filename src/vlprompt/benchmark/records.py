@@ -1,0 +1,289 @@
+"""Result records: one JSON file per trained and tested run, with everything needed to repeat it.
+
+    <out>/records/<data set>/<backbone>/<method>-shots16-seed1.json
+
+A record is written at once when its result is known, atomically, and checked when it is read; tables and reports are
+made from records alone, so a benchmark can be stopped, continued and reported at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+import typing
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, cast
+
+from vlprompt.errors import RecordError
+from vlprompt.files import TEMPORARY_PREFIX, write_atomically
+
+SCHEMA = 1
+RECORDS_FOLDER = "records"
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """The data set of a run. `source` is what `load_dataset` was given; classes are in the order of their labels."""
+
+    name: str
+    source: str
+    fingerprint: str
+    template: str
+    base_classes: tuple[str, ...]
+    new_classes: tuple[str, ...]
+    train_images: int
+
+
+@dataclass(frozen=True)
+class BackboneFacts:
+    """The frozen model of a run; the fingerprint is of its weights and configuration."""
+
+    name: str
+    fingerprint: str
+    precision: str
+    device: str
+
+
+@dataclass(frozen=True)
+class MethodFacts:
+    """The method of a run, its label in tables and its options."""
+
+    name: str
+    label: str
+    learns: bool
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class HalfResult:
+    """Test results on one half of the classes.
+
+    Attributes:
+        accuracy: correct in percent of all images.
+        macro_f1: unweighted mean over classes of the F1 score, in percent.
+        per_class_accuracy: percent by class name.
+        predictions: the predicted label of each test image, in the order of the half's test split.
+    """
+
+    accuracy: float
+    macro_f1: float
+    correct: int
+    total: int
+    per_class_accuracy: dict[str, float]
+    predictions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Results on the classes trained on (base) and on classes never trained on (new)."""
+
+    base: HalfResult
+    new: HalfResult
+
+
+@dataclass(frozen=True)
+class Times:
+    """Wall-clock seconds."""
+
+    features_s: float
+    train_s: float
+    evaluate_s: float
+
+    @property
+    def total_s(self) -> float:
+        """All of the run."""
+        return self.features_s + self.train_s + self.evaluate_s
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run was computed."""
+
+    system: str
+    processor: str
+    cores: int
+    threads: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """One run: one data set, method, backbone, number of shots and seed.
+
+    Attributes:
+        settings_hash: of all that determines the result; runs with the same hash are the same run.
+        training: the training settings, or None for a method that learns nothing.
+        final_loss: mean training loss of the last epoch, or None.
+        finished: ISO 8601, UTC.
+    """
+
+    protocol: str
+    settings_hash: str
+    dataset: DatasetFacts
+    backbone: BackboneFacts
+    method: MethodFacts
+    shots: int
+    seed: int
+    training: dict[str, Any] | None
+    results: Results
+    final_loss: float | None
+    times: Times
+    versions: dict[str, str]
+    machine: Machine
+    finished: str
+    schema: int = SCHEMA
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that determines the result; `settings_hash` is its hash."""
+        return determining_settings(
+            self.protocol, self.dataset, self.backbone, self.method, self.shots, self.seed, self.training
+        )
+
+
+def determining_settings(
+    protocol: str,
+    dataset: DatasetFacts,
+    backbone: BackboneFacts,
+    method: MethodFacts,
+    shots: int,
+    seed: int,
+    training: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """What determines a result, by name: no times, versions, machine or places of files."""
+    return {
+        "protocol": protocol,
+        "data set": dataset.name,
+        "data set's fingerprint": dataset.fingerprint,
+        "template": dataset.template,
+        "base classes": list(dataset.base_classes),
+        "new classes": list(dataset.new_classes),
+        "backbone's fingerprint": backbone.fingerprint,
+        "precision": backbone.precision,
+        "method": method.name,
+        "options": method.options,
+        "shots": shots,
+        "seed": seed,
+        "training": training,
+    }
+
+
+def hash_settings(settings: dict[str, Any]) -> str:
+    """16 hexadecimal digits that are equal for equal settings."""
+    canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
+def file_name_of(name: str) -> str:
+    """A name as part of a path: itself where it is plain, else its plain letters and a hash that tells it apart."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
+    if plain == name and len(name) <= 60:
+        return name
+    return f"{plain[-60:].strip('-.')}-{blake2b(name.encode(), digest_size=3).hexdigest()}"
+
+
+def record_path(out: Path, dataset: str, backbone: str, method_label: str, shots: int, seed: int) -> Path:
+    """Where the record of a run stands below the output folder."""
+    folder = out / RECORDS_FOLDER / file_name_of(dataset) / file_name_of(backbone)
+    return folder / f"{file_name_of(method_label)}-shots{shots}-seed{seed}.json"
+
+
+def path_of(out: Path, record: ResultRecord) -> Path:
+    """Where a record stands below the output folder."""
+    return record_path(out, record.dataset.name, record.backbone.name, record.method.label, record.shots, record.seed)
+
+
+def write_record(out: Path, record: ResultRecord) -> Path:
+    """Write a record below the output folder, all or nothing, and return its path."""
+    path = path_of(out, record)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, to_json(record).encode())
+    return path
+
+
+def to_json(record: ResultRecord) -> str:
+    """A record as JSON, one field a line, with lists of numbers on one line."""
+    text = json.dumps(asdict(record), indent=1, ensure_ascii=False)
+    return (
+        re.sub(r"\[\n\s*(-?\d[^\[\]\"]*?)\s+\]", lambda match: "[" + re.sub(r"\s+", " ", match[1]) + "]", text) + "\n"
+    )
+
+
+def read_record(path: Path) -> ResultRecord:
+    """Read and check one record.
+
+    Raises:
+        RecordError: the file is missing, damaged or of another version; the message names it and what is wrong.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecordError(
+            f"the result record {path} cannot be read ({error}); remove it to have it made again"
+        ) from error
+    if isinstance(value, dict) and value.get("schema") != SCHEMA:
+        raise RecordError(
+            f"the result record {path} has schema {value.get('schema')!r}, and this version reads schema {SCHEMA}; "
+            "remove it to have it made again"
+        )
+    try:
+        return cast(ResultRecord, _decode(ResultRecord, value, "record"))
+    except _MismatchError as mismatch:
+        raise RecordError(
+            f"the result record {path} is damaged ({mismatch}); remove it to have it made again"
+        ) from None
+
+
+def read_records(out: Path) -> list[ResultRecord]:
+    """All records below an output folder, in the order of their paths; none yet is an empty list.
+
+    Raises:
+        RecordError: as `read_record`.
+    """
+    paths = sorted((out / RECORDS_FOLDER).glob("*/*/*.json"))
+    return [read_record(path) for path in paths if not path.name.startswith(TEMPORARY_PREFIX)]
+
+
+class _MismatchError(Exception):
+    """A JSON value that is not what its field says."""
+
+
+def _decode(expected: Any, value: Any, where: str) -> Any:
+    """The JSON value as an instance of the annotated type, all the way down."""
+    if is_dataclass(expected):
+        return _decode_dataclass(cast(type, expected), value, where)
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin in (types.UnionType, typing.Union):
+        present = [argument for argument in arguments if argument is not type(None)]
+        return None if value is None else _decode(present[0], value, where)
+    if origin is tuple:
+        items = _expect(value, list, where)
+        return tuple(_decode(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(items))
+    if origin is dict:
+        entries = _expect(value, dict, where)
+        return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in entries.items()}
+    if expected is Any:
+        return value
+    if expected is float and type(value) is int:
+        return float(value)
+    return _expect(value, expected, where)
+
+
+def _decode_dataclass(expected: type, value: Any, where: str) -> Any:
+    entries = _expect(value, dict, where)
+    hints = typing.get_type_hints(expected)
+    names = {field.name for field in fields(expected)}
+    if missing := sorted(names - entries.keys()):
+        raise _MismatchError(f"{where} lacks {', '.join(missing)}")
+    if surplus := sorted(entries.keys() - names):
+        raise _MismatchError(f"{where} has the unknown {', '.join(surplus)}")
+    return expected(**{name: _decode(hints[name], entries[name], f"{where}.{name}") for name in names})
+
+
+def _expect(value: Any, expected: type, where: str) -> Any:
+    if type(value) is not expected:
+        raise _MismatchError(f"{where} is {type(value).__name__}, not {expected.__name__}")
+    return value

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+
+from vlprompt.benchmark.records import (
+    BackboneFacts,
+    DatasetFacts,
+    HalfResult,
+    Machine,
+    MethodFacts,
+    ResultRecord,
+    Results,
+    Times,
+    file_name_of,
+    hash_settings,
+    read_record,
+    read_records,
+    write_record,
+)
+from vlprompt.errors import RecordError
+
+
+@pytest.fixture
+def record() -> ResultRecord:
+    half = HalfResult(75.0, 74.2, 3, 4, {"café au lait": 100.0, "owl": 50.0}, (0, 0, 1, 0))
+    return ResultRecord(
+        protocol="base-to-new",
+        settings_hash="0" * 16,
+        dataset=DatasetFacts(
+            "pets", "pictures/pets", "ab12", "a photo of a {}.", ("café au lait", "owl"), ("fox",), 32
+        ),
+        backbone=BackboneFacts("ViT-B-16/openai", "cd34", "fp32", "cpu"),
+        method=MethodFacts("coop", "coop", True, {"context_length": 4, "context_init": None}),
+        shots=16,
+        seed=1,
+        training={"epochs": 200, "learning_rate": 0.002},
+        results=Results(half, half),
+        final_loss=0.5,
+        times=Times(1.0, 2.0, 0.5),
+        versions={"vlprompt": "0.1.0"},
+        machine=Machine("Linux", "x86", 2, 1, 1024),
+        finished="2026-11-24T06:00:00+00:00",
+    )
+
+
+def test_a_record_reads_back_as_it_was_written(record, tmp_path):
+    path = write_record(tmp_path, record)
+    assert read_record(path) == record
+    assert read_records(tmp_path) == [record]
+
+
+def test_a_record_stands_under_its_data_set_backbone_and_method(record, tmp_path):
+    path = write_record(tmp_path, record).relative_to(tmp_path)
+    assert path.parts[:2] == ("records", "pets")
+    assert path.parts[2].startswith("ViT-B-16-openai-")
+    assert path.name == "coop-shots16-seed1.json"
+
+
+def test_predictions_take_one_line(record, tmp_path):
+    assert '"predictions": [0, 0, 1, 0]' in write_record(tmp_path, record).read_text()
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "", "..", "x" * 400, "naïve:name"])
+def test_a_name_never_leaves_its_folder(name):
+    made = file_name_of(name)
+    assert "/" not in made
+    assert made not in {"", ".", ".."}
+    assert len(made) < 80
+
+
+def test_names_that_differ_have_different_file_names():
+    assert file_name_of("a/b") != file_name_of("a b")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda text: text[: len(text) // 2], "cannot be read"),
+        (lambda text: "", "cannot be read"),
+        (lambda text: "[]", "not dict"),
+        (lambda text: text.replace('"seed": 1', '"seed": "1"'), "seed is str, not int"),
+        (lambda text: text.replace('"shots"', '"shotz"'), "lacks shots"),
+        (lambda text: text.replace('"correct": 3', '"correct": null'), "correct is NoneType"),
+        (lambda text: text.replace('"schema": 1', '"schema": 9'), "schema 9"),
+    ],
+)
+def test_a_damaged_record_is_named_with_what_is_wrong(record, tmp_path, damage, says):
+    path = write_record(tmp_path, record)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(RecordError, match=says) as caught:
+        read_records(tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_still_being_written_is_not_read(record, tmp_path):
+    path = write_record(tmp_path, record)
+    path.with_name(f".tmp-00-{path.name}").write_text("{")
+    assert read_records(tmp_path) == [record]
+
+
+def test_the_hash_covers_what_determines_the_result_and_nothing_else(record):
+    first = hash_settings(record.settings)
+    elsewhere = dataclasses.replace(record, times=Times(9.0, 9.0, 9.0), versions={}, finished="")
+    assert hash_settings(elsewhere.settings) == first
+    longer = dataclasses.replace(record, training={"epochs": 201, "learning_rate": 0.002})
+    assert hash_settings(longer.settings) != first
+    other_seed = dataclasses.replace(record, seed=2)
+    assert hash_settings(other_seed.settings) != first
+
+
+def test_the_hash_survives_json(record):
+    assert hash_settings(json.loads(json.dumps(record.settings))) == hash_settings(record.settings)
+
+
+def test_records_and_reports_do_not_import_torch():
+    code = (
+        "import sys, vlprompt.benchmark, vlprompt.benchmark.records, vlprompt.report, vlprompt.report.tables; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
