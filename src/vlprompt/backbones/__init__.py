@@ -1,1 +1,7 @@
+"""Frozen vision-language models behind one small interface."""
 
+from vlprompt.backbones.backbone import Backbone, ImagePreprocessing, freeze
+from vlprompt.backbones.openclip import list_backbones, load_backbone
+from vlprompt.backbones.text_tower import TextTower
+
+__all__ = ["Backbone", "ImagePreprocessing", "TextTower", "freeze", "list_backbones", "load_backbone"]

@@ -1,1 +1,95 @@
+"""The methods, one file each, and how they are asked for by name.
 
+Importing this package does not import torch; the classes load when they are built.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.methods.options import DEFAULT_TEMPLATE
+
+if TYPE_CHECKING:
+    from vlprompt.backbones import Backbone
+    from vlprompt.methods.method import Method
+
+METHODS = {
+    "zero-shot": "vlprompt.methods.zero_shot:ZeroShot",
+    "coop": "vlprompt.methods.coop:CoOp",
+    "cocoop": "vlprompt.methods.cocoop:CoCoOp",
+}
+"""Every method's name and where its class is. A new method is one file and one row here."""
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method: a name from `METHODS`, or a user's own as "path/to/file.py:ClassName".
+
+    Raises:
+        UnknownNameError: no such method.
+        SettingsError: a file that is not there, cannot be run, or has no such method class.
+    """
+    if name in METHODS:
+        module, _, class_name = METHODS[name].partition(":")
+        return getattr(importlib.import_module(module), class_name)
+    path, _, class_name = name.rpartition(":")
+    if not path.endswith(".py"):
+        raise UnknownNameError("method", name, METHODS)
+    return _class_from_file(Path(path), class_name)
+
+
+def _class_from_file(path: Path, class_name: str) -> type[Method]:
+    from vlprompt.methods.method import Method
+
+    if not path.is_file():
+        raise SettingsError(f"method {path}:{class_name}: there is no file {path}.")
+    spec = importlib.util.spec_from_file_location(f"vlprompt_user_method_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise SettingsError(f"method file {path} cannot be run ({type(error).__name__}: {error}).") from error
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise SettingsError(f"{path} has no class {class_name} that derives from vlprompt.methods.method.Method.")
+    return found
+
+
+def build_method(
+    name: str,
+    backbone: Backbone,
+    class_names: Sequence[str],
+    *,
+    options: Mapping[str, Any] | object | None = None,
+    template: str = DEFAULT_TEMPLATE,
+    seed: int = 1,
+) -> Method:
+    """Build a method for N class names.
+
+    Args:
+        name: see `method_class`.
+        options: the method's options dataclass, or a mapping of some of its fields.
+        template: the data set's zero-shot template.
+        seed: of the random initial values.
+
+    Raises:
+        SettingsError: an option that the method does not have, or with a value that it cannot use.
+        DataError: a class name that is too long for the text tower.
+    """
+    found = method_class(name)
+    if isinstance(options, Mapping):
+        known = [field.name for field in fields(found.options_class)]
+        for option in options:
+            if option not in known:
+                raise UnknownNameError(f"option of method {name}", option, known)
+        options = found.options_class(**options)
+    return found(backbone, class_names, options, template=template, seed=seed)
+
+
+__all__ = ["METHODS", "build_method", "method_class"]

@@ -1,1 +1,18 @@
+"""Prompts, and the engine that turns them into text features."""
 
+from vlprompt.prompting.plain import PlainEngine
+from vlprompt.prompting.prompts import POSITIONS, Prompts, build_prompts, tokenize, words_of
+from vlprompt.prompting.segments import SegmentsEngine
+from vlprompt.prompting.text_engine import TextEngine, text_engine
+
+__all__ = [
+    "POSITIONS",
+    "PlainEngine",
+    "Prompts",
+    "SegmentsEngine",
+    "TextEngine",
+    "build_prompts",
+    "text_engine",
+    "tokenize",
+    "words_of",
+]

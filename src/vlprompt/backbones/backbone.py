@@ -1,0 +1,135 @@
+"""A frozen dual encoder: f for images, g for text, and the logit scale between them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vlprompt.backbones.text_tower import TextTower, text_tower_of
+
+Tokenizer = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class ImagePreprocessing:
+    """What an image goes through before the image encoder.
+
+    Attributes:
+        size: height and width in pixels.
+        mean, std: per channel, for values in [0, 1].
+        interpolation: "bicubic" or "bilinear".
+        resize_mode: "shortest" (short side to `size`, then centre crop), "longest" or "squash", as OpenCLIP names them.
+        fill_color: of the border that "longest" adds, 0 to 255.
+    """
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str = "bicubic"
+    resize_mode: str = "shortest"
+    fill_color: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A frozen vision-language model behind one small interface; no method ever changes it.
+
+    Attributes:
+        name: as given to `load_backbone`.
+        fingerprint: SHA-256 of the weights and of what else determines the features.
+        feature_size: E, the width of image and text features.
+        logit_scale: exp(s) of the logits exp(s) * cos(f, g), already exponentiated.
+        logit_bias: added to the logits (0 but for SigLIP).
+        image: what an image goes through first.
+        text: the pieces of the text tower.
+        tokenizer: texts -> ids (n, context length).
+        device: where the weights are.
+        precision: "fp32", or "fp16"/"bf16" for autocast of the frozen towers on CUDA.
+    """
+
+    name: str
+    fingerprint: str
+    feature_size: int
+    logit_scale: float
+    logit_bias: float
+    image: ImagePreprocessing
+    text: TextTower
+    tokenizer: Tokenizer
+    device: torch.device
+    precision: str
+    model: nn.Module
+
+    @property
+    def token_width(self) -> int:
+        """D, the width of a token embedding and of a context vector."""
+        return self.text.token_width
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights and of what is learned beside them."""
+        return self.text.token_embedding.weight.dtype
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the frozen towers run: half precision on CUDA by choice, else a no-op."""
+        half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision)
+        return torch.autocast(self.device.type, dtype=half or torch.bfloat16, enabled=half is not None)
+
+    @torch.no_grad()
+    def encode_images(self, batch: Tensor) -> Tensor:
+        """Image features f(x), not normalised: (B, 3, H, W), preprocessed -> (B, E)."""
+        with self.autocast():
+            features = self.model.encode_image(batch.to(self.device, self.dtype, non_blocking=True))
+        return features.to(self.dtype)
+
+    @torch.no_grad()
+    def embed_tokens(self, token_ids: Tensor) -> Tensor:
+        """Token embeddings without positions: ids (..., L) -> (..., L, D)."""
+        return self.text.token_embedding(token_ids.to(self.device))
+
+
+def freeze(
+    model: nn.Module,
+    *,
+    name: str,
+    preprocessing: ImagePreprocessing,
+    tokenizer: Tokenizer,
+    device: torch.device,
+    precision: str = "fp32",
+) -> Backbone:
+    """Make a backbone of an OpenCLIP model: evaluation mode, no gradients, fingerprinted."""
+    model.eval().requires_grad_(False)
+    text = text_tower_of(model)
+    fingerprint = fingerprint_of(
+        model.state_dict(), {"preprocessing": asdict(preprocessing), "quick_gelu": text.quick_gelu}
+    )
+    model.to(device)
+    bias = getattr(model, "logit_bias", None)
+    return Backbone(
+        name=name,
+        fingerprint=fingerprint,
+        feature_size=text.projection.shape[1] if text.projection is not None else text.token_width,
+        logit_scale=float(model.logit_scale.exp()),
+        logit_bias=float(bias) if bias is not None else 0.0,
+        image=preprocessing,
+        text=text_tower_of(model),
+        tokenizer=tokenizer,
+        device=device,
+        precision=precision,
+        model=model,
+    )
+
+
+def fingerprint_of(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
+    """SHA-256 over names, shapes, types and bytes of all tensors, and over the settings."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for key in sorted(state):
+        tensor = state[key].detach().cpu().contiguous()
+        digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

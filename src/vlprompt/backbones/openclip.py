@@ -1,0 +1,206 @@
+"""Backbones from OpenCLIP: by name and tag, from a local folder or file, and the bundled `mini`.
+
+    mini                                   the bundled model
+    ViT-B-16/openai                        architecture and pretrained tag, from OpenCLIP's list
+    path/to/folder                         open_clip_config.json with weights beside it
+    ViT-B-16@path/to/weights.safetensors   a built-in architecture with weights from a file
+    ViT-B-16/openai@path/to/weights.pt     the same, where the tag says how the weights were trained (QuickGELU)
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from vlprompt.backbones.backbone import Backbone, ImagePreprocessing, freeze
+from vlprompt.backbones.downloads import download_weights
+from vlprompt.errors import BackboneError, SettingsError, UnknownNameError
+
+MINI = "mini"
+
+
+def list_backbones() -> list[str]:
+    """Names that `load_backbone` knows, the bundled one first."""
+    return [MINI, *(f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained())]
+
+
+def load_backbone(name: str = MINI, *, device: str = "auto", precision: str = "fp32") -> Backbone:
+    """Load a frozen backbone.
+
+    Args:
+        name: see the top of this file.
+        device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1".
+        precision: "fp32"; on CUDA also "fp16" or "bf16", in which the frozen towers then run by autocast.
+
+    Raises:
+        UnknownNameError: no such model or tag; the message names the nearest.
+        BackboneError: the weights cannot be loaded, or would have to be downloaded and there is no network.
+        SettingsError: device or precision cannot be used here.
+    """
+    where = _device(device)
+    if precision not in ("fp32", "fp16", "bf16"):
+        raise UnknownNameError("precision", precision, ("fp32", "fp16", "bf16"))
+    if precision != "fp32" and where.type != "cuda":
+        raise SettingsError(f"precision {precision} needs a CUDA device, and this is {where}; use fp32.")
+    model, config_name = _open_model(name)
+    preprocess = open_clip.get_model_preprocess_cfg(model)
+    return freeze(
+        model,
+        name=name,
+        preprocessing=_preprocessing(name, preprocess),
+        tokenizer=_tokenizer(name, config_name),
+        device=where,
+        precision=precision,
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SettingsError(f"device {name!r} is none that torch knows; use auto, cpu or cuda.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(f"device {name!r} was asked for, but torch finds no CUDA device here; use cpu.")
+    return device
+
+
+def _open_model(name: str) -> tuple[nn.Module, str]:
+    """The model, and the name by which OpenCLIP finds its tokenizer."""
+    if name == MINI:
+        folder = resources.files("vlprompt.backbones") / "mini"
+        return _from_folder(name, Path(str(folder)))
+    architecture, at, path = name.partition("@")
+    if at:
+        return _from_file(name, architecture, Path(path))
+    if Path(name).is_dir():
+        return _from_folder(name, Path(name))
+    if Path(name).is_file():
+        raise BackboneError(
+            f"{name} is a file of weights without a configuration; name its architecture too, "
+            f"for instance ViT-B-16@{name}."
+        )
+    return _from_list(name)
+
+
+def _from_folder(name: str, folder: Path) -> tuple[nn.Module, str]:
+    config_path = folder / "open_clip_config.json"
+    if not config_path.is_file():
+        raise BackboneError(f"{config_path} is missing; an OpenCLIP model folder has it beside the weights.")
+    try:
+        if "model_cfg" not in json.loads(config_path.read_text(encoding="utf-8")):
+            raise BackboneError(f"{config_path} has no 'model_cfg'; it is not the configuration of an OpenCLIP model.")
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BackboneError(f"{config_path} is not valid JSON ({error}).") from error
+    config_name = f"local-dir:{folder}"
+    if not _weight_files(folder):
+        raise BackboneError(f"{folder} has no weights; put open_clip_model.safetensors beside the configuration.")
+    return _create(name, config_name, str(folder)), config_name
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin", ".pth", ".pt")]
+
+
+def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str]:
+    architecture, _, tag = architecture.partition("/")
+    if architecture not in open_clip.list_models():
+        raise UnknownNameError("architecture", architecture, open_clip.list_models())
+    if not path.is_file():
+        raise BackboneError(f"backbone {name!r}: there is no file {path}.")
+    trained_as = _trained_as(architecture, tag) if tag else {"quick_gelu": _is_openai_state(path)}
+    return _create(name, architecture, str(path), pretrained=str(path), **_options(trained_as)), architecture
+
+
+def _from_list(name: str) -> tuple[nn.Module, str]:
+    architecture, _, tag = name.partition("/")
+    if architecture not in open_clip.list_models() or not tag:
+        raise UnknownNameError("backbone", name, list_backbones())
+    trained_as = _trained_as(architecture, tag)
+    weights = download_weights(name, trained_as)
+    return _create(name, architecture, weights, pretrained=weights, **_options(trained_as)), architecture
+
+
+def _trained_as(architecture: str, tag: str) -> dict[str, Any]:
+    """What OpenCLIP's list says about a pretrained tag: activation, normalisation, where the weights are."""
+    config = open_clip.pretrained.get_pretrained_cfg(architecture, tag)
+    if not config:
+        tags = open_clip.list_pretrained_tags_by_model(architecture)
+        raise UnknownNameError("backbone", f"{architecture}/{tag}", [f"{architecture}/{known}" for known in tags])
+    return config
+
+
+def _options(trained_as: dict[str, Any]) -> dict[str, Any]:
+    """Model options that follow from the weights; of a missing QuickGELU OpenCLIP itself would only warn."""
+    preprocess = {key: trained_as[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in trained_as}
+    options: dict[str, Any] = {"force_preprocess_cfg": preprocess}
+    return options | {"force_quick_gelu": True} if trained_as.get("quick_gelu") else options
+
+
+def _is_openai_state(path: Path) -> bool:
+    """Whether a file holds OpenAI's own state dict, which carries three integers that no other one has."""
+    if path.suffix != ".safetensors":
+        return False
+    with safe_open(path, framework="pt") as file:
+        return {"input_resolution", "context_length", "vocab_size"} <= set(file.keys())
+
+
+def _create(name: str, config_name: str, source: str, **options: Any) -> nn.Module:
+    with _quiet():
+        try:
+            return open_clip.create_model(config_name, require_pretrained=True, weights_only=True, **options)
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise BackboneError(f"backbone {name!r}: {source} cannot be loaded ({reason}).") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without OpenCLIP's own messages, which speak of its arguments and not of ours."""
+    logger, level = logging.getLogger(), logging.getLogger().level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _tokenizer(name: str, config_name: str) -> Any:
+    try:
+        with _quiet():
+            return open_clip.get_tokenizer(config_name)
+    except Exception as error:
+        raise BackboneError(
+            f"the tokenizer of {name} is not on this machine and cannot be downloaded ({type(error).__name__}); "
+            "put its files into the model's folder."
+        ) from error
+
+
+def _preprocessing(name: str, config: dict[str, Any]) -> ImagePreprocessing:
+    size = config["size"]
+    if isinstance(size, (tuple, list)):
+        if size[0] != size[1]:
+            raise BackboneError(f"backbone {name!r} takes images of {size[0]}x{size[1]}; only square ones work here.")
+        size = size[0]
+    return ImagePreprocessing(
+        size=int(size),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=config.get("interpolation", "bicubic"),
+        resize_mode=config.get("resize_mode", "shortest"),
+        fill_color=int(config.get("fill_color", 0)),
+    )

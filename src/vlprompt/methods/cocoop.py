@@ -1,0 +1,61 @@
+"""CoCoOp, Conditional Context Optimization (Zhou et al. 2022, arXiv 2203.05557).
+
+A small network, the Meta-Net, adds an image-conditioned token to every context vector, so that the prompt suits the
+instance and keeps working for classes that were never trained on:
+
+    pi = h(f(x)),   v_m(x) = v_m + pi                               (section 3.2)
+    t_i(x) = {v_1(x), v_2(x), ..., v_M(x), c_i}
+    p(y = i | x) = exp(cos(f(x), g(t_i(x))) / tau) / sum_j exp(cos(f(x), g(t_j(x))) / tau)          (eq. 3)
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vlprompt.backbones import Backbone
+from vlprompt.errors import SettingsError
+from vlprompt.methods.options import DEFAULT_TEMPLATE
+from vlprompt.methods.prompt_learner import PromptLearner
+
+REDUCTION = 16
+"""How much narrower the Meta-Net's hidden layer is than an image feature (section 3.2)."""
+
+
+class CoCoOp(PromptLearner):
+    """A learned context and a Meta-Net h that shifts it for each image."""
+
+    name = "cocoop"
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        class_names: Sequence[str],
+        options: Any = None,
+        *,
+        template: str = DEFAULT_TEMPLATE,
+        seed: int = 1,
+    ) -> None:
+        super().__init__(backbone, class_names, options, template=template, seed=seed)
+        if self.options.class_specific:
+            raise SettingsError("class_specific is True; CoCoOp shares one context, only coop has class-specific ones.")
+        self.meta_net = self._initial_meta_net()
+
+    def context(self, image_features: Tensor) -> Tensor:
+        """v_m + h(f(x)): (B, E), L2-normalised -> (B, 1, M, D)."""
+        shift = self.meta_net(image_features)  # (B, D)
+        return (self.context_vectors + shift[:, None])[:, None]
+
+    def _initial_meta_net(self) -> nn.Sequential:
+        """Linear(E, E/16) - ReLU - Linear(E/16, D), with torch's default initial values drawn from the seed."""
+        width, hidden = self.backbone.feature_size, self.backbone.feature_size // REDUCTION
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=self.generator)))
+            layers = OrderedDict(
+                linear1=nn.Linear(width, hidden), relu=nn.ReLU(), linear2=nn.Linear(hidden, self.backbone.token_width)
+            )
+        return nn.Sequential(layers).to(self.backbone.device, self.backbone.dtype)

@@ -1,0 +1,103 @@
+"""What a method is: class features from names, and the logits that all methods share.
+
+    p(y = i | x) = softmax_i( exp(s) cos(f(x), w_i(x)) )            (CoOp, eq. 1 and 2; CoCoOp, eq. 3)
+
+A method of your own is a class in a file of its own: derive from `Method` and give `class_features`, or derive from
+`PromptLearner` and give `context`; then name it as `path/to/file.py:ClassName` wherever a method is asked for.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vlprompt.backbones import Backbone
+from vlprompt.methods.options import DEFAULT_TEMPLATE
+
+
+class Method(nn.Module, ABC):
+    """One way to turn class names into the weights of a classifier over image features.
+
+    The module's parameters are what it learns; the frozen backbone is used but is no part of it, so `state_dict` holds
+    a few kilobytes.
+
+    Attributes:
+        name: as the method is asked for.
+        options_class: the dataclass of its options.
+        learns: whether there is anything to train.
+    """
+
+    name: ClassVar[str]
+    options_class: ClassVar[type]
+    learns: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        class_names: Sequence[str],
+        options: Any = None,
+        *,
+        template: str = DEFAULT_TEMPLATE,
+        seed: int = 1,
+    ) -> None:
+        """Prepare the method for N class names.
+
+        Args:
+            options: an instance of `options_class`; None for its defaults.
+            template: the data set's zero-shot template.
+            seed: of the random initial values.
+        """
+        super().__init__()
+        self._frozen = (backbone,)
+        self.options = self.options_class() if options is None else options
+        self.template = template
+        self.seed = seed
+        self.class_names = list(class_names)
+
+    @property
+    def backbone(self) -> Backbone:
+        """The frozen backbone (kept in a tuple, so that it is no submodule)."""
+        return self._frozen[0]
+
+    @abstractmethod
+    def class_features(self, image_features: Tensor) -> Tensor:
+        """Features w_i(x) of the classes, not normalised.
+
+        Args:
+            image_features: (B, E), L2-normalised.
+
+        Returns:
+            (b, N, E), where b is B, or 1 where the classes' features do not depend on the image.
+        """
+
+    def forward(self, image_features: Tensor) -> Tensor:
+        """Logits exp(s) cos(f, w): image features (B, E), normalised or not -> (B, N)."""
+        backbone = self.backbone
+        images = F.normalize(image_features.to(backbone.device, backbone.dtype), dim=-1)
+        classes = F.normalize(self.class_features(images), dim=-1)
+        cosines = images @ classes[0].T if len(classes) == 1 else torch.einsum("be,bne->bn", images, classes)
+        return backbone.logit_scale * cosines + backbone.logit_bias
+
+    @torch.no_grad()
+    def predict_logits(self, image_features: Tensor, batch_size: int = 64) -> Tensor:
+        """Logits without gradients, some images at a time: (n, E) -> (n, N)."""
+        if not len(image_features):
+            return torch.empty(0, len(self.class_names))
+        return torch.cat([self(batch).cpu() for batch in image_features.split(batch_size)])
+
+    def with_class_names(self, class_names: Sequence[str]) -> Self:
+        """The same method over other classes, sharing everything that it has learned.
+
+        Raises:
+            SettingsError: what it has learned belongs to its own classes (class-specific contexts).
+        """
+        other = type(self)(self.backbone, class_names, self.options, template=self.template, seed=self.seed)
+        for name, parameter in self.named_parameters():
+            module, _, attribute = name.rpartition(".")
+            setattr(other.get_submodule(module), attribute, parameter)
+        return other

@@ -1,0 +1,91 @@
+"""Options of the methods; typed dataclasses that check themselves, free of torch so that a command line can read them.
+
+Defaults are the published values of the base-to-new experiments (CoCoOp, section 4: M = 4, "a photo of a").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vlprompt.errors import SettingsError, UnknownNameError
+
+DEFAULT_TEMPLATE = "a photo of a {}."
+
+ENSEMBLE_TEMPLATES = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+"""The seven templates that CLIP's authors selected for ImageNet, as CoOp's zero-shot ensemble uses them."""
+
+
+@dataclass(frozen=True)
+class ZeroShotOptions:
+    """Options of zero-shot CLIP.
+
+    Attributes:
+        templates: prompts with {} for the class name, averaged; None: the data set's own template.
+        ensemble: use the seven selected templates and the data set's own.
+    """
+
+    templates: tuple[str, ...] | None = None
+    ensemble: bool = False
+
+    def __post_init__(self) -> None:
+        if self.templates is None:
+            return
+        if isinstance(self.templates, str) or not self.templates:
+            raise SettingsError(f"templates is {self.templates!r}; it must be a list of at least one template.")
+        if self.ensemble:
+            raise SettingsError("templates and ensemble were both given; leave one of them out.")
+        for template in self.templates:
+            check_template(template)
+
+
+def check_template(template: str) -> str:
+    """The template, if it has exactly one place for the class name.
+
+    Raises:
+        SettingsError: it has none or several.
+    """
+    if template.count("{}") != 1:
+        raise SettingsError(f"template {template!r} must have exactly one {{}} for the class name.")
+    return template
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """Options of the methods that learn a context (CoOp, section 3.2; CoCoOp, section 3.2).
+
+    Attributes:
+        context_length: M, the number of context vectors; ignored where context_init gives words.
+        context_init: words that the context starts from ("a photo of a"), or None for N(0, 0.02).
+        class_specific: a context of its own for each class (CoOp only); it then starts from N(0, 0.02).
+        position: class token position: "end", "middle" or "front".
+        engine: "segments", "plain", or "auto", which takes segments wherever the text tower is causal.
+        memory: bytes for the activations of a step, or "auto", half of what is free.
+    """
+
+    context_length: int = 4
+    context_init: str | None = "a photo of a"
+    class_specific: bool = False
+    position: Literal["end", "middle", "front"] = "end"
+    engine: Literal["auto", "plain", "segments"] = "auto"
+    memory: Literal["auto"] | int = "auto"
+
+    def __post_init__(self) -> None:
+        if self.context_length < 1:
+            raise SettingsError(f"context_length is {self.context_length}; it must be at least 1.")
+        if self.context_init is not None and not self.context_init.strip():
+            raise SettingsError("context_init is empty; give words such as 'a photo of a', or None for random vectors.")
+        for option, value, known in (
+            ("class token position", self.position, ("end", "middle", "front")),
+            ("text engine", self.engine, ("auto", "plain", "segments")),
+        ):
+            if value not in known:
+                raise UnknownNameError(option, value, known)

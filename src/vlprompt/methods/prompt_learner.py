@@ -1,0 +1,84 @@
+"""What all methods that learn a context share: its initial values, the prompts, and the engine that encodes them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vlprompt.backbones import Backbone
+from vlprompt.errors import SettingsError
+from vlprompt.methods.method import Method
+from vlprompt.methods.options import DEFAULT_TEMPLATE, PromptOptions
+from vlprompt.prompting import Prompts, build_prompts, text_engine, words_of
+
+CONTEXT_STD = 0.02
+"""Standard deviation of random initial context vectors (CoOp, section 3.2)."""
+
+
+class PromptLearner(Method):
+    """A method whose class features are g([SOS] context name . [EOS]); only the context differs between methods."""
+
+    options_class = PromptOptions
+    options: PromptOptions
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        class_names: Sequence[str],
+        options: Any = None,
+        *,
+        template: str = DEFAULT_TEMPLATE,
+        seed: int = 1,
+    ) -> None:
+        super().__init__(backbone, class_names, options, template=template, seed=seed)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.context_vectors = nn.Parameter(self._initial_context())
+        self.prompts = self._prompts()
+        self.encode_prompts = text_engine(
+            backbone,
+            self.prompts,
+            class_specific=self.context_vectors.ndim == 3,
+            engine=self.options.engine,
+            memory=self.options.memory,
+        )
+
+    @abstractmethod
+    def context(self, image_features: Tensor) -> Tensor:
+        """The context of the prompts: image features (B, E), L2-normalised -> (b, n, M, D), b in {1, B}, n in {1, N}."""
+
+    def class_features(self, image_features: Tensor) -> Tensor:
+        return self.encode_prompts(self.context(image_features))
+
+    def _prompts(self) -> Prompts:
+        return build_prompts(
+            self.backbone, self.class_names, self.context_vectors.shape[-2], position=self.options.position
+        )
+
+    def _initial_context(self) -> Tensor:
+        """(M, D) from words or N(0, 0.02), or (N, M, D) for class-specific contexts."""
+        options, backbone = self.options, self.backbone
+        if options.context_init is not None and not options.class_specific:
+            return self._context_of_words(options.context_init)
+        size = (options.context_length, backbone.token_width)
+        size = (len(self.class_names), *size) if options.class_specific else size
+        drawn = torch.randn(size, generator=self.generator) * CONTEXT_STD
+        return drawn.to(backbone.device, backbone.dtype)
+
+    def _context_of_words(self, words: str) -> Tensor:
+        """Embeddings of the words, as many vectors as they have tokens."""
+        prompts = build_prompts(self.backbone, [words], context_length=0)
+        ids = prompts.token_ids[0, prompts.start : prompts.start + prompts.name_lengths[0]]
+        return self.backbone.embed_tokens(ids).clone()
+
+    def with_class_names(self, class_names: Sequence[str]) -> PromptLearner:
+        if self.context_vectors.ndim == 3:
+            names = ", ".join(words_of(name) for name in self.class_names[:3])
+            raise SettingsError(
+                f"class-specific contexts were learned for {len(self.class_names)} classes ({names}, ...) and cannot "
+                "serve other names; train with class_specific=False for that."
+            )
+        return super().with_class_names(class_names)

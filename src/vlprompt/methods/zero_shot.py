@@ -1,0 +1,67 @@
+"""Zero-shot CLIP (Radford et al. 2021, arXiv 2103.00020, section 3.1).
+
+Class names in a template, "a photo of a {}.", become the weights of a classifier. With several templates (section
+3.1.4) the normalised features of each are averaged and normalised again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vlprompt.backbones import Backbone
+from vlprompt.methods.method import Method
+from vlprompt.methods.options import DEFAULT_TEMPLATE, ENSEMBLE_TEMPLATES, ZeroShotOptions, check_template
+from vlprompt.prompting import tokenize, words_of
+
+
+class ZeroShot(Method):
+    """A fixed classifier from words; nothing is learned."""
+
+    name = "zero-shot"
+    options_class = ZeroShotOptions
+    options: ZeroShotOptions
+    learns = False
+
+    weights: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        class_names: Sequence[str],
+        options: Any = None,
+        *,
+        template: str = DEFAULT_TEMPLATE,
+        seed: int = 1,
+    ) -> None:
+        super().__init__(backbone, class_names, options, template=template, seed=seed)
+        per_template = torch.stack([self._encode(text) for text in self.templates])  # (templates, N, E)
+        # A single template keeps its features as they are: the logits normalise them anyway.
+        weights = F.normalize(per_template, dim=-1).mean(0) if len(per_template) > 1 else per_template[0]
+        self.register_buffer("weights", weights, persistent=False)
+
+    @property
+    def templates(self) -> list[str]:
+        """The templates in use, each once."""
+        if self.options.templates is not None:
+            return list(self.options.templates)
+        if self.options.ensemble:
+            return list(dict.fromkeys([*ENSEMBLE_TEMPLATES, self.template]))
+        return [check_template(self.template)]
+
+    def class_features(self, image_features: Tensor) -> Tensor:
+        """(1, N, E), the same for every image."""
+        return self.weights[None]
+
+    @torch.no_grad()
+    def _encode(self, template: str) -> Tensor:
+        """Text features of all class names in one template: (N, E)."""
+        texts = [template.replace("{}", words_of(name)) for name in self.class_names]
+        ids = tokenize(self.backbone, texts, self.class_names).to(self.backbone.device)
+        with self.backbone.autocast():
+            features = [self.backbone.text.encode_tokens(some) for some in ids.split(64)]
+        return torch.cat(features).to(self.backbone.dtype)

@@ -1,0 +1,43 @@
+"""The plain path: every prompt as a whole sequence through the tower's own code.
+
+This is what the published code does, and what the segments path is held to. It serves every tower, causal or not.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vlprompt.backbones import Backbone
+from vlprompt.prompting.prompts import Prompts
+
+
+class PlainEngine:
+    """Text features of prompts by encoding whole sequences (CoOp's and CoCoOp's reference computation)."""
+
+    def __init__(self, backbone: Backbone, prompts: Prompts) -> None:
+        self.tower = backbone.text
+        self.autocast = backbone.autocast
+        self.token_ids = prompts.token_ids.to(backbone.device)
+        self.sources = prompts.sources.to(backbone.device)
+        self.token_embeddings = backbone.embed_tokens(prompts.token_ids)
+
+    def __call__(self, context: Tensor) -> Tensor:
+        """Text features g(t), not normalised.
+
+        Args:
+            context: (b, n, M, D), b the number of images or 1, n the number of classes or 1.
+
+        Returns:
+            (b, N, E).
+        """
+        # One image at a time, as published: a whole batch of 77-token prompts would not fit into memory.
+        return torch.stack([self._encode(one_image) for one_image in context])
+
+    def _encode(self, context: Tensor) -> Tensor:
+        """(n, M, D) -> (N, E)."""
+        classes = len(self.token_ids)
+        pieces = torch.cat([context.expand(classes, -1, -1), self.token_embeddings], dim=1)
+        embeddings = pieces.gather(1, self.sources[..., None].expand(-1, -1, pieces.shape[2]))
+        with self.autocast():
+            return self.tower.encode_embeddings(embeddings, self.token_ids).to(context.dtype)

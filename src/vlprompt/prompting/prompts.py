@@ -1,0 +1,153 @@
+"""Prompts as token sequences with slots for the context.
+
+A prompt is [SOS] v_1 ... v_M name . [EOS] (CoOp, section 3.2), where the context v may also stand around the name
+("middle") or behind it ("front"). The text is tokenised as the published code does it, whole, with an X for every
+context vector, so that every name meets the full stop as it would in a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from vlprompt.backbones import Backbone
+from vlprompt.errors import DataError, UnknownNameError
+
+Position = Literal["end", "middle", "front"]
+POSITIONS: tuple[str, ...] = get_args(Position)
+
+
+def words_of(class_name: str) -> str:
+    """A class name as it stands in a prompt: "giant_panda" becomes "giant panda"."""
+    return class_name.replace("_", " ").strip()
+
+
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """The tokens of N prompts with M context slots each.
+
+    Attributes:
+        class_names: N names.
+        token_ids: (N, L) ids of "X ... X name.", padded; for masks, pooling and the looked-up embeddings.
+        context_length: M.
+        position: where the class name stands among the context.
+        start: index of the first token after [SOS] (0 for tokenizers without one).
+        name_lengths: tokens of each name.
+        ends: for each prompt the index after its pooled token; what follows is padding.
+    """
+
+    class_names: tuple[str, ...]
+    token_ids: Tensor
+    context_length: int
+    position: str
+    start: int
+    name_lengths: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    @property
+    def context_before(self) -> int:
+        """Context vectors before the class name: M at the end, M // 2 in the middle, 0 at the front."""
+        return {"end": self.context_length, "middle": self.context_length // 2, "front": 0}[self.position]
+
+    def name_tokens(self, index: int) -> list[int]:
+        """The ids of one class name."""
+        first = self.start + self.context_length
+        return self.token_ids[index, first : first + self.name_lengths[index]].tolist()
+
+    def closing_tokens(self, index: int) -> list[int]:
+        """The ids after one class name, up to the pooled token: full stop and [EOS]."""
+        first = self.start + self.context_length + self.name_lengths[index]
+        return self.token_ids[index, first : self.ends[index]].tolist()
+
+    @cached_property
+    def sources(self) -> Tensor:
+        """Where each token's embedding comes from, (N, L): m < M for context vector m, M + j for token j of token_ids.
+
+        Gathering [context, embed(token_ids)] with it gives the embeddings of the whole sequences.
+        """
+        length, before, context = self.token_ids.shape[1], self.context_before, self.context_length
+        rows = []
+        for name_length in self.name_lengths:
+            name = self.start + context
+            order = [
+                *range(context, context + self.start),
+                *range(before),
+                *range(context + name, context + name + name_length),
+                *range(before, context),
+                *range(context + name + name_length, context + length),
+            ]
+            rows.append(order)
+        return torch.tensor(rows)
+
+
+def build_prompts(
+    backbone: Backbone, class_names: Sequence[str], context_length: int, position: str = "end"
+) -> Prompts:
+    """Tokenise the prompts of some classes.
+
+    Args:
+        backbone: whose tokenizer and context length to use.
+        class_names: N names; underscores become spaces.
+        context_length: M, the number of context vectors.
+        position: "end", "middle" or "front", the class token position.
+
+    Raises:
+        DataError: a prompt is longer than the text tower's context; the message names the class.
+        UnknownNameError: no such position.
+    """
+    if position not in POSITIONS:
+        raise UnknownNameError("class token position", position, POSITIONS)
+    names = [words_of(name) for name in class_names]
+    filler = " ".join(["X"] * context_length)
+    token_ids = tokenize(backbone, [f"{filler} {name}.".strip() for name in names], class_names)
+    start = _first_text_token(backbone)
+    return Prompts(
+        class_names=tuple(class_names),
+        token_ids=token_ids,
+        context_length=context_length,
+        position=position,
+        start=start,
+        name_lengths=tuple(_name_lengths(backbone, names, start)),
+        ends=tuple((backbone.text.pooled_positions(token_ids) + 1).tolist()),
+    )
+
+
+def tokenize(backbone: Backbone, texts: Sequence[str], class_names: Sequence[str]) -> Tensor:
+    """Token ids (n, context length) of texts; a text that would be cut is refused with its class name.
+
+    Raises:
+        DataError: a text has more tokens than the tower takes.
+    """
+    limit = backbone.text.context_length
+    # Room for twice the limit shows what the tokenizer, asked for the limit only, would silently cut.
+    roomy = backbone.tokenizer(list(texts), context_length=2 * limit)
+    lengths = (roomy != roomy[:, -1:]).int().cumsum(1).argmax(1) + 1
+    for name, length in zip(class_names, lengths.tolist(), strict=True):
+        if length > limit:
+            shown = name if len(name) <= 60 else f"{name[:57]}..."
+            raise DataError(
+                f"the prompt of class {shown!r} has {'at least ' if length >= 2 * limit - 1 else ''}{length} tokens, "
+                f"and this backbone takes {limit}; shorten the name."
+            )
+    return roomy[:, :limit]
+
+
+def _first_text_token(backbone: Backbone) -> int:
+    """1 where the tokenizer begins with [SOS], else 0: the first place at which two texts differ."""
+    first, second = backbone.tokenizer(["X", "Y"])
+    return int((first != second).int().argmax())
+
+
+def _name_lengths(backbone: Backbone, names: Sequence[str], start: int) -> list[int]:
+    """Tokens of each name alone, as the published code counts them (without the full stop)."""
+    encode = getattr(backbone.tokenizer, "encode", None)
+    if encode is not None:
+        return [len(encode(name)) for name in names]
+    ids = backbone.tokenizer([*names, ""])
+    padding = (ids[-1] != ids[-1, -1]).sum()
+    return [int((row != row[-1]).sum() - padding) for row in ids[:-1]]

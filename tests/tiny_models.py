@@ -1,0 +1,50 @@
+"""Random OpenCLIP models, small enough for tests, in every structure that prompts meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.model import CLIP, CustomTextCLIP
+
+from vlprompt.backbones import Backbone, ImagePreprocessing, freeze
+
+VISION = {"layers": 2, "width": 64, "head_width": 32, "patch_size": 8, "image_size": 32}
+PREPROCESSING = ImagePreprocessing(
+    size=32, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
+)
+
+
+def tiny_backbone(
+    *,
+    custom_text: bool = False,
+    quick_gelu: bool = False,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    embed_dim: int = 64,
+    text: dict[str, Any] | None = None,
+    name: str = "tiny",
+) -> Backbone:
+    """A random ViT of 32 px, E = 64, D = 128, three text layers; `text` overrides entries of OpenCLIP's text_cfg."""
+    text_cfg = {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 3} | (text or {})
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = (CustomTextCLIP if custom_text else CLIP)(embed_dim, VISION, text_cfg, quick_gelu=quick_gelu)
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.data += 0.05 * torch.randn_like(parameter)
+        model.logit_scale.data.fill_(4.0)
+    return freeze(
+        model.to(dtype),
+        name=name,
+        preprocessing=PREPROCESSING,
+        tokenizer=open_clip.SimpleTokenizer(context_length=text_cfg["context_length"]),
+        device=torch.device("cpu"),
+    )
+
+
+def tiny_siglip(**options: Any) -> Backbone:
+    """A random tower in SigLIP's structure: bidirectional, pooled at the last position, projection with a bias."""
+    text = {"no_causal_mask": True, "pool_type": "last", "proj_bias": True, "context_length": 32}
+    return tiny_backbone(custom_text=True, text=text, name="tiny-siglip", **options)
