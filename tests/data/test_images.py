@@ -197,7 +197,7 @@ def test_a_truncated_picture_in_memory_is_noticed(tmp_path) -> None:
 
 def test_a_picture_beyond_pillows_limit_is_a_sentence(write_picture, monkeypatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8)
-    with pytest.raises(DataError, match="limit against decompression bombs"):
+    with pytest.raises(DataError, match=r"limit against decompression bombs"):
         open_image(write_picture("large.png"))
 
 
@@ -228,7 +228,7 @@ def test_a_composed_image_has_its_own_key() -> None:
 
 
 def test_the_key_of_a_missing_file_is_a_sentence(tmp_path) -> None:
-    with pytest.raises(DataError, match="there is no such file"):
+    with pytest.raises(DataError, match=r"there is no such file"):
         image_key(tmp_path / "gone.png")
 
 

@@ -36,7 +36,7 @@ def test_the_trainval_split_is_the_published_one() -> None:
 
 @pytest.mark.parametrize("fraction", [0, 1, 1.5, -0.2])
 def test_a_validation_fraction_outside_zero_to_one_is_refused(fraction) -> None:
-    with pytest.raises(SettingsError, match="val_fraction is"):
+    with pytest.raises(SettingsError, match=r"val_fraction is"):
         split_trainval(samples_of([0, 1]), 1, fraction)
 
 
@@ -82,7 +82,7 @@ def test_other_fractions_can_be_asked_for() -> None:
 
 @pytest.mark.parametrize(("train", "val"), [(0, 0.2), (0.9, 0.2), (0.5, -0.1), (1.2, 0)])
 def test_fractions_that_do_not_fit_are_refused(train, val) -> None:
-    with pytest.raises(SettingsError, match="both together at most 1"):
+    with pytest.raises(SettingsError, match=r"both together at most 1"):
         SplitFractions(train, val)
 
 
@@ -119,5 +119,5 @@ def test_all_is_the_data_set_itself() -> None:
 
 
 def test_an_unknown_half_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(UnknownNameError, match="did you mean base"):
+    with pytest.raises(UnknownNameError, match=r"did you mean base"):
         select_half(Dataset("any", samples_of([0, 1])), "bas")

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from vlprompt.data.samples import ComposedImage, Sample
-from vlprompt.errors import UnreadableImageError
+from vlprompt.errors import DataError, UnreadableImageError
 
 ImageSource: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | ComposedImage"
 
@@ -43,7 +43,7 @@ def open_image(source: ImageSource) -> Image.Image:
             return to_rgb(source)
         if isinstance(source, np.ndarray):
             return to_rgb(_from_array(source))
-        if _is_composed(source):
+        if is_composed(source):
             return to_rgb(source.open())
     except UnreadableImageError:
         raise
@@ -68,7 +68,7 @@ def image_key(source: ImageSource) -> str:
             digest.update(Path(source).read_bytes())
         except OSError as error:
             raise UnreadableImageError(str(source), _reason(error)) from error
-    elif _is_composed(source):
+    elif is_composed(source):
         digest.update(f"composed {source.content_key}".encode())
     else:
         image = open_image(source)
@@ -82,7 +82,7 @@ def describe(source: object, index: int | None = None) -> str:
     if isinstance(source, (str, Path)):
         return str(source)
     kinds = ((Image.Image, "Pillow image"), (np.ndarray, "array"))
-    other = "composed" if _is_composed(source) else type(source).__name__
+    other = "composed" if is_composed(source) else type(source).__name__
     kind = next((words for known, words in kinds if isinstance(source, known)), other)
     return f"an image ({kind})" if index is None else f"image {index} ({kind})"
 
@@ -136,7 +136,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _is_composed(source: object) -> TypeGuard[ComposedImage]:
+def is_composed(source: object) -> TypeGuard[ComposedImage]:
     """Whether it opens itself; unlike `isinstance`, this does not compute the content key."""
     others = (str, Path, Image.Image, np.ndarray)
     return not isinstance(source, others) and callable(getattr(type(source), "open", None))
@@ -155,6 +155,8 @@ def _open_file(path: Path) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, DataError):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return "there is no such file."
     if isinstance(error, IsADirectoryError):

@@ -1,0 +1,143 @@
+"""Every data set behind one door: a bundled name, a folder, a manifest or a split file of the papers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from vlprompt.data.checks import check_dataset
+from vlprompt.data.class_words import BESIDE_THE_CLASSES, ClassWords, read_class_words
+from vlprompt.data.entries import dataset_from_entries
+from vlprompt.data.folders import folder_entries
+from vlprompt.data.manifests import SUFFIXES, are_numbers, check_numbers_have_words, manifest_entries
+from vlprompt.data.published_splits import load_published_split
+from vlprompt.data.samples import Dataset
+from vlprompt.errors import DataError, SettingsError, UnknownNameError
+
+DATASETS = (
+    "emoji-activities",
+    "emoji-animals",
+    "emoji-faces",
+    "emoji-food",
+    "emoji-objects",
+    "emoji-travel",
+)
+"""The bundled data sets."""
+
+
+def load_dataset(
+    source: str | Path,
+    *,
+    name: str | None = None,
+    class_words: ClassWords | None = None,
+    seed: int = 1,
+    image_root: str | Path | None = None,
+    template: str | None = None,
+    domain: str = "flat",
+    random_splits: bool = True,
+    minimum_classes: int = 2,
+) -> Dataset:
+    """Lists a data set; images are opened later.
+
+    Args:
+        source: a bundled name (`DATASETS`), a folder of class folders, a folder with train, val and test folders of
+            class folders, a manifest (.csv, .tsv, .jsonl), or the papers' split_zhou_*.json. A folder that is called
+            like a bundled data set is meant by `./emoji-food`.
+        name: what results call it; by default the bundled name, or that of the folder or file.
+        class_words: better words for folder names or labels, as a mapping or a YAML or CSV file. A
+            `class_words.yaml` in a folder of class folders is read by itself.
+        seed: of the random split of a source without splits.
+        image_root: where the paths of a manifest or split file start, by default from the file's folder.
+        template: of the zero-shot prompt, with {} for the class name; by default the data set's own.
+        domain: whose drawings a bundled data set shows.
+        random_splits: whether a source without splits is split at random (50% train, 20% val, 30% test of each
+            class); otherwise all its images are in train.
+        minimum_classes: fewer are refused.
+
+    Raises:
+        DataError: no such folder or file, nothing usable in it, one class only, or as the loader of its kind says.
+        UnknownNameError: neither a bundled name nor a path; words for a class that does not exist.
+        SettingsError: an option that this kind of source does not have, or a template without {}.
+    """
+    if template is not None and template.count("{}") != 1:
+        raise SettingsError(f"the template is {template!r}; it must have {{}} once, where the class name goes.")
+    if isinstance(source, str) and source in DATASETS:
+        _refuse_options(source, class_words=class_words, image_root=image_root)
+        dataset = _load_bundled(source, domain)
+    else:
+        path = _existing(source)
+        if domain != "flat":
+            raise SettingsError(
+                f"domain is {domain!r}, but {path} is not bundled; only {', '.join(DATASETS)} have domains."
+            )
+        root = _image_root(image_root)
+        dataset = _load_path(path, class_words, root, seed, random_splits)
+        check_dataset(dataset, minimum_classes, names_may_repeat=path.suffix.lower() == ".json")
+    return replace(dataset, name=name or dataset.name, template=template or dataset.template)
+
+
+def _load_bundled(name: str, domain: str) -> Dataset:
+    from vlprompt.data.emoji import load_emoji
+
+    dataset: Dataset = load_emoji(name, domain)
+    return dataset
+
+
+def _load_path(
+    path: Path, class_words: ClassWords | None, image_root: Path | None, seed: int, random_splits: bool
+) -> Dataset:
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        _refuse_options(path, image_root=image_root)
+        beside = path / BESIDE_THE_CLASSES
+        class_words = beside if class_words is None and beside.is_file() else class_words
+        entries, called, numbered = folder_entries(path), path.resolve().name, False
+    elif suffix in SUFFIXES:
+        entries, called = manifest_entries(path, image_root), path.stem
+        numbered = are_numbers(entries)
+    elif suffix == ".json":
+        _refuse_options(path, class_words=class_words)
+        return load_published_split(path, image_root)
+    else:
+        raise DataError(
+            f"{path} is no data set; it must be a folder, a {', '.join(SUFFIXES)} manifest or a .json split."
+        )
+    words = read_class_words(class_words) if class_words is not None else {}
+    if numbered:
+        check_numbers_have_words(path, entries, words)
+    words_source = "class_words" if isinstance(class_words, Mapping) else str(class_words)
+    return dataset_from_entries(
+        entries,
+        called,
+        words=words,
+        words_source=words_source,
+        numbered=numbered,
+        seed=seed,
+        random_splits=random_splits,
+    )
+
+
+def _existing(source: str | Path) -> Path:
+    path = Path(source).expanduser()
+    if path.exists():
+        return path
+    text = str(source)
+    if isinstance(source, Path) or "/" in text or "\\" in text or path.suffix:
+        raise DataError(f"there is no folder or file {text}.")
+    raise UnknownNameError("data set or folder", text, DATASETS)
+
+
+def _image_root(image_root: str | Path | None) -> Path | None:
+    if image_root is None:
+        return None
+    root = Path(image_root).expanduser()
+    if not root.is_dir():
+        raise DataError(f"image_root is {root}, which is no folder.")
+    return root
+
+
+def _refuse_options(source: str | Path, **options: object) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise SettingsError(f"{option} is {value}, but {source} does not take it; leave it out.")

@@ -1,0 +1,111 @@
+"""Images and labels that are Python lists: paths, Pillow images or uint8 arrays, with class names or numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from vlprompt.data.checks import check_class_names, check_dataset, check_same_length
+from vlprompt.data.images import ImageSource, describe, is_composed
+from vlprompt.data.samples import ComposedImage, Dataset, Sample
+from vlprompt.errors import DataError, UnknownNameError
+
+SampleImage: TypeAlias = "Path | Image.Image | np.ndarray[Any, Any] | ComposedImage"
+
+
+def label_images(
+    images: Iterable[ImageSource], labels: Iterable[Any], class_names: Sequence[str] | None = None
+) -> tuple[Sample, ...]:
+    """Pairs images with labels; nothing is opened.
+
+    Args:
+        images: paths, Pillow images, uint8 arrays (see `images.open_image`) or composed images; an array of shape
+            (B, H, W, 3) is B images.
+        labels: one per image: class names, or numbers that count from 0 into `class_names`. NumPy's and PyTorch's
+            scalars are taken as what they hold.
+        class_names: the classes in the order of their labels; by default the names among `labels`, sorted.
+
+    Raises:
+        DataError: no images, other numbers of images than labels, something that is no image, a label that is
+            neither text nor a whole number or out of range, empty or repeated class names.
+        UnknownNameError: a label is not among `class_names`.
+    """
+    if isinstance(images, (str, Path, Image.Image)):
+        raise DataError(f"images is one image, {describe(images)}; it must be a list of images.")
+    sources = [_checked(image, place) for place, image in enumerate(images)]
+    values = [_plain(label) for label in labels]
+    check_same_length(sources, values)
+    names = list(class_names) if class_names is not None else _names_among(values)
+    check_class_names(names)
+    places = {name: place for place, name in enumerate(names)}
+    numbers = [_number(value, index, names, places) for index, value in enumerate(values)]
+    return tuple(Sample(source, number, names[number]) for source, number in zip(sources, numbers, strict=True))
+
+
+def dataset_from_lists(
+    images: Iterable[ImageSource],
+    labels: Iterable[Any],
+    *,
+    test_images: Iterable[ImageSource] = (),
+    test_labels: Iterable[Any] = (),
+    class_names: Sequence[str] | None = None,
+    name: str = "pictures",
+    template: str = "a photo of a {}.",
+) -> Dataset:
+    """A data set of lists, with test images if given; arguments and errors as in `label_images`.
+
+    Raises:
+        DataError: also when fewer than two classes have images, or one of `class_names` has none.
+    """
+    train_labels, test_values = [_plain(label) for label in labels], [_plain(label) for label in test_labels]
+    if class_names is None:
+        class_names = _names_among(train_labels + test_values)
+    tests = list(test_images)
+    train = label_images(images, train_labels, class_names)
+    test = label_images(tests, test_values, class_names) if tests or test_values else ()
+    present = {sample.label for sample in (*train, *test)}
+    for label, class_name in enumerate(class_names):
+        if label not in present:
+            raise DataError(f"the class {class_name!r} has no images; add some or leave it out of class_names.")
+    dataset = Dataset(name, train, (), test, template)
+    check_dataset(dataset)
+    return dataset
+
+
+def _checked(image: Any, place: int) -> SampleImage:
+    if isinstance(image, str):
+        return Path(image)
+    if isinstance(image, (Path, Image.Image, np.ndarray)) or is_composed(image):
+        return image
+    raise DataError(f"{describe(image, place)} cannot be used; it must be a path, a Pillow image or a uint8 array.")
+
+
+def _plain(label: Any) -> Any:
+    """A scalar of NumPy or PyTorch as the Python value that it holds."""
+    return label.item() if hasattr(label, "item") and getattr(label, "ndim", 0) == 0 else label
+
+
+def _names_among(values: Sequence[Any]) -> list[str]:
+    names = {value for value in values if isinstance(value, str)}
+    if len(names) == 0 and values:
+        raise DataError(f"labels are numbers such as {values[0]!r}; give class_names to say what they mean.")
+    return sorted(names)
+
+
+def _number(value: Any, index: int, names: Sequence[str], places: dict[str, int]) -> int:
+    if isinstance(value, str):
+        if value not in places:
+            raise UnknownNameError("class (a label says so)", value, names)
+        return places[value]
+    if not isinstance(value, bool) and isinstance(value, Integral):
+        if not 0 <= int(value) < len(names):
+            raise DataError(
+                f"label {index} is {value}; with {len(names)} class names it must be 0 to {len(names) - 1}."
+            )
+        return int(value)
+    raise DataError(f"label {index} is {value!r}; it must be a class name or a whole number.")

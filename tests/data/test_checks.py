@@ -1,0 +1,78 @@
+"""What is refused before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlprompt.data.checks import check_class_names, check_dataset, check_same_length, words_of
+from vlprompt.data.samples import Dataset, Sample
+from vlprompt.errors import DataError
+
+
+def dataset_of(*names: str) -> Dataset:
+    return Dataset("pets", tuple(Sample(Path("any.png"), label, name) for label, name in enumerate(names)))
+
+
+def test_images_and_labels_of_different_length_are_refused_with_both_numbers() -> None:
+    with pytest.raises(DataError, match=r"there are 3 images but 2 labels"):
+        check_same_length([1, 2, 3], ["cat", "dog"])
+
+
+def test_no_images_are_refused() -> None:
+    with pytest.raises(DataError, match=r"there are no images"):
+        check_same_length([], [])
+
+
+def test_a_data_set_without_images_is_refused() -> None:
+    with pytest.raises(DataError, match=r"pets holds no images"):
+        check_dataset(dataset_of())
+
+
+def test_one_class_only_is_refused_with_its_name() -> None:
+    with pytest.raises(DataError, match=r"pets has only the class 'cat'; at least 2 classes are needed"):
+        check_dataset(dataset_of("cat"))
+
+
+def test_one_class_is_enough_where_that_is_said() -> None:
+    check_dataset(dataset_of("cat"), minimum_classes=1)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "_", "\t\n"])
+def test_an_empty_class_name_is_refused_with_its_place(name) -> None:
+    with pytest.raises(DataError, match=r"class name 1 is .* needs at least one word"):
+        check_class_names(["cat", name])
+
+
+def test_a_class_name_that_is_no_text_is_refused() -> None:
+    with pytest.raises(DataError, match=r"class name 0 is 7; class names must be text"):
+        check_class_names([7])  # type: ignore[list-item]
+
+
+def test_the_same_name_twice_is_refused() -> None:
+    with pytest.raises(DataError, match=r"'cat' is given twice"):
+        check_class_names(["cat", "dog", "cat"])
+
+
+@pytest.mark.parametrize("other", ["golden retriever", "Golden_Retriever", "golden  retriever ", "GOLDEN_retriever"])
+def test_two_names_of_the_same_words_are_refused_with_both(other) -> None:
+    with pytest.raises(DataError, match=r"'golden_retriever' and '.*' are the same words"):
+        check_class_names(["golden_retriever", other])
+
+
+def test_published_names_may_repeat() -> None:
+    check_dataset(dataset_of("missile", "missile"), names_may_repeat=True)
+
+
+@given(st.lists(st.text(min_size=1), max_size=8))
+def test_names_pass_exactly_when_their_words_differ_and_are_not_empty(names) -> None:
+    words = [words_of(name) for name in names]
+    usable = all(words) and len(set(words)) == len(words)
+    if usable:
+        check_class_names(names)
+    else:
+        with pytest.raises(DataError):
+            check_class_names(names)

@@ -1,0 +1,78 @@
+"""A data set written as folders of PNGs, and read back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vlprompt.data.catalogue import load_dataset
+from vlprompt.data.exporting import export_dataset
+from vlprompt.data.images import image_key, open_image
+from vlprompt.data.samples import Dataset, Sample
+from vlprompt.errors import OutputError, UnreadableImageError
+
+
+def pictures(*names: str, count: int = 2, start: int = 0) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(np.full((4, 5, 3), start + 10 * label + place, np.uint8), label, name)
+        for label, name in enumerate(names)
+        for place in range(count)
+    )
+
+
+def content(samples: tuple[Sample, ...]) -> set[tuple[str, str]]:
+    return {(image_key(np.asarray(open_image(sample.image))), sample.class_name) for sample in samples}
+
+
+def test_what_is_written_is_read_back_with_splits_pictures_and_names(tmp_path) -> None:
+    names = ("AC/DC", "con: an odd name.", "..hidden", "plain", "Plain\t2")
+    dataset = Dataset("bundled", pictures(*names), pictures(*names, start=100), pictures(*names, start=200))
+    steps: list[tuple[int, int]] = []
+    folder = export_dataset(dataset, tmp_path / "new" / "mine", progress=lambda *step: steps.append(step))
+    again = load_dataset(folder)
+    assert set(again.class_names) == set(names)
+    for split in ("train", "val", "test"):
+        assert content(getattr(again, split)) == content(getattr(dataset, split))
+    assert steps[-1] == (30, 30)
+    assert os.listdir(tmp_path / "new") == ["mine"]
+
+
+def test_pictures_are_numbered_png_files_in_class_folders(tmp_path) -> None:
+    folder = export_dataset(Dataset("any", pictures("cat", "dog"), (), pictures("cat", "dog", count=1)), tmp_path / "x")
+    written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+    assert written == [
+        "test/cat/0001.png",
+        "test/dog/0001.png",
+        "train/cat/0001.png",
+        "train/cat/0002.png",
+        "train/dog/0001.png",
+        "train/dog/0002.png",
+    ]
+
+
+def test_a_data_set_with_training_images_only_has_no_split_folders(tmp_path) -> None:
+    folder = export_dataset(Dataset("any", pictures("cat", "dog")), tmp_path / "x")
+    assert sorted(os.listdir(folder)) == ["cat", "dog"]
+    assert load_dataset(folder).class_names == ["cat", "dog"]
+
+
+def test_an_empty_folder_is_filled_and_a_filled_one_is_left_alone(tmp_path) -> None:
+    (tmp_path / "x").mkdir()
+    export_dataset(Dataset("any", pictures("cat", "dog")), tmp_path / "x")
+    with pytest.raises(OutputError, match=r"x exists and is not an empty folder"):
+        export_dataset(Dataset("any", pictures("cat", "dog")), tmp_path / "x")
+
+
+def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OutputError, match=r"cannot be written"):
+        export_dataset(Dataset("any", pictures("cat", "dog")), tmp_path / "file" / "x")
+
+
+def test_nothing_is_left_when_an_image_cannot_be_read(tmp_path) -> None:
+    with pytest.raises(UnreadableImageError, match=r"gone.png"):
+        export_dataset(Dataset("any", (*pictures("cat"), Sample(Path("gone.png"), 1, "dog"))), tmp_path / "x")
+    assert os.listdir(tmp_path) == []
