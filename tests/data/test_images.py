@@ -50,6 +50,7 @@ def test_exif_orientation_is_honoured(tmp_path) -> None:
     assert upright.getpixel((5, 2))[0] < 50 < 200 < upright.getpixel((5, 17))[0]
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_damaged_exif_data_does_not_stop_the_picture(tmp_path) -> None:
     path = saved(Image.new("RGB", (8, 8), "red"), tmp_path / "odd.jpg", exif=b"Exif\x00\x00MM\x00*\x00\x00\xff\xff")
     assert open_image(path).size == (8, 8)
