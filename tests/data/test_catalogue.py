@@ -53,7 +53,9 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         load_dataset("emoji-fod")
 
 
-@pytest.mark.parametrize("source", ["nowhere/at/all", "gone.csv", Path("nowhere"), "~/nowhere at all"])
+@pytest.mark.parametrize(
+    "source", ["nowhere/at/all", "gone.csv", Path("nowhere"), "~/nowhere at all", "long/" + 300 * "x"]
+)
 def test_a_path_that_does_not_exist_is_named(source, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=f"there is no folder or file {source}"):

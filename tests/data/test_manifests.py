@@ -113,6 +113,12 @@ def test_missing_files_are_listed(write_manifest) -> None:
     assert str(caught.value).splitlines()[2].endswith("lost.png")
 
 
+@pytest.mark.parametrize("path", [300 * "x", "nul\\u0000.png"])
+def test_a_path_that_no_file_can_have_is_a_missing_file(write_manifest, path) -> None:
+    with pytest.raises(DataError, match=r"1 of the 1 images"):
+        load_dataset(write_manifest(f'{{"path": "{path}", "label": "cat"}}', "m.jsonl"))
+
+
 def test_very_many_missing_files_are_counted(write_manifest) -> None:
     rows = "".join(f"{place}.png,cat\n" for place in range(100))
     with pytest.raises(DataError, match=r"100 of the 100 images(.|\n)*and 80 others"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +121,7 @@ def _load_path(
 
 def _existing(source: str | Path) -> Path:
     path = Path(source).expanduser()
-    if path.exists():
+    if os.path.exists(path):  # unlike Path.exists, no error for a name that is too long or a folder without permission
         return path
     text = str(source)
     if isinstance(source, Path) or "/" in text or "\\" in text or path.suffix:

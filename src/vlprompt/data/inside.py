@@ -31,7 +31,7 @@ def path_inside(root: Path, listed: str, where: str) -> Path:
 
 def refuse_missing(paths: Sequence[Path], source: Path, advice: str) -> None:
     """Raises a `DataError` that lists the files that do not exist, if any."""
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not os.path.isfile(path)]
     if not missing:
         return
     listed = "\n".join(f"  {path}" for path in missing[:LISTED_AT_MOST])

@@ -6,6 +6,7 @@ They hold train, val and test, each a list of [path, label, class name], with pa
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def _read(split_file: Path) -> dict[str, Any]:
 def _find_images(split_file: Path, content: dict[str, Any]) -> Path:
     listed = [item[0] for split in ("train", "test") for item in _items(split_file, split, content[split])[:LOOKED_AT]]
     candidates = [split_file.parent, *sorted(below for below in split_file.parent.iterdir() if below.is_dir())]
-    found = [sum((folder / path).is_file() for path in listed) for folder in candidates]
+    found = [sum(os.path.isfile(folder / path) for path in listed) for folder in candidates]
     return candidates[found.index(max(found))]
 
 
