@@ -14,10 +14,10 @@ import open_clip
 import pytest
 import torch
 from open_clip.model import CLIP
+from tests.tiny_models import PREPROCESSING
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.tiny_models import PREPROCESSING
 from vlprompt.backbones import Backbone, freeze
 from vlprompt.methods import build_method
 from vlprompt.methods.method import Method
@@ -124,7 +124,10 @@ def test_zero_shot_tokens_features_and_logits_are_the_published_ones(
     method = build_method("zero-shot", backbone, FACTS["classnames"], template="a photo of a {}.")
     texts = [f"a photo of a {name.replace('_', ' ')}." for name in FACTS["classnames"]]
     assert (backbone.tokenizer(texts).numpy() == NUMBERS["zero_shot/tokens"]).all()
-    assert relative(method.class_features(image_features)[0], torch.from_numpy(NUMBERS["zero_shot/text_features"]).float()) < 1e-5
+    assert (
+        relative(method.class_features(image_features)[0], torch.from_numpy(NUMBERS["zero_shot/text_features"]).float())
+        < 1e-5
+    )
     assert largest(method(image_features), torch.from_numpy(NUMBERS["zero_shot/logits"]).float()) < LOGIT_TOLERANCE
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vlprompt.backbones.text_tower import TextTower, text_tower_of
 
@@ -63,7 +63,7 @@ class Backbone:
     tokenizer: Tokenizer
     device: torch.device
     precision: str
-    model: nn.Module
+    model: Any
 
     @property
     def token_width(self) -> int:
@@ -94,7 +94,7 @@ class Backbone:
 
 
 def freeze(
-    model: nn.Module,
+    model: Any,
     *,
     name: str,
     preprocessing: ImagePreprocessing,
@@ -131,5 +131,5 @@ def fingerprint_of(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> 
     for key in sorted(state):
         tensor = state[key].detach().cpu().contiguous()
         digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -1,10 +1,10 @@
 """Backbones from OpenCLIP: by name and tag, from a local folder or file, and the bundled `mini`.
 
-    mini                                   the bundled model
-    ViT-B-16/openai                        architecture and pretrained tag, from OpenCLIP's list
-    path/to/folder                         open_clip_config.json with weights beside it
-    ViT-B-16@path/to/weights.safetensors   a built-in architecture with weights from a file
-    ViT-B-16/openai@path/to/weights.pt     the same, where the tag says how the weights were trained (QuickGELU)
+mini                                   the bundled model
+ViT-B-16/openai                        architecture and pretrained tag, from OpenCLIP's list
+path/to/folder                         open_clip_config.json with weights beside it
+ViT-B-16@path/to/weights.safetensors   a built-in architecture with weights from a file
+ViT-B-16/openai@path/to/weights.pt     the same, where the tag says how the weights were trained (QuickGELU)
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any
 
 import open_clip
 import torch
-from safetensors import safe_open
 from torch import nn
 
 from vlprompt.backbones.backbone import Backbone, ImagePreprocessing, freeze
@@ -120,7 +119,13 @@ def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str
         raise UnknownNameError("architecture", architecture, open_clip.list_models())
     if not path.is_file():
         raise BackboneError(f"backbone {name!r}: there is no file {path}.")
-    trained_as = _trained_as(architecture, tag) if tag else {"quick_gelu": _is_openai_state(path)}
+    if not tag and f"{architecture}-quickgelu" in open_clip.list_models():
+        warnings.warn(
+            f"{architecture} exists with GELU and with QuickGELU; this takes GELU. For OpenAI's weights, which need "
+            f"QuickGELU, say {architecture}/openai@{path}.",
+            stacklevel=2,
+        )
+    trained_as = _trained_as(architecture, tag) if tag else {}
     return _create(name, architecture, str(path), pretrained=str(path), **_options(trained_as)), architecture
 
 
@@ -147,14 +152,6 @@ def _options(trained_as: dict[str, Any]) -> dict[str, Any]:
     preprocess = {key: trained_as[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in trained_as}
     options: dict[str, Any] = {"force_preprocess_cfg": preprocess}
     return options | {"force_quick_gelu": True} if trained_as.get("quick_gelu") else options
-
-
-def _is_openai_state(path: Path) -> bool:
-    """Whether a file holds OpenAI's own state dict, which carries three integers that no other one has."""
-    if path.suffix != ".safetensors":
-        return False
-    with safe_open(path, framework="pt") as file:
-        return {"input_resolution", "context_length", "vocab_size"} <= set(file.keys())
 
 
 def _create(name: str, config_name: str, source: str, **options: Any) -> nn.Module:

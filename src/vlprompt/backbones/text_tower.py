@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
@@ -89,14 +90,14 @@ class TextTower:
             replaced.remove()
 
 
-def text_tower_of(model: nn.Module) -> TextTower:
+def text_tower_of(model: Any) -> TextTower:
     """Take the text tower of an OpenCLIP model apart.
 
     Raises:
         BackboneError: the tower is not one of OpenCLIP's own (a Hugging Face text model, say).
     """
     text = getattr(model, "text", model)
-    transformer = getattr(text, "transformer", None)
+    transformer: Any = getattr(text, "transformer", None)
     if not isinstance(getattr(text, "token_embedding", None), nn.Embedding) or not hasattr(transformer, "resblocks"):
         raise BackboneError(
             f"the text tower of this model ({type(text).__name__}) is not one of OpenCLIP's own transformers, "
@@ -105,6 +106,7 @@ def text_tower_of(model: nn.Module) -> TextTower:
     blocks = list(transformer.resblocks)
     projection = text.text_projection
     linear = isinstance(projection, nn.Linear)
+    end_token: Any = getattr(text, "text_eos_id", None) or getattr(text, "eos_id", 2)
     return TextTower(
         token_embedding=text.token_embedding,
         positional_embedding=text.positional_embedding,
@@ -115,13 +117,13 @@ def text_tower_of(model: nn.Module) -> TextTower:
         heads=getattr(getattr(blocks[0], "attn", None), "num_heads", 0),
         context_length=text.context_length,
         pooling=getattr(text, "text_pool_type", None) or text.pool_type,
-        end_token=getattr(text, "text_eos_id", None) or getattr(text, "eos_id", 2),
+        end_token=end_token,
         whole_sequence_only=_why_not_segments(text, blocks),
         encode_tokens=model.encode_text,
     )
 
 
-def _why_not_segments(text: nn.Module, blocks: Sequence[nn.Module]) -> str:
+def _why_not_segments(text: Any, blocks: Sequence[nn.Module]) -> str:
     pooling = getattr(text, "text_pool_type", None) or text.pool_type
     if text.attn_mask is None:
         return "its attention is not causal"

@@ -49,7 +49,8 @@ def _class_from_file(path: Path, class_name: str) -> type[Method]:
     if not path.is_file():
         raise SettingsError(f"method {path}:{class_name}: there is no file {path}.")
     spec = importlib.util.spec_from_file_location(f"vlprompt_user_method_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -39,7 +39,7 @@ class ZeroShotOptions:
     def __post_init__(self) -> None:
         if self.templates is None:
             return
-        if isinstance(self.templates, str) or not self.templates:
+        if not isinstance(self.templates, tuple) or not self.templates:
             raise SettingsError(f"templates is {self.templates!r}; it must be a list of at least one template.")
         if self.ensemble:
             raise SettingsError("templates and ensemble were both given; leave one of them out.")

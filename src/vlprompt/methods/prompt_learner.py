@@ -48,7 +48,7 @@ class PromptLearner(Method):
 
     @abstractmethod
     def context(self, image_features: Tensor) -> Tensor:
-        """The context of the prompts: image features (B, E), L2-normalised -> (b, n, M, D), b in {1, B}, n in {1, N}."""
+        """The context: image features (B, E), L2-normalised -> (b, n, M, D), b of 1 or B, n of 1 or N."""
 
     def class_features(self, image_features: Tensor) -> Tensor:
         return self.encode_prompts(self.context(image_features))
@@ -63,9 +63,9 @@ class PromptLearner(Method):
         options, backbone = self.options, self.backbone
         if options.context_init is not None and not options.class_specific:
             return self._context_of_words(options.context_init)
-        size = (options.context_length, backbone.token_width)
-        size = (len(self.class_names), *size) if options.class_specific else size
-        drawn = torch.randn(size, generator=self.generator) * CONTEXT_STD
+        contexts = [len(self.class_names)] if options.class_specific else []
+        shape = [*contexts, options.context_length, backbone.token_width]
+        drawn = CONTEXT_STD * torch.randn(shape, generator=self.generator)
         return drawn.to(backbone.device, backbone.dtype)
 
     def _context_of_words(self, words: str) -> Tensor:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vlprompt.prompting.attention import KeysValues
@@ -56,7 +57,7 @@ class FrozenBlock:
         return _unpack(hidden, streams)
 
     def _mlp(self, hidden: Tensor) -> Tensor:
-        mlp: nn.Sequential = self.block.mlp
+        mlp: Any = self.block.mlp
         return mlp.c_proj(mlp.gelu(mlp.c_fc(hidden)))
 
 

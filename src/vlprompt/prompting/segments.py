@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from vlprompt.backbones import Backbone
@@ -135,7 +134,7 @@ class SegmentsEngine:
         return self._keys_values((backbone.embed_tokens(names) + positions)[None], [self.sos])
 
     def _first_layer(self, tails: Tails) -> Tensor | None:
-        """Queries, keys and values of a constant tail in the first layer, (1, n, L, 3, H, d): the same in every step."""
+        """A constant tail's queries, keys and values in the first layer, (1, n, L, 3, H, d), the same in every step."""
         if not tails.constant or len(self.blocks) == 1:
             return None
         return self.blocks[0].queries_keys_values((tails.tokens + tails.positions)[None])
