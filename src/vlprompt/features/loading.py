@@ -1,0 +1,152 @@
+"""From image sources to blocks of pixels, in worker processes where they win.
+
+A block is computed the same way whoever computes it, and blocks come in order, so that nothing depends on the number
+of workers. With "auto" the first blocks are loaded here and timed, and workers start only when they save more than
+they cost.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlprompt.data.images import ImageSource, open_image
+from vlprompt.errors import UnreadableImageError
+from vlprompt.features.transforms import Transform
+
+WORTH_WORKERS_SECONDS = 1.0
+"""Loading time that workers must be expected to save before "auto" starts them."""
+
+MOST_WORKERS = 16
+
+_TIMED_BLOCKS = 2
+
+
+@dataclass(frozen=True)
+class Request:
+    """Some views of one image.
+
+    Attributes:
+        place: of the image in what the caller was given.
+        key: its content key, as text.
+        views: their numbers.
+    """
+
+    place: int
+    source: ImageSource
+    key: str
+    views: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Pixels of several requests, one after the other.
+
+    Attributes:
+        places: of the images that were read.
+        pixels: (views of all requests, size, size, 3) uint8.
+        failures: why the other images could not be read, by their place.
+    """
+
+    places: list[int]
+    pixels: np.ndarray
+    failures: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """All blocks of a call as a sequence; a torch `Dataset` by shape."""
+
+    requests: Sequence[Sequence[Request]]
+    transform: Transform
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __getitem__(self, index: int) -> Block:
+        return load_block(self.requests[index], self.transform)
+
+
+def load_block(requests: Sequence[Request], transform: Transform) -> Block:
+    """Open each image once and cut its views."""
+    places, failures = [], {}
+    pixels: list[np.ndarray] = []
+    for request in requests:
+        try:
+            image = open_image(request.source)
+        except UnreadableImageError as error:
+            failures[request.place] = error.reason
+            continue
+        places.append(request.place)
+        pixels.extend(transform.pixels(image, request.key, view) for view in request.views)
+    return Block(places, np.stack(pixels) if pixels else np.empty((0, 1, 1, 3), np.uint8), failures)
+
+
+def load_blocks(blocks: Blocks, workers: int | str, cores: int) -> Iterator[Block]:
+    """All blocks in order.
+
+    Args:
+        workers: how many processes; 0 loads in this one, "auto" decides by the time that the first blocks take.
+        cores: how many workers "auto" may start.
+    """
+    if isinstance(workers, int):
+        yield from _load(blocks, 0, workers)
+        return
+    seconds = 0.0
+    for index in range(min(_TIMED_BLOCKS, len(blocks))):
+        began = time.perf_counter()
+        block = blocks[index]
+        # The last one counts: the first may open what all share, such as a pack of drawings.
+        seconds = time.perf_counter() - began
+        yield block
+    rest = len(blocks) - _TIMED_BLOCKS
+    yield from _load(blocks, _TIMED_BLOCKS, _workers_worth_starting(rest * seconds, rest, cores))
+
+
+def _workers_worth_starting(seconds: float, blocks: int, cores: int) -> int:
+    """How many workers to start for so many seconds of loading; 0 for none."""
+    workers = min(cores, MOST_WORKERS, blocks)
+    # Only forking needs no guard in the user's script, and a daemon may have no children.
+    if workers < 2 or _start_method() != "fork" or multiprocessing.current_process().daemon:
+        return 0
+    return workers if seconds * (1 - 1 / workers) > WORTH_WORKERS_SECONDS else 0
+
+
+def _load(blocks: Blocks, start: int, workers: int) -> Iterator[Block]:
+    rest = range(start, len(blocks))
+    if workers == 0 or not rest:
+        yield from (blocks[index] for index in rest)
+        return
+    import torch
+    from torch.utils.data import DataLoader
+
+    loader: DataLoader[Block] = DataLoader(
+        blocks,  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=rest,
+        num_workers=workers,
+        collate_fn=_as_it_is,  # type: ignore[arg-type]
+        multiprocessing_context=_start_method(),
+        # Else it would draw from the global generator, and training would depend on the number of workers.
+        generator=torch.Generator(),
+    )
+    with warnings.catch_warnings():
+        # Forking beside torch's threads is safe here: workers use Pillow and NumPy only. More workers than cores is
+        # the user's own choice.
+        warnings.simplefilter("ignore")
+        iterator = iter(loader)
+    yield from iterator
+
+
+def _start_method() -> str:
+    return "fork" if sys.platform == "linux" else "spawn"
+
+
+def _as_it_is(block: Block) -> Block:
+    return block

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.features.small_encoder import SmallEncoder, random_pixels
+
+from vlprompt.errors import OutputError
+from vlprompt.features import FeatureExtractor, cache_folder, cache_info, clear_cache
+
+
+def fill(encoder: SmallEncoder, images: int = 3) -> None:
+    extractor = FeatureExtractor(encoder)
+    extractor.extract([random_pixels(seed) for seed in range(images)])
+    extractor.views([random_pixels(seed) for seed in range(images)], 2, seed=1)
+
+
+def test_the_default_folder_is_the_variables_or_else_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLPROMPT_CACHE", "/somewhere")
+    assert cache_folder() == Path("/somewhere")
+    assert cache_folder("elsewhere") == Path("elsewhere")
+    monkeypatch.delenv("VLPROMPT_CACHE")
+    assert cache_folder().name == "vlprompt"
+
+
+def test_info_lists_each_backbone_and_transform(encoder: SmallEncoder, cache: Path) -> None:
+    fill(encoder)
+    fill(SmallEncoder(fingerprint="b" * 64, name="large", feature_size=32))
+    info = cache_info()
+    assert info.folder == cache
+    assert {(entry.backbone, entry.rows) for entry in info.entries} == {
+        ("small", 3),
+        ("small", 6),
+        ("large", 3),
+        ("large", 6),
+    }
+    assert [entry.size_bytes for entry in info.entries] == sorted((e.size_bytes for e in info.entries), reverse=True)
+    assert info.size_bytes >= sum(entry.size_bytes for entry in info.entries)
+
+
+def test_a_cache_that_does_not_exist_is_empty(cache: Path) -> None:
+    info = cache_info()
+    assert (info.entries, info.size_bytes) == ((), 0)
+    assert clear_cache() == 0
+    assert not cache.exists()
+
+
+def test_clearing_removes_what_is_ours_and_nothing_else(encoder: SmallEncoder, cache: Path) -> None:
+    fill(encoder)
+    (inside,) = cache.iterdir()
+    mine = [cache / "photo.npy", inside / "notes.txt"]
+    for path in mine:
+        path.write_text("mine")
+    size = cache_info().size_bytes
+    assert clear_cache() == size > 0
+    assert sorted(path for path in cache.rglob("*") if path.is_file()) == sorted(mine)
+    before = encoder.encoded
+    fill(encoder)
+    assert encoder.encoded == 2 * before
+
+
+def test_clearing_an_untouched_cache_leaves_no_folder_of_ours(encoder: SmallEncoder, cache: Path) -> None:
+    fill(encoder)
+    clear_cache()
+    assert list(cache.iterdir()) == []
+
+
+def test_what_cannot_be_removed_is_one_sentence(encoder: SmallEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(encoder)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OutputError, match=r"\.npy cannot be removed from the cache: Permission denied"):
+        clear_cache()
+
+
+def test_a_foreign_description_is_no_entry(encoder: SmallEncoder, cache: Path) -> None:
+    fill(encoder)
+    for path in cache.rglob("about.json"):
+        path.write_text('{"what": "else"}')
+    assert cache_info().entries == ()
+
+
+def test_the_cache_is_looked_after_without_torch() -> None:
+    code = "import sys; from vlprompt.features import cache_info, clear_cache; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
