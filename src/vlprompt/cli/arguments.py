@@ -1,0 +1,312 @@
+"""The commands and their options.
+
+Options that set a field of a settings class are made from that class, so that code, YAML (`--config`) and command
+line share names, defaults and documentation.
+"""
+
+from __future__ import annotations
+
+import re
+import typing
+from argparse import ArgumentError
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from importlib import import_module
+from typing import Any
+
+from docstring_parser import parse as parse_docstring
+from jsonargparse import SUPPRESS, ArgumentParser, Namespace
+
+from vlprompt import __version__
+from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.methods.options import PromptOptions, ZeroShotOptions
+from vlprompt.recipes import TrainingSettings
+
+Command = Callable[[Namespace], None]
+
+DESCRIPTION = (
+    "Learn the prompt, keep the model: zero-shot CLIP, CoOp and CoCoOp on your own classes, from a few pictures."
+)
+EPILOG = "vlprompt COMMAND --help tells a command's options; --debug shows the traceback of an error."
+DATA_HELP = (
+    "a bundled data set (vlprompt list datasets), a folder of class folders, a folder with train, val and test, "
+    "a CSV or JSONL manifest (path, label and optionally split), or a split_zhou_*.json"
+)
+UNREADABLE = "what to do about pictures that cannot be read"
+# Where each command's function is; imported when it is called.
+FUNCTIONS = {
+    "fit": "models:fit",
+    "predict": "models:predict",
+    "evaluate": "models:evaluate",
+    "benchmark base-to-new": "benchmarks:base_to_new",
+    "report": "benchmarks:report",
+    "list": "listings:list_names",
+    "export": "listings:export",
+    "cache": "listings:cache",
+}
+
+
+def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
+    """The command's function and its options; None when the help or the version was asked for.
+
+    Raises:
+        SettingsError: the arguments cannot be used, in one sentence.
+    """
+    parser = build_parser()
+    if not arguments:
+        parser.print_help()
+        return None
+    try:
+        parsed = parser.parse_args(arguments)
+    except ArgumentError as error:
+        raise _explained(str(error), arguments) from error
+    except SystemExit:
+        return None
+    name, options = parsed.subcommand, parsed[parsed.subcommand]
+    while "subcommand" in options:
+        name, options = f"{name} {options.subcommand}", options[options.subcommand]
+    module, function = FUNCTIONS[name].split(":")
+    return getattr(import_module(f"vlprompt.cli.{module}"), function), options
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of all commands."""
+    parser = _parser(DESCRIPTION, prog="vlprompt", epilog=EPILOG, version=__version__)
+    commands = parser.add_subcommands(required=True, metavar="COMMAND", title="commands", description=SUPPRESS)
+    commands.add_subcommand("fit", _fit_parser(), help="train a classifier on your pictures and save it")
+    commands.add_subcommand("predict", _predict_parser(), help="name what pictures show")
+    commands.add_subcommand("evaluate", _evaluate_parser(), help="measure a saved classifier on labelled pictures")
+    benchmark = _parser("Compare methods under a published protocol.")
+    commands.add_subcommand("benchmark", benchmark, help="compare methods under a published protocol")
+    protocols = benchmark.add_subcommands(required=True, metavar="PROTOCOL", title="protocols", description=SUPPRESS)
+    protocols.add_subcommand(
+        "base-to-new", _base_to_new_parser(), help="train on half of the classes, test on both halves"
+    )
+    commands.add_subcommand("report", _report_parser(), help="tables and an HTML report of a benchmark's results")
+    commands.add_subcommand("list", _list_parser(), help="names of backbones, methods and data sets")
+    commands.add_subcommand("export", _export_parser(), help="write a bundled data set as folders of pictures")
+    commands.add_subcommand("cache", _cache_parser(), help="what the feature cache holds, or clear it")
+    return parser
+
+
+def _parser(description: str, **options: Any) -> ArgumentParser:
+    return ArgumentParser(
+        description=description, exit_on_error=False, allow_abbrev=False, print_config=None, **options
+    )
+
+
+def _fit_parser() -> ArgumentParser:
+    parser = _parser("Train a classifier on labelled pictures and save it as a folder.")
+    parser.add_argument("data", metavar="DATA", type=str, help=DATA_HELP)
+    parser.add_argument("--out", type=str, required=True, metavar="FOLDER", help="where the model goes")
+    parser.add_argument("--config", action="config", help="a YAML file with any of these options")
+    parser.add_argument("--method", type=str, default="cocoop", help="vlprompt list methods, or file.py:ClassName")
+    _add_backbone(parser)
+    parser.add_argument("--shots", type=int | None, default=16, help="pictures per class; null takes all")
+    parser.add_argument("--seed", type=int, default=1, help="of the draw and the training")
+    parser.add_argument("--recipe", type=str | None, default=None, help="by name, see vlprompt list recipes")
+    _add_data_options(parser)
+    parser.add_argument("--no-progress", action="store_true", help="no progress bars")
+    _add_settings(parser, "training, where it differs from the recipe", TrainingSettings, leave_out={"seed"})
+    _add_settings(parser, "prompt of coop and cocoop, where it differs from the recipe", PromptOptions)
+    _add_settings(parser, "prompt of zero-shot", ZeroShotOptions)
+    return parser
+
+
+def _predict_parser() -> ArgumentParser:
+    parser = _parser("Name what pictures show.")
+    _add_model(parser)
+    parser.add_argument(
+        "images", metavar="IMAGE", type=str, nargs="+", help="files, folders or patterns such as '*.png'"
+    )
+    parser.add_argument(
+        "--class-names",
+        type=str | None,
+        default=None,
+        metavar="NAMES",
+        help="other classes than those trained on: names with commas, or a text file with one a line",
+    )
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="the K most probable classes")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
+    )
+    _add_device(parser)
+    return parser
+
+
+def _evaluate_parser() -> ArgumentParser:
+    parser = _parser("Measure a saved classifier on labelled pictures.")
+    _add_model(parser)
+    parser.add_argument("data", metavar="DATA", type=str, help=DATA_HELP)
+    parser.add_argument("--split", type=_choice("train", "val", "test", "all"), default="test", help="which pictures")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_data_options(parser)
+    _add_device(parser)
+    return parser
+
+
+def _base_to_new_parser() -> ArgumentParser:
+    parser = _parser(
+        "Train on the first half of the classes, test on them and on the other half. Results are written as soon as "
+        "they are known; the same command continues where it stopped."
+    )
+    parser.add_argument("data", metavar="DATA", type=str, nargs="*", help=f"(default: all bundled) {DATA_HELP}")
+    parser.add_argument("--out", type=str, default="runs/base-to-new", metavar="FOLDER", help="where results go")
+    parser.add_argument("--config", action="config", help="a YAML file with any of these options")
+    parser.add_argument("--methods", type=str, default="zero-shot,coop,cocoop", help="names with commas")
+    parser.add_argument("--shots", type=int, default=16, help="pictures per class")
+    parser.add_argument("--seeds", type=str, default="1,2,3", help="numbers with commas")
+    _add_backbone(parser)
+    parser.add_argument("--workers", type=str, default="auto", help="processes, or auto for one per core")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bars")
+    _add_settings(parser, "training, where it differs from the recipes", TrainingSettings, leave_out={"seed"})
+    return parser
+
+
+def _report_parser() -> ArgumentParser:
+    parser = _parser("Print the table of a benchmark's results and write its HTML report.")
+    parser.add_argument("results", metavar="FOLDER", type=str, help="the benchmark's --out")
+    parser.add_argument(
+        "--format", type=_choice("text", "markdown", "csv"), default="text", help="of the printed table"
+    )
+    return parser
+
+
+def _list_parser() -> ArgumentParser:
+    parser = _parser("Names that other commands understand.")
+    parser.add_argument("what", type=_choice("backbones", "methods", "datasets", "recipes"), help="of what")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _export_parser() -> ArgumentParser:
+    parser = _parser("Write a bundled data set as a folder with train, val and test, each with folders of PNG files.")
+    parser.add_argument("dataset", metavar="DATASET", type=str, help="a name from vlprompt list datasets")
+    parser.add_argument("folder", metavar="FOLDER", type=str, help="a folder that does not exist yet")
+    parser.add_argument("--domain", type=str, default="flat", help="the studio whose drawings are used")
+    parser.add_argument("--classes", type=int | None, default=None, metavar="N", help="only the first N classes")
+    return parser
+
+
+def _cache_parser() -> ArgumentParser:
+    parser = _parser("The cache of image features.")
+    parser.add_argument("action", type=_choice("info", "clear"), help="tell what it holds, or empty it")
+    return parser
+
+
+def _add_model(parser: ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", type=str, help="a folder that vlprompt fit wrote")
+    parser.add_argument(
+        "--backbone", type=str | None, default=None, help="where the same weights are now, if they moved"
+    )
+
+
+def _add_backbone(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--backbone", type=str, default="mini", help="vlprompt list backbones, or a local folder or file"
+    )
+    _add_device(parser)
+
+
+def _add_device(parser: ArgumentParser) -> None:
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, mps")
+
+
+def _add_data_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML or CSV: folder name, words"
+    )
+    parser.add_argument(
+        "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
+    )
+    parser.add_argument(
+        "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
+    )
+    parser.add_argument("--split-seed", type=int, default=1, help="of the random split, where the data have none")
+    parser.add_argument(
+        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
+    )
+
+
+def _add_settings(parser: ArgumentParser, title: str, settings: type, leave_out: Iterable[str] = ()) -> None:
+    """One option per field; an option that is not given is absent, which null is not."""
+    group = parser.add_argument_group(title)
+    hints = typing.get_type_hints(settings)
+    words = {entry.arg_name: entry.description or "" for entry in parse_docstring(settings.__doc__ or "").params}
+    for entry in fields(settings):
+        if entry.name in leave_out:
+            continue
+        kind = hints[entry.name]
+        flag: dict[str, Any] = {"nargs": "?", "const": True} if kind is bool else {}
+        text = re.sub(r"\s+", " ", words.get(entry.name, "")).replace("`", "").replace("%", "%%")
+        group.add_argument("--" + entry.name.replace("_", "-"), type=kind, default=SUPPRESS, help=text or None, **flag)
+
+
+def _choice(*names: str) -> Any:
+    return typing.Literal[names]
+
+
+def _explained(message: str, arguments: list[str]) -> SettingsError:
+    """The parser's message as one sentence about what the user typed."""
+    if match := re.match(r'Parser key "([^"]+)":\s*(.*)', message, re.DOTALL):
+        return SettingsError(_explained_value(match[1], match[2]))
+    if match := re.match(r"unrecognized arguments: (\S+)", message):
+        return _explained_surplus(match[1], arguments)
+    if match := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+        return UnknownNameError("command", match[1], re.findall(r"'([^']+)'", match[2]) or match[2].split(", "))
+    if match := re.search(r"arguments are required: (.*)", message):
+        missing = ", ".join(_as_typed(name) for name in match[1].split(", "))
+        return SettingsError(f"{missing} is missing; see vlprompt {_command(arguments)} --help.")
+    if match := re.search(r"to be one of \{(.*)\}, but it was not provided", message):
+        return SettingsError(
+            f"a command is missing after {_command(arguments) or 'vlprompt'}: {match[1].replace(',', ', ')}."
+        )
+    if match := re.search(r"does not accept option '([^']+)'", message):
+        return UnknownNameError(
+            "option", match[1].split(".")[-1], [flag.replace("-", "_") for flag in _flags(arguments)]
+        )
+    return SettingsError(" ".join(message.split()))
+
+
+_POSITIONALS = {"data", "model", "images", "results", "what", "dataset", "folder", "action"}
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+
+
+def _explained_value(key: str, problem: str) -> str:
+    value = re.search(r"Got value: (.*)", problem) or re.search(r"Given value: (.*)", problem)
+    if not value:
+        return f"{_as_typed(key)}: {' '.join(problem.split())}"
+    if literal := re.search(r"Literal\[(.*?)\]", problem):
+        wanted = "one of " + literal[1].replace("'", "")
+    else:
+        kind = re.search(r"<class '(\w+)'>|Expected a (\w+)", problem)
+        wanted = _KINDS.get((kind[1] or kind[2]) if kind else "", "another kind of value")
+    if "None" in problem:
+        wanted += " or null"
+    return f"{_as_typed(key)} is {value[1].strip()!r}; it must be {wanted}."
+
+
+def _as_typed(key: str) -> str:
+    """An option's name as the user writes it."""
+    name = key.rsplit(".", 1)[-1]
+    return name.upper() if name in _POSITIONALS else "--" + name.replace("_", "-")
+
+
+def _explained_surplus(argument: str, arguments: list[str]) -> SettingsError:
+    if argument.startswith("-"):
+        return UnknownNameError("option", argument.split("=")[0], _flags(arguments))
+    return SettingsError(f"{argument!r} is one argument too many; see vlprompt {_command(arguments)} --help.")
+
+
+def _command(arguments: list[str]) -> str:
+    words = [name for name in arguments[:2] if any(name in command.split() for command in FUNCTIONS)]
+    return " ".join(words)
+
+
+def _flags(arguments: list[str]) -> list[str]:
+    """The options of the command that the user typed."""
+    parser: Any = build_parser()
+    for word in _command(arguments).split():
+        parser = parser._subcommands_action._name_parser_map[word]
+    return [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]

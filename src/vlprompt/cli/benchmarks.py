@@ -1,0 +1,98 @@
+"""benchmark and report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import Namespace
+
+from vlprompt.cli.models import given
+from vlprompt.cli.output import note
+from vlprompt.errors import SettingsError
+from vlprompt.files import check_writable
+from vlprompt.recipes import TrainingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vlprompt.benchmark.records import ResultRecord
+
+RESULT_BYTES = 50_000_000
+"""More than the records, the checkpoints and the report of a benchmark take."""
+REPORT_FILE = "report.html"
+
+
+def base_to_new(options: Namespace) -> None:
+    """Run what is not there yet, print the table and write the report."""
+    out = Path(options.out)
+    seeds = tuple(_whole_number("--seeds", seed) for seed in _items(options.seeds))
+    workers = options.workers if options.workers == "auto" else _whole_number("--workers", options.workers)
+    check_writable(out, RESULT_BYTES)
+    from vlprompt.benchmark.base_to_new import run_base_to_new
+    from vlprompt.benchmark.plan import BaseToNewPlan
+    from vlprompt.data.catalogue import DATASETS
+
+    plan = BaseToNewPlan(
+        datasets=tuple(options.data) or DATASETS,
+        methods=tuple(_items(options.methods)),
+        shots=options.shots,
+        seeds=seeds,
+        backbone=options.backbone,
+        device=options.device,
+        training=given(options, TrainingSettings, leave_out=("seed",)),
+    )
+    records = run_base_to_new(plan, out, workers=workers, progress=False if options.no_progress else None)
+    _print_table(records, "text")
+    _write_report(records, out)
+
+
+def report(options: Namespace) -> None:
+    """Print the table of results that are there and write the report."""
+    from vlprompt.benchmark.records import read_records
+
+    out = Path(options.results)
+    records = read_records(out)
+    if not records:
+        raise SettingsError(f"{out} holds no results; vlprompt benchmark base-to-new --out {out} makes some.")
+    check_writable(out)
+    _print_table(records, options.format)
+    _write_report(records, out)
+
+
+def _print_table(records: Sequence[ResultRecord], form: str) -> None:
+    from vlprompt.report import tables
+    from vlprompt.report.summary import summarize
+
+    summary = summarize(records)
+    if form == "markdown":
+        print(tables.markdown_table(summary), end="")
+    elif form == "csv":
+        print(tables.csv_table(summary), end="")
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        console = Console()
+        console.print(tables.terminal_table(summary, console.width))
+    else:
+        print(tables.plain_text(summary), end="")
+
+
+def _write_report(records: Sequence[ResultRecord], out: Path) -> None:
+    from vlprompt.report.html import write_report
+
+    path = write_report(out / REPORT_FILE, records)
+    sys.stdout.flush()
+    note(f"Report: {path.resolve()}")
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _whole_number(flag: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise SettingsError(f"{flag} has {text!r}; it must be a whole number.") from error

@@ -1,0 +1,123 @@
+"""list, export and cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import Namespace
+
+from vlprompt.cli.output import note, print_json, print_table
+from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.files import check_writable
+
+if TYPE_CHECKING:
+    from vlprompt.data.samples import Dataset
+
+Rows = list[tuple[str, str]]
+
+EXPORT_BYTES = 50_000_000
+"""More than any bundled data set takes as PNG files."""
+
+
+def list_names(options: Namespace) -> None:
+    """Print the names of one kind with a few words each."""
+    rows = LISTS[options.what]()
+    if options.json:
+        print_json([{"name": name, "about": about} for name, about in rows])
+    else:
+        print_table((options.what.removesuffix("s"), "about"), rows)
+
+
+def export(options: Namespace) -> None:
+    """Write a bundled data set's pictures into folders, whole or not at all."""
+    if options.classes is not None and options.classes < 2:
+        raise SettingsError(f"--classes is {options.classes}; it must be at least 2.")
+    check_writable(Path(options.folder).absolute().parent, EXPORT_BYTES)
+    from vlprompt.data.catalogue import DATASETS, load_dataset
+    from vlprompt.data.exporting import export_dataset
+    from vlprompt.progress import progress_bars
+
+    if options.dataset not in DATASETS:
+        raise UnknownNameError("bundled data set", options.dataset, DATASETS)
+    dataset = _first_classes(load_dataset(options.dataset, domain=options.domain), options.classes)
+    count = len(dataset.train) + len(dataset.val) + len(dataset.test)
+    with progress_bars() as board:
+        task = board.task(f"drawing {dataset.name}", count, "img")
+        export_dataset(dataset, options.folder, progress=lambda done, _: task.advance())
+    note(f"{count} pictures of {len(dataset.class_names)} classes are in {options.folder}.")
+
+
+def _first_classes(dataset: Dataset, count: int | None) -> Dataset:
+    if count is None:
+        return dataset
+    parts = {
+        split: tuple(sample for sample in getattr(dataset, split) if sample.label < count)
+        for split in ("train", "val", "test")
+    }
+    return replace(dataset, **parts)
+
+
+def cache(options: Namespace) -> None:
+    """Print what the feature cache holds, or empty it."""
+    from vlprompt.features.cache import cache_folder, cache_info, clear_cache
+
+    if options.action == "clear":
+        freed = clear_cache()
+        note(f"The cache {cache_folder()} is empty; {freed / 1e6:.1f} MB are free again.")
+        return
+    info = cache_info()
+    rows = [
+        (entry.backbone, entry.transform, str(entry.rows), f"{entry.size_bytes / 1e6:.1f}") for entry in info.entries
+    ]
+    print_table(("backbone", "transform", "pictures", "MB"), rows)
+    note(f"{info.folder}: {info.size_bytes / 1e6:.1f} MB in all")
+
+
+def _backbones() -> Rows:
+    from vlprompt.backbones import list_backbones
+
+    return [(name, "bundled" if name == "mini" else "OpenCLIP") for name in list_backbones()]
+
+
+def _methods() -> Rows:
+    return [
+        ("zero-shot", "the words of a template; learns nothing (CLIP, Radford et al. 2021)"),
+        ("coop", "one learned context for all pictures (CoOp, Zhou et al. 2021)"),
+        ("cocoop", "a learned context that each picture shifts (CoCoOp, Zhou et al. 2022)"),
+        ("file.py:ClassName", "a method of your own"),
+    ]
+
+
+def _datasets() -> Rows:
+    from vlprompt.data.emoji import EMOJI_DATASETS, load_emoji
+
+    datasets = [load_emoji(name, "flat") for name in EMOJI_DATASETS]
+    return [
+        (
+            entry.name,
+            f"{len(entry.class_names)} classes; {len(entry.train)} training and {len(entry.test)} test pictures",
+        )
+        for entry in datasets
+    ]
+
+
+def _recipes() -> Rows:
+    from vlprompt.recipes import RECIPES
+
+    rows = []
+    for name, recipe in RECIPES.items():
+        settings = recipe.training
+        words = f"{settings.epochs} epochs, batches of {settings.batch_size}" if settings else "no training"
+        rows.append((name, f"{recipe.method}: {words}" + (f" ({recipe.source})" if recipe.source else "")))
+    return rows
+
+
+LISTS: dict[str, Callable[[], Rows]] = {
+    "backbones": _backbones,
+    "methods": _methods,
+    "datasets": _datasets,
+    "recipes": _recipes,
+}

@@ -1,0 +1,48 @@
+"""Printing: tables for a terminal, tab-separated lines for a pipe, JSON where it was asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal; elsewhere one tab-separated line a row, without headings."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            print("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False)
+
+
+def note(line: str) -> None:
+    """A line for the person at the terminal, on stderr, so that stdout holds results only."""
+    print(line, file=sys.stderr)
+
+
+def names_from(value: str) -> list[str]:
+    """Class names: a text file with one a line, or names with commas."""
+    from pathlib import Path
+
+    from vlprompt.errors import DataError
+
+    path = Path(value)
+    if "," not in value and (path.is_file() or path.suffix in (".txt", ".csv")):
+        try:
+            return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"the class names file {value} cannot be read: {error}.") from error
+    return [name.strip() for name in value.split(",")]

@@ -1,0 +1,392 @@
+"""The estimator: scikit-learn's conventions, fitting, other class names, saving and loading."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+
+from tests.tiny_models import tiny_backbone as make_backbone
+from vlprompt import Dataset, PromptClassifier, Sample
+from vlprompt.data.few_shot import FewerShotsWarning
+from vlprompt.errors import (
+    BackboneError,
+    DataError,
+    ModelFolderError,
+    OutputError,
+    SettingsError,
+    UnknownNameError,
+    UnreadableImagesError,
+)
+
+COLOURS = {"blue": (30, 30, 200), "green": (30, 200, 30), "red": (200, 30, 30)}
+
+
+def pictures(count: int = 6) -> tuple[list[np.ndarray], list[str]]:
+    random = np.random.default_rng(0)
+    images, labels = [], []
+    for name, colour in COLOURS.items():
+        for _ in range(count):
+            noise = random.integers(-30, 30, (40, 40, 3))
+            images.append(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8))
+            labels.append(name)
+    return images, labels
+
+
+@pytest.fixture
+def make(tiny_backbone, tmp_path):
+    def make(method: str = "coop", **options):
+        if method != "zero-shot":
+            options = {"epochs": 2, "training": {"views": 1}} | options
+        options = {"shots": 4, "cache": tmp_path / "cache", "backbone": tiny_backbone} | options
+        return PromptClassifier(method=method, **options)
+
+    return make
+
+
+@pytest.fixture(params=["zero-shot", "coop", "cocoop"])
+def fitted(request, make):
+    return make(request.param).fit(*pictures())
+
+
+def test_fit_returns_the_classifier_itself(make):
+    classifier = make()
+    assert classifier.fit(*pictures()) is classifier
+
+
+def test_classes_are_the_sorted_names(fitted):
+    assert fitted.classes_.tolist() == ["blue", "green", "red"]
+
+
+def test_predict_gives_class_names(fitted):
+    images, _ = pictures()
+    assert set(fitted.predict(images)) <= set(COLOURS)
+
+
+def test_probabilities_are_one_row_per_image_and_sum_to_one(fitted):
+    images, _ = pictures()
+    probabilities = fitted.predict_proba(images)
+    assert probabilities.shape == (len(images), 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert (fitted.classes_[probabilities.argmax(axis=1)] == fitted.predict(images)).all()
+
+
+def test_score_is_the_share_of_right_predictions(fitted):
+    images, labels = pictures()
+    assert fitted.score(images, labels) == np.mean(fitted.predict(images) == np.array(labels))
+
+
+@pytest.mark.parametrize("method", ["coop", "cocoop"])
+def test_training_lowers_the_loss(make, method):
+    classifier = make(method, epochs=8, learning_rate=0.02).fit(*pictures())
+    losses = classifier.training_["losses"]
+    assert losses[-1] < losses[0]
+
+
+def test_the_same_seed_gives_the_same_bits(make):
+    images, labels = pictures()
+    first, second = (make("cocoop").fit(images, labels).predict_proba(images) for _ in range(2))
+    assert (first == second).all()
+
+
+def test_another_seed_gives_another_prompt(make):
+    images, labels = pictures()
+    first, second = (make("cocoop", seed=seed).fit(images, labels).predict_proba(images) for seed in (1, 2))
+    assert not (first == second).all()
+
+
+def test_paths_pillow_images_and_arrays_are_the_same_to_it(fitted, tmp_path):
+    array = pictures(1)[0][0]
+    image = Image.fromarray(array)
+    path = tmp_path / "picture.png"
+    image.save(path)
+    rows = fitted.predict_proba([array, image, path, str(path)])
+    np.testing.assert_allclose(rows, rows[[0] * 4], rtol=1e-5)
+
+
+def test_one_array_of_many_images_is_many_images(fitted):
+    images = np.stack(pictures()[0])
+    assert len(fitted.predict(images)) == len(images)
+
+
+def test_labels_can_be_numbers_when_the_names_are_given(make):
+    images, labels = pictures()
+    names = ["red", "green", "blue"]
+    classifier = make("zero-shot", class_names=names).fit(images, [names.index(label) for label in labels])
+    assert classifier.classes_.tolist() == names
+    assert classifier.score(images, labels) == classifier.score(images, [names.index(label) for label in labels])
+
+
+def test_a_data_set_is_fitted_on_its_training_images_with_its_template(make):
+    images, labels = pictures()
+    samples = tuple(
+        Sample(image, sorted(COLOURS).index(label), label) for image, label in zip(images, labels, strict=True)
+    )
+    classifier = make("zero-shot").fit(Dataset("colours", samples, template="all in {}."))
+    assert classifier.method_.template == "all in {}."
+    assert classifier.training_["data"]["name"] == "colours"
+
+
+def test_evaluate_tells_accuracy_and_macro_f1_and_keeps_them(make):
+    images, labels = pictures()
+    samples = [Sample(image, 0, label) for image, label in zip(images, labels, strict=True)]
+    classifier = make("zero-shot").fit(images, labels)
+    evaluation = classifier.evaluate(samples, "colours")
+    assert evaluation.accuracy == pytest.approx(100 * classifier.score(images, labels))
+    assert evaluation.total == len(images)
+    assert classifier.evaluation_["colours"]["macro_f1"] == evaluation.macro_f1
+
+
+def test_before_fit_it_says_that_it_is_not_fitted(make):
+    with pytest.raises(NotFittedError):
+        make().predict(pictures()[0])
+
+
+def test_a_clone_has_the_same_parameters_and_is_not_fitted(make):
+    classifier = make(shots=2).fit(*pictures())
+    copy = clone(classifier)
+    assert copy.get_params()["shots"] == 2
+    with pytest.raises(NotFittedError):
+        copy.predict(pictures()[0])
+
+
+def test_parameters_can_be_set_by_name(make):
+    assert make().set_params(shots=3, seed=7).get_params()["seed"] == 7
+
+
+def test_it_works_in_a_cross_validation(make):
+    images, labels = pictures()
+    scores = cross_val_score(make("zero-shot", shots=3), images, labels, cv=2)
+    assert scores.shape == (2,)
+
+
+def test_class_names_never_trained_on_can_be_set(fitted):
+    fitted.set_class_names(["okapi", "quokka"])
+    assert set(fitted.predict(pictures()[0])) <= {"okapi", "quokka"}
+    assert fitted.predict_proba(pictures()[0]).shape[1] == 2
+
+
+def test_class_specific_contexts_refuse_other_names(make):
+    classifier = make(options={"class_specific": True}).fit(*pictures())
+    with pytest.raises(SettingsError, match="class-specific"):
+        classifier.set_class_names(["okapi", "quokka"])
+
+
+def test_a_context_length_without_words_starts_at_random(make):
+    classifier = make(options={"context_length": 6}).fit(*pictures())
+    assert classifier.method_.context_vectors.shape[0] == 6
+
+
+def test_fewer_images_than_shots_are_taken_with_a_warning(make):
+    with pytest.warns(FewerShotsWarning, match="'blue' has 6"):
+        make("zero-shot", shots=10).fit(*pictures())
+
+
+def test_no_number_of_shots_takes_all_images(make):
+    assert make("zero-shot", shots=None).fit(*pictures()).training_["data"]["drawn_images"] == 18
+
+
+# --- bad arguments, told before anything is computed ---
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"method": "cocop"}, UnknownNameError, "did you mean cocoop"),
+        ({"shots": 0}, SettingsError, "shots is 0"),
+        ({"epochs": 0}, SettingsError, "epochs is 0"),
+        ({"learning_rate": -1.0}, SettingsError, "learning_rate is -1.0"),
+        ({"training": {"momentun": 0.5}}, UnknownNameError, "momentum"),
+        ({"options": {"context_lenght": 5}}, UnknownNameError, "context_length"),
+        ({"recipe": "coop-few"}, UnknownNameError, "coop-few-shot"),
+        ({"recipe": "cocoop"}, SettingsError, "for the method cocoop"),
+        ({"on_unreadable": "ignore"}, SettingsError, "on_unreadable is 'ignore'"),
+        ({"template": "a photo"}, SettingsError, "{}"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_name(make, monkeypatch, options, error, match):
+    monkeypatch.setattr(PromptClassifier, "_extractor", lambda *_: pytest.fail("it computed features"))
+    with pytest.raises(error, match=match):
+        make(**options).fit(*pictures())
+
+
+def test_labels_of_another_length_are_refused(make):
+    images, labels = pictures()
+    with pytest.raises(DataError, match="18 images but 17 labels"):
+        make().fit(images, labels[1:])
+
+
+def test_one_class_only_is_refused(make):
+    with pytest.raises(DataError, match="red"):
+        make().fit(pictures()[0][:3], ["red"] * 3)
+
+
+def test_missing_labels_are_refused(make):
+    with pytest.raises(DataError, match="labels are missing"):
+        make().fit(pictures()[0])
+
+
+@pytest.mark.parametrize("names", [["cat", "cat"], ["cat", ""], ["cat"], ["snow leopard", "Snow_Leopard"]])
+def test_duplicate_empty_or_single_class_names_are_refused(make, names):
+    with pytest.raises(DataError):
+        make("zero-shot").fit(*pictures()).set_class_names(names)
+
+
+def test_an_unreadable_image_is_named(make, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    with pytest.raises(UnreadableImagesError, match=r"bad\.png"):
+        make("zero-shot").fit(*pictures()).predict([pictures()[0][0], bad])
+
+
+def test_unreadable_training_images_can_be_skipped(make, tmp_path):
+    images, labels = pictures()
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match=r"bad\.png"):
+        classifier = make(shots=None, on_unreadable="skip").fit([*images, bad], [*labels, "red"])
+    assert classifier.training_["images"] == len(images)
+
+
+# --- saving and loading ---
+
+
+@pytest.fixture
+def saved(make, tmp_path):
+    folder = tmp_path / "model"
+    make().fit(*pictures()).save(folder)
+    return folder
+
+
+def test_a_loaded_model_gives_the_same_bits(fitted, tmp_path, tiny_backbone):
+    images, _ = pictures()
+    fitted.save(tmp_path / "model")
+    loaded = PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone)
+    assert (loaded.predict_proba(images) == fitted.predict_proba(images)).all()
+    assert loaded.classes_.tolist() == fitted.classes_.tolist()
+
+
+def test_a_model_saved_with_other_class_names_keeps_them(fitted, tmp_path, tiny_backbone):
+    fitted.set_class_names(["okapi", "quokka"]).save(tmp_path / "model")
+    loaded = PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone)
+    assert loaded.classes_.tolist() == ["okapi", "quokka"]
+    assert (loaded.predict_proba(pictures()[0]) == fitted.predict_proba(pictures()[0])).all()
+
+
+def test_the_folder_holds_a_card_json_and_a_few_kilobytes_of_tensors(saved):
+    assert sorted(entry.name for entry in saved.iterdir()) == ["README.md", "model.json", "prompts.safetensors"]
+    assert (saved / "prompts.safetensors").stat().st_size < 200_000
+    assert "blue, green, red" in (saved / "README.md").read_text()
+    assert json.loads((saved / "model.json").read_text())["class_names"] == ["blue", "green", "red"]
+
+
+def test_another_backbone_is_refused_with_both_fingerprints(saved, tiny_backbone):
+    other = make_backbone(seed=5)
+    with pytest.raises(BackboneError, match=rf"{tiny_backbone.fingerprint}.*{other.fingerprint}"):
+        PromptClassifier.load(saved, backbone=other)
+
+
+@pytest.mark.parametrize("name", ["model.json", "prompts.safetensors"])
+def test_a_missing_file_is_named(saved, tiny_backbone, name):
+    (saved / name).unlink()
+    with pytest.raises(ModelFolderError, match=rf"{name} is missing"):
+        PromptClassifier.load(saved, backbone=tiny_backbone)
+
+
+@pytest.mark.parametrize("name", ["model.json", "prompts.safetensors"])
+def test_a_truncated_file_is_named(saved, tiny_backbone, name):
+    data = (saved / name).read_bytes()
+    (saved / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelFolderError, match=name):
+        PromptClassifier.load(saved, backbone=tiny_backbone)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{}", '{"format": "vlprompt-model", "format_version": 99}', "\x00", '{"format": "vlprompt-model"}'],
+)
+def test_a_foreign_description_is_named(saved, tiny_backbone, content):
+    (saved / "model.json").write_text(content)
+    with pytest.raises(ModelFolderError, match=r"model\.json"):
+        PromptClassifier.load(saved, backbone=tiny_backbone)
+
+
+@pytest.mark.parametrize("key", ["method", "class_names", "backbone", "options"])
+@pytest.mark.parametrize("change", ["missing", "wrong"])
+def test_a_description_that_somebody_changed_is_named(saved, tiny_backbone, key, change):
+    values = json.loads((saved / "model.json").read_text())
+    if change == "missing":
+        del values[key]
+    else:
+        values[key] = 3
+    (saved / "model.json").write_text(json.dumps(values))
+    with pytest.raises(ModelFolderError, match=r"model\.json"):
+        PromptClassifier.load(saved, backbone=tiny_backbone)
+
+
+def test_tensors_of_another_model_are_refused(make, tmp_path, tiny_backbone):
+    make("coop").fit(*pictures()).save(tmp_path / "coop")
+    make("cocoop").fit(*pictures()).save(tmp_path / "cocoop")
+    (tmp_path / "cocoop/prompts.safetensors").write_bytes((tmp_path / "coop/prompts.safetensors").read_bytes())
+    with pytest.raises(ModelFolderError, match=r"prompts\.safetensors"):
+        PromptClassifier.load(tmp_path / "cocoop", backbone=tiny_backbone)
+
+
+def test_saving_again_replaces_the_model(make, saved, tiny_backbone):
+    make().fit(*pictures()).set_class_names(["okapi", "quokka"]).save(saved)
+    assert PromptClassifier.load(saved, backbone=tiny_backbone).classes_.tolist() == ["okapi", "quokka"]
+    assert [entry.name for entry in saved.parent.iterdir() if "model" in entry.name] == ["model"]
+
+
+def test_a_failed_save_leaves_the_old_model(make, saved, monkeypatch):
+    classifier = make("zero-shot").fit(*pictures())
+    before = (saved / "model.json").read_bytes()
+    monkeypatch.setattr("vlprompt.model_folder.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OutputError, match="No space left"):
+        classifier.save(saved)
+    assert (saved / "model.json").read_bytes() == before
+    assert [entry.name for entry in saved.parent.iterdir() if "model" in entry.name] == ["model"]
+
+
+def test_a_folder_with_other_files_is_never_replaced(make, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter1.tex").write_text("dear")
+    with pytest.raises(OutputError, match="other files"):
+        make("zero-shot").fit(*pictures()).save(tmp_path / "thesis")
+    assert (tmp_path / "thesis/chapter1.tex").read_text() == "dear"
+
+
+METHOD = '''
+from vlprompt.methods.coop import CoOp
+
+
+class Mine(CoOp):
+    """CoOp under a name of its own."""
+
+    name = "mine"
+'''
+
+
+def test_a_method_from_a_file_is_fitted_saved_and_loaded(make, tmp_path, tiny_backbone):
+    file = tmp_path / "mine.py"
+    file.write_text(METHOD)
+    classifier = make(f"{file}:Mine").fit(*pictures())
+    classifier.save(tmp_path / "model")
+    loaded = PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone)
+    assert (loaded.predict_proba(pictures()[0]) == classifier.predict_proba(pictures()[0])).all()
+
+
+@pytest.mark.parametrize("change", [lambda file: file.write_text(METHOD + "# changed\n"), Path.unlink])
+def test_a_method_file_that_changed_or_went_is_named(make, tmp_path, tiny_backbone, change):
+    file = tmp_path / "mine.py"
+    file.write_text(METHOD)
+    make(f"{file}:Mine").fit(*pictures()).save(tmp_path / "model")
+    change(file)
+    with pytest.raises(ModelFolderError, match=r"mine\.py"):
+        PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone)

@@ -1,0 +1,106 @@
+"""What a user meets before anything is computed: the import, the help, the package's files."""
+
+from __future__ import annotations
+
+import ast
+import re
+import resource
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import vlprompt
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "torchvision", "open_clip", "sklearn", "scipy", "matplotlib")
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def heavy_modules_after(code: str) -> list[str]:
+    return run(f"{code}\nimport sys\nprint(*[name for name in {HEAVY!r} if name in sys.modules])").split()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import vlprompt",
+        "import vlprompt.errors, vlprompt.recipes, vlprompt.methods.options, vlprompt.data.catalogue",
+        "from vlprompt.cli.arguments import build_parser; build_parser()",
+        "import sys\nfrom vlprompt.cli import main\nsys.stdout = sys.stderr\nmain([])\nsys.stdout = sys.__stdout__",
+    ],
+)
+def test_nothing_heavy_is_imported_before_something_is_computed(code):
+    assert heavy_modules_after(code) == []
+
+
+def test_help_takes_less_than_three_tenths_of_a_second():
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "vlprompt", "--help"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    # Processor time, which other tests on the same cores do not stretch as they do the clock's.
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
+def test_every_public_name_can_be_imported():
+    for name in vlprompt.__all__:
+        assert getattr(vlprompt, name) is not None
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'PromptClasifier'"):
+        vlprompt.PromptClasifier  # noqa: B018
+
+
+def test_dir_lists_the_public_names():
+    assert set(vlprompt.__all__) <= set(dir(vlprompt))
+
+
+def test_the_lock_pins_every_direct_dependency_within_its_range():
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    pins = {normal(name): version for name, version in pins.items()}
+    for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(pins[normal(requirement.name)]), line
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_third_party_import_is_a_declared_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {normal(re.split(r"[<>=!~ \[]", line)[0]) for line in project["dependencies"]}
+    other_names = {"open_clip": "open-clip-torch", "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
+    other_names["markupsafe"] = "jinja2"  # comes with it, and is its own interface for marked text
+    for path in (ROOT / "src").rglob("*.py"):
+        for name in imported_by(path) - sys.stdlib_module_names - {"vlprompt"}:
+            assert normal(other_names.get(name, name)) in declared, f"{path} imports {name}"
+
+
+def imported_by(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).split(".")[0])
+    return found
+
+
+def test_ci_runs_the_linters_and_the_tests():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "make lint" in script
+    assert "make test" in script
