@@ -1,12 +1,14 @@
-"""Made-up result records with plausible numbers, and a way to open a page in headless Chromium."""
+"""Made-up result records with plausible numbers, and a browser."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.report.chromium import Chromium
 from vlprompt.benchmark.records import (
     BackboneFacts,
     DatasetFacts,
@@ -76,3 +78,14 @@ def records() -> list[ResultRecord]:
                     )
                 )
     return made
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    program = next((found for name in names if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"none of {', '.join(names)} is on this machine, so the page cannot be looked at")
+    browser = Chromium(program, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()

@@ -1,0 +1,143 @@
+"""The base-to-new benchmark: all runs of a plan, each result written at once, a stopped benchmark continued.
+
+plan -> runs -> those without a record -> workers -> records
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlprompt.benchmark.plan import BaseToNewPlan, Run, load_datasets, runs_of
+from vlprompt.benchmark.records import BackboneFacts, ResultRecord, read_record
+from vlprompt.benchmark.running import WORK_FOLDER, Bench
+from vlprompt.benchmark.watch import Watch
+from vlprompt.benchmark.workers import Outcome, Setup, compute_here, compute_in_workers
+from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
+from vlprompt.files import check_writable, write_atomically
+from vlprompt.progress import progress_bars
+
+if TYPE_CHECKING:
+    from vlprompt.backbones import Backbone
+
+RECORD_BYTES = 1 << 20
+"""Room that a result and its checkpoint take, generously."""
+
+
+def run_base_to_new(
+    plan: BaseToNewPlan,
+    out: str | Path,
+    *,
+    workers: int | str = "auto",
+    progress: bool | None = None,
+    cache: str | Path | None = "default",
+) -> list[ResultRecord]:
+    """Compute what a plan asks for and is not below `out` yet, and return all its records in the plan's order.
+
+    Arguments:
+        workers: processes; "auto" is one a core on a CPU, each with cores // workers threads, and one on a GPU.
+        progress: bars on stderr; None shows them on a terminal and a line a finished run elsewhere, False nothing.
+        cache: folder of the feature cache; "default" is the user's, None keeps no features.
+
+    Raises:
+        SettingsError: the plan cannot be carried out, or `out` has results of the same runs with other settings.
+        DataError: a data set cannot be used.
+        OutputError: `out` cannot be written.
+        RecordError: a record below `out` is damaged.
+        FailedRunsError: some runs failed; all others are done and kept.
+        BenchmarkInterrupted: Ctrl-C, a KeyboardInterrupt.
+    """
+    out = Path(out)
+    datasets = load_datasets(plan)
+    backbone = _load_backbone(plan)
+    facts = BackboneFacts(plan.backbone_name, backbone.fingerprint, backbone.precision, str(backbone.device))
+    runs = runs_of(plan, datasets, facts)
+    missing = [run for run in runs if _kept(run, out) is None]
+    check_writable(out, RECORD_BYTES * (len(missing) + 1))
+    count, threads = _team(workers, len(missing), backbone, isinstance(plan.backbone, str))
+    if missing:
+        drawn = sys.stderr.isatty() if progress is None else progress
+        with progress_bars(drawn) as board:
+            watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
+            if count == 1:
+                bench = Bench(out, backbone, datasets, cache, "auto")
+                outcomes = compute_here(missing, bench, watch.reporter)
+            else:
+                assert isinstance(plan.backbone, str)
+                sources = dict(zip(datasets, plan.datasets, strict=True))
+                setup = Setup(out, plan.backbone, plan.device, plan.precision, sources, cache, threads)
+                outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
+            _follow(outcomes, watch, out)
+    with suppress(OSError):
+        (out / WORK_FOLDER).rmdir()
+    return [record for run in runs if (record := _kept(run, out)) is not None]
+
+
+def _load_backbone(plan: BaseToNewPlan) -> Backbone:
+    if not isinstance(plan.backbone, str):
+        return plan.backbone
+    from vlprompt.backbones import load_backbone
+
+    return load_backbone(plan.backbone, device=plan.device, precision=plan.precision)
+
+
+def _team(workers: int | str, runs: int, backbone: Backbone, loaded_by_name: bool) -> tuple[int, int]:
+    """Number of workers, and of torch's threads in each."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not loaded_by_name:
+        count = 1
+    elif workers == "auto":
+        count = cores if backbone.device.type == "cpu" else 1
+    elif isinstance(workers, int) and workers >= 1:
+        count = workers
+    else:
+        raise SettingsError(f'workers is {workers!r}; it must be "auto" or a number from 1 on')
+    count = max(1, min(count, runs))
+    return count, max(1, cores // count)
+
+
+def _kept(run: Run, out: Path) -> ResultRecord | None:
+    """The run's record if it is there; one of other settings is an error, so that no result is written over."""
+    path = run.record_path(out)
+    if not path.exists():
+        return None
+    record = read_record(path)
+    if record.settings_hash == run.settings_hash:
+        return record
+    there, here = record.settings, run.settings
+    different = [
+        f"{name} ({_short(there[name])} there, {_short(here[name])} here)"
+        for name in here
+        if there.get(name) != here[name]
+    ]
+    raise SettingsError(
+        f"{path} is a result with other settings: {'; '.join(different) or 'an edited record'}; "
+        "choose another output folder, or remove the results that are no longer wanted"
+    )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _follow(outcomes: Generator[Outcome], watch: Watch, out: Path) -> None:
+    """Watch the outcomes come in, and raise at the end what the user must know."""
+    try:
+        for outcome in outcomes:
+            watch.ended(outcome)
+            if outcome.trace:
+                write_atomically(out / WORK_FOLDER / outcome.run.settings_hash / "failure.txt", outcome.trace)
+    except KeyboardInterrupt:
+        raise BenchmarkInterrupted(
+            f"stopped with {watch.done} of {watch.total} results, all kept in {out}; "
+            "the same command goes on from there."
+        ) from None
+    finally:
+        outcomes.close()
+    if watch.failures:
+        raise FailedRunsError(watch.failures, watch.done, out)

@@ -1,0 +1,253 @@
+"""What a base-to-new benchmark is to compute: the user's plan, and the runs that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlprompt.benchmark.records import (
+    BackboneFacts,
+    DatasetFacts,
+    MethodFacts,
+    determining_settings,
+    hash_settings,
+    record_path,
+)
+from vlprompt.data.catalogue import DATASETS, load_dataset
+from vlprompt.data.fingerprint import dataset_fingerprint
+from vlprompt.data.samples import Dataset
+from vlprompt.data.splits import select_half
+from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.recipes import Recipe, TrainingSettings, recipe_for
+
+if TYPE_CHECKING:
+    from vlprompt.backbones import Backbone
+
+PROTOCOL = "base-to-new"
+NO_SEED = 0
+"""The seed in the records of methods that learn nothing: one result stands for every seed."""
+
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {"zero-shot-ensemble": ("zero-shot", {"ensemble": True})}
+"""Names that stand for a method with options."""
+
+
+@dataclass(frozen=True)
+class MethodRun:
+    """A method as it takes part in a benchmark.
+
+    Attributes:
+        method: a name, or "path/to/file.py:ClassName".
+        label: what tables call it; the method's name by default.
+        options: fields of the method's options that differ from the published recipe.
+        training: fields of `TrainingSettings` that differ from the published recipe.
+    """
+
+    method: str
+    label: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def named(cls, name: str) -> MethodRun:
+        """The method run of a name: a method's, or one of `PRESETS`."""
+        method, options = PRESETS.get(name, (name, {}))
+        return cls(method, name, options)
+
+
+@dataclass(frozen=True)
+class BaseToNewPlan:
+    """Data sets, methods, shots and seeds of a benchmark; the defaults are the bundled one.
+
+    Attributes:
+        datasets: names, folders or files for `load_dataset`, or data sets.
+        methods: names, or `MethodRun`s where something differs from the published recipes.
+        shots: training images a class.
+        seeds: of the shots, the augmentation, the initial values and the order of training.
+        backbone: a name or path for `load_backbone`; a loaded one only with one worker.
+        precision: of the frozen backbone, "fp32" or on CUDA "fp16" or "bf16".
+        training: fields of `TrainingSettings` that differ from the published recipes, for all methods that learn.
+
+    Raises:
+        SettingsError: nothing to do, or a value that cannot be used.
+    """
+
+    datasets: tuple[str | Path | Dataset, ...] = DATASETS
+    methods: tuple[str | MethodRun, ...] = ("zero-shot", "coop", "cocoop")
+    shots: int = 16
+    seeds: tuple[int, ...] = (1, 2, 3)
+    backbone: str | Backbone = "mini"
+    device: str = "auto"
+    precision: str = "fp32"
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, values in (("data set", self.datasets), ("method", self.methods), ("seed", self.seeds)):
+            if not values:
+                raise SettingsError(f"a benchmark needs at least one {name}")
+        if self.shots < 1:
+            raise SettingsError(f"shots is {self.shots}; it must be at least 1")
+        if wrong := [seed for seed in self.seeds if seed < 1]:
+            raise SettingsError(f"seed {wrong[0]} cannot be used; seeds count from 1")
+        _refuse_repeats("seed", self.seeds)
+        _refuse_repeats("method", [run.label or run.method for run in self.method_runs])
+
+    @property
+    def method_runs(self) -> list[MethodRun]:
+        """The methods with what differs from their recipes."""
+        return [method if isinstance(method, MethodRun) else MethodRun.named(method) for method in self.methods]
+
+    @property
+    def backbone_name(self) -> str:
+        """The backbone as results call it."""
+        return self.backbone if isinstance(self.backbone, str) else self.backbone.name
+
+
+@dataclass(frozen=True)
+class Run:
+    """One result to compute: data set, method and seed, with all that determines it."""
+
+    dataset: DatasetFacts
+    backbone: BackboneFacts
+    method: MethodFacts
+    shots: int
+    seed: int
+    training: TrainingSettings | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that determines the result, as in its record."""
+        training = None if self.training is None else self.training.as_dict()
+        return determining_settings(PROTOCOL, self.dataset, self.backbone, self.method, self.shots, self.seed, training)
+
+    @property
+    def settings_hash(self) -> str:
+        """The hash by which a record is known to be of this run."""
+        return hash_settings(self.settings)
+
+    @property
+    def name(self) -> str:
+        """The run in a few words."""
+        seed = f" seed {self.seed}" if self.method.learns else ""
+        return f"{self.dataset.name} {self.method.label}{seed}"
+
+    def record_path(self, out: Path) -> Path:
+        """Where its record stands."""
+        return record_path(out, self.dataset.name, self.backbone.name, self.method.label, self.shots, self.seed)
+
+
+def load_datasets(plan: BaseToNewPlan) -> dict[str, Dataset]:
+    """The plan's data sets by name.
+
+    Raises:
+        DataError: a data set cannot be loaded, has no test images, or two have one name.
+    """
+    loaded: dict[str, Dataset] = {}
+    for source in plan.datasets:
+        dataset = source if isinstance(source, Dataset) else load_dataset(source)
+        if dataset.name in loaded:
+            raise DataError(f"two data sets are named {dataset.name}; results could not be told apart")
+        loaded[dataset.name] = dataset
+    return loaded
+
+
+def runs_of(plan: BaseToNewPlan, datasets: Mapping[str, Dataset], backbone: BackboneFacts) -> list[Run]:
+    """All runs, in an order in which a stopped benchmark has most to show.
+
+    First whatever learns nothing, then the first seed of every data set and method, then the second. Neighbours are of
+    different data sets, so that two workers seldom need the same features at the same time.
+    """
+    facts = {
+        name: _dataset_facts(dataset, source)
+        for (name, dataset), source in zip(datasets.items(), plan.datasets, strict=True)
+    }
+    methods = [_method_and_training(run, plan) for run in plan.method_runs]
+    fixed = [
+        Run(data, backbone, method, plan.shots, NO_SEED, None)
+        for method, recipe in methods
+        if not method.learns
+        for data in facts.values()
+    ]
+    learned = [
+        Run(data, backbone, method, plan.shots, seed, _seeded(training, seed))
+        for seed in plan.seeds
+        for method, training in methods
+        if method.learns
+        for data in facts.values()
+    ]
+    return fixed + learned
+
+
+def _dataset_facts(dataset: Dataset, source: str | Path | Dataset) -> DatasetFacts:
+    """Raises DataError where one half could not be trained on or tested."""
+    base, new = select_half(dataset, "base"), select_half(dataset, "new")
+    if len(base.class_names) < 2 or not new.class_names:
+        raise DataError(
+            f"data set {dataset.name} has {len(dataset.class_names)} classes; base-to-new needs at least 3, two of "
+            "them to train on"
+        )
+    for half, part, samples in (
+        ("base", "training", base.train),
+        ("base", "test", base.test),
+        ("new", "test", new.test),
+    ):
+        if not samples:
+            raise DataError(f"data set {dataset.name} has no {part} images of its {half} classes")
+    return DatasetFacts(
+        name=dataset.name,
+        source=dataset.name if isinstance(source, Dataset) else str(source),
+        fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test]),
+        template=dataset.template,
+        base_classes=tuple(base.class_names),
+        new_classes=tuple(new.class_names),
+        train_images=len(base.train),
+    )
+
+
+def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFacts, TrainingSettings | None]:
+    """A method's full options and training settings: the published recipe with the plan's changes."""
+    from vlprompt.methods import method_class
+
+    found = method_class(run.method)
+    recipe = _recipe(run.method, found.learns, plan.shots)
+    options = found.options_class(**{**_known(recipe.prompt, found.options_class), **run.options})
+    if getattr(options, "class_specific", False):
+        raise SettingsError(
+            f"method {run.label or run.method} has class_specific contexts, which cannot be carried over to new "
+            "classes; leave class_specific out of a base-to-new benchmark"
+        )
+    as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
+    facts = MethodFacts(run.method, run.label or run.method, found.learns, _plain(as_values))
+    if not found.learns:
+        return facts, None
+    return facts, recipe.with_training(**{**plan.training, **run.training}).training
+
+
+def _recipe(method: str, learns: bool, shots: int) -> Recipe:
+    """The published recipe; a method of the user's own takes the default settings."""
+    try:
+        return recipe_for(method, PROTOCOL, shots)
+    except UnknownNameError:
+        return Recipe(method, TrainingSettings() if learns else None)
+
+
+def _known(values: Mapping[str, Any], options_class: type) -> dict[str, Any]:
+    """Those of a recipe's options that a method of the user's own has, too."""
+    names = getattr(options_class, "__dataclass_fields__", {})
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON gives them back."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _seeded(training: TrainingSettings | None, seed: int) -> TrainingSettings | None:
+    return None if training is None else TrainingSettings.from_dict({**training.as_dict(), "seed": seed})
+
+
+def _refuse_repeats(what: str, values: Any) -> None:
+    for value in values:
+        if list(values).count(value) > 1:
+            raise SettingsError(f"{what} {value} is given twice")

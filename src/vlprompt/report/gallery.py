@@ -1,0 +1,127 @@
+"""Pictures for the report: what the classes look like, and images of new classes on which the methods disagree."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vlprompt.benchmark.records import ResultRecord
+from vlprompt.errors import VlpromptError
+
+THUMBNAIL_SIDE = 96
+STRIP_LENGTH = 7
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A thumbnail as a data URI, and the name of its class."""
+
+    uri: str
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test image of a new class with each method's first choice."""
+
+    picture: Picture
+    choices: tuple[tuple[str, str, bool], ...]
+    """Method, class name chosen, and whether it is right."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of one data set; `disagreements` of `new_total` test images are where the methods disagree."""
+
+    dataset: str
+    base: tuple[Picture, ...]
+    new: tuple[Picture, ...]
+    examples: tuple[Example, ...]
+    disagreements: int
+    new_total: int
+
+
+def galleries_of(
+    records: Sequence[ResultRecord], load: Callable[[str], Any] | None = None
+) -> tuple[list[Gallery], list[str]]:
+    """One gallery for each data set that can still be loaded, and the names of those that cannot.
+
+    Arguments:
+        load: gives a `Dataset` from a record's `source`; `load_dataset` by default.
+    """
+    by_dataset: dict[str, list[ResultRecord]] = {}
+    for record in records:
+        by_dataset.setdefault(record.dataset.name, []).append(record)
+    galleries, missing = [], []
+    for name, runs in sorted(by_dataset.items()):
+        try:
+            galleries.append(_gallery(name, runs, (load or _load_dataset)(runs[0].dataset.source)))
+        except (VlpromptError, OSError):
+            missing.append(name)
+    return galleries, missing
+
+
+def _load_dataset(source: str) -> Any:
+    from vlprompt.data.catalogue import load_dataset
+
+    return load_dataset(source)
+
+
+def _gallery(name: str, runs: Sequence[ResultRecord], dataset: Any) -> Gallery:
+    from vlprompt.data.splits import select_half
+
+    base, new = select_half(dataset, "base").test, select_half(dataset, "new").test
+    shown = _first_seed_of_each_method(runs, len(new))
+    disagreeing = [index for index in range(len(new)) if len({run.results.new.predictions[index] for run in shown}) > 1]
+    examples = [_example(new[index], index, shown) for index in _spread(disagreeing, EXAMPLES)]
+    return Gallery(name, _strip(base), _strip(new), tuple(examples), len(disagreeing), len(new))
+
+
+def _first_seed_of_each_method(runs: Sequence[ResultRecord], images: int) -> list[ResultRecord]:
+    """Runs whose predictions are of this test split; other lengths mean that the data set has changed since."""
+    from vlprompt.report.summary import METHOD_ORDER
+
+    first: dict[str, ResultRecord] = {}
+    for run in sorted(runs, key=lambda run: run.seed):
+        if len(run.results.new.predictions) == images:
+            first.setdefault(run.method.label, run)
+    order = [*METHOD_ORDER, *sorted(set(first) - set(METHOD_ORDER))]
+    return [first[label] for label in order if label in first]
+
+
+def _example(sample: Any, index: int, runs: Sequence[ResultRecord]) -> Example:
+    choices = []
+    for run in runs:
+        chosen = run.dataset.new_classes[run.results.new.predictions[index]]
+        choices.append((run.method.label, chosen, chosen == sample.class_name))
+    return Example(_picture(sample), tuple(choices))
+
+
+def _strip(samples: Sequence[Any]) -> tuple[Picture, ...]:
+    """The first test image of classes spread evenly over all of them."""
+    first: dict[int, Any] = {}
+    for sample in samples:
+        first.setdefault(sample.label, sample)
+    return tuple(_picture(first[label]) for label in _spread(sorted(first), STRIP_LENGTH))
+
+
+def _spread(items: Sequence[int], count: int) -> list[int]:
+    """At most `count` of the items, evenly spaced, so that nobody chose them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]
+
+
+def _picture(sample: Any) -> Picture:
+    from PIL import Image, ImageOps
+
+    from vlprompt.data.images import open_image
+
+    thumbnail = ImageOps.fit(open_image(sample.image), (THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BICUBIC)
+    stream = io.BytesIO()
+    thumbnail.save(stream, "WEBP", quality=82)
+    return Picture("data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode(), sample.class_name)

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from vlprompt.benchmark import BaseToNewPlan, MethodRun, ResultRecord, read_records, run_base_to_new
+from vlprompt.benchmark import base_to_new as protocol
+from vlprompt.data.few_shot import sample_few_shot
+from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, OutputError, SettingsError
+
+FAILING = """
+from vlprompt.methods.coop import CoOp
+
+class Failing(CoOp):
+    name = "failing"
+
+    def forward(self, image_features):
+        raise RuntimeError("this method never works")
+
+class Dying(CoOp):
+    name = "dying"
+
+    def forward(self, image_features):
+        import os, signal
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a plan without touching the user's feature cache."""
+    return lambda plan, out=tmp_path / "out", **options: run_base_to_new(plan, out, cache=tmp_path / "cache", **options)
+
+
+def _without_times(record: ResultRecord) -> dict:
+    return {
+        "settings": record.settings,
+        "results": record.results,
+        "final_loss": record.final_loss,
+        "settings_hash": record.settings_hash,
+    }
+
+
+def test_every_run_of_the_plan_gets_a_record(plan, run, tmp_path):
+    records = run(plan, workers=1)
+    assert [(record.method.label, record.seed) for record in records] == [
+        ("zero-shot", 0), ("coop", 1), ("cocoop", 1), ("coop", 2), ("cocoop", 2),
+    ]  # fmt: skip
+    assert sorted(read_records(tmp_path / "out"), key=str) == sorted(records, key=str)
+    for record in records:
+        assert record.results.base.total == 3 * 2
+        assert record.results.new.total == 2 * 2
+        assert (record.final_loss is None) == (record.method.label == "zero-shot")
+        assert record.versions["torch"]
+    assert not (tmp_path / "out" / "work").exists()
+
+
+def test_a_second_run_computes_nothing(plan, run, monkeypatch):
+    first = run(plan, workers=1)
+    monkeypatch.setattr(protocol, "compute_here", lambda *_: pytest.fail("computed again"))
+    assert run(plan, workers=1) == first
+
+
+def test_a_plan_with_another_seed_keeps_what_is_there(plan, run):
+    first = run(replace(plan, seeds=(1,)), workers=1)
+    second = run(replace(plan, seeds=(1, 2)), workers=1)
+    assert set(map(str, first)) < set(map(str, second))
+
+
+def test_other_settings_do_not_write_over_results(plan, run, tmp_path):
+    run(replace(plan, methods=("zero-shot",)), workers=1)
+    record = next((tmp_path / "out" / "records").glob("*/*/*.json"))
+    before = record.read_bytes()
+    methods = (MethodRun("zero-shot", options={"ensemble": True}),)
+    with pytest.raises(SettingsError, match="options.*choose another output folder"):
+        run(replace(plan, methods=methods), workers=1)
+    assert record.read_bytes() == before
+
+
+def test_worker_processes_give_the_same_results_as_one(plan, run, tmp_path, monkeypatch):
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in each of the workers on two cores
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    try:
+        alone = run(plan, tmp_path / "alone", workers=1)
+    finally:
+        torch.set_num_threads(threads)
+    together = run(plan, tmp_path / "together", workers=2)
+    assert [_without_times(record) for record in together] == [_without_times(record) for record in alone]
+
+
+def test_training_images_are_drawn_over_all_classes_before_the_halves(plan, run, monkeypatch):
+    drawn = []
+
+    def watching(train, val, shots, seed):
+        drawn.append({sample.class_name for sample in train})
+        return sample_few_shot(train, val, shots, seed)
+
+    monkeypatch.setattr("vlprompt.benchmark.running.sample_few_shot", watching)
+    run(replace(plan, methods=plan.methods[1:2], seeds=(1,)), workers=1)
+    assert [len(names) for names in drawn] == [5]
+
+
+def test_ctrl_c_keeps_results_and_says_how_to_go_on(plan, run, tmp_path, monkeypatch):
+    from vlprompt.training.loop import _Run
+
+    whole = run(plan, tmp_path / "whole", workers=1)
+    epochs = []
+    original = _Run._epoch
+
+    def interrupted(self, epoch):
+        epochs.append(epoch)
+        if len(epochs) == 4 + 2:  # CoOp's four, then in the second of CoCoOp's
+            raise KeyboardInterrupt
+        original(self, epoch)
+
+    monkeypatch.setattr(_Run, "_epoch", interrupted)
+    with pytest.raises(BenchmarkInterrupted, match=r"2 of 5 results.*the same command goes on"):
+        run(plan, workers=1)
+    assert len(read_records(tmp_path / "out")) == 2
+    resumed = run(plan, workers=1)
+    assert epochs[6] == 1  # CoCoOp's first epoch is not computed again
+    assert [_without_times(record) for record in resumed] == [_without_times(record) for record in whole]
+
+
+def test_a_killed_benchmark_goes_on_to_the_same_results(plan, run, tmp_path):
+    methods = (MethodRun("coop", training={"epochs": 4}), MethodRun("cocoop", training={"epochs": 60}))
+    plan = replace(plan, methods=methods)
+    whole = run(plan, tmp_path / "whole", workers=1)
+    script = (
+        "import pickle, sys; from vlprompt.benchmark import run_base_to_new\n"
+        "if __name__ == '__main__': run_base_to_new(pickle.load(open(sys.argv[1], 'rb')), sys.argv[2], workers=1, "
+        "cache=sys.argv[3])"
+    )
+    (tmp_path / "plan.pickle").write_bytes(pickle.dumps(plan))
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path / "plan.pickle", tmp_path / "out", tmp_path / "cache"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        first = process.stderr.readline()
+        assert first.startswith("1/4 colours0 coop seed 1: base ")
+        deadline = time.monotonic() + 30
+        while not list((tmp_path / "out" / "work").glob("*/checkpoint/*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.communicate()
+    assert 1 <= len(read_records(tmp_path / "out")) < 4
+    resumed = run(plan, workers=1)
+    assert [_without_times(record) for record in resumed] == [_without_times(record) for record in whole]
+
+
+def test_ctrl_c_stops_the_workers_too(plan, tmp_path, backbone_folder, pictures):
+    script = (
+        "import pickle, sys; from vlprompt.benchmark import run_base_to_new\n"
+        "if __name__ == '__main__':\n"
+        "    try: run_base_to_new(pickle.load(open(sys.argv[1], 'rb')), sys.argv[2], workers=2, cache=sys.argv[3])\n"
+        "    except KeyboardInterrupt as stopped: print(stopped, file=sys.stderr); sys.exit(130)\n"
+    )
+    (tmp_path / "run.py").write_text(script)
+    endless = MethodRun("cocoop", training={"epochs": 100_000})
+    (tmp_path / "plan.pickle").write_bytes(pickle.dumps(replace(plan, methods=("zero-shot", endless))))
+    process = subprocess.Popen(
+        [sys.executable, "run.py", "plan.pickle", "out", "cache"],
+        stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr.readline().startswith("1/3 ")
+    workers = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "stopped with 1 of 3 results, all kept in out; the same command goes on from there." in errors
+    gone, alive = psutil.wait_procs(workers, timeout=10)
+    assert len(gone) >= 2
+    assert [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_failing_run_does_not_lose_the_others(plan, run, tmp_path):
+    (tmp_path / "own.py").write_text(FAILING)
+    failing = MethodRun(f"{tmp_path / 'own.py'}:Failing", "failing")
+    with pytest.raises(FailedRunsError, match="RuntimeError: this method never works") as caught:
+        run(replace(plan, methods=(failing, "zero-shot"), seeds=(1,)), workers=1)
+    assert list(caught.value.failures) == [f"{plan.datasets[0].name} failing seed 1"]
+    assert [record.method.label for record in read_records(tmp_path / "out")] == ["zero-shot"]
+    trace = next((tmp_path / "out" / "work").glob("*/failure.txt")).read_text()
+    assert "Traceback" in trace
+
+
+def test_a_worker_that_dies_does_not_lose_the_others(plan, run, tmp_path):
+    (tmp_path / "own.py").write_text(FAILING)
+    dying = MethodRun(f"{tmp_path / 'own.py'}:Dying", "dying")
+    with pytest.raises(FailedRunsError, match="SIGKILL") as caught:
+        run(replace(plan, methods=(dying, plan.methods[1]), seeds=(1, 2)), workers=2)
+    assert len(caught.value.failures) == 2
+    assert [(record.method.label, record.seed) for record in read_records(tmp_path / "out")] == [
+        ("coop", 1),
+        ("coop", 2),
+    ]
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_computing(plan, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(protocol, "compute_here", lambda *_: pytest.fail("computed"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        run(plan, tmp_path / "file", workers=1)
+
+
+def test_fewer_shots_than_asked_for_are_one_warning_line(plan, run, capsys):
+    run(replace(plan, methods=plan.methods[1:2], shots=8), workers=1)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert "8 images per class were asked for" in warnings[0]
+
+
+def test_without_a_terminal_there_is_a_line_for_every_finished_run(plan, run, capsys):
+    run(plan, workers=1)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5
+    assert lines[-1].startswith("5/5 ")
+    assert " left" in lines[-2]
+
+
+def test_fresh_views_train_too(plan, run):
+    records = run(replace(plan, methods=plan.methods[1:2], seeds=(1,), training={"views": None}), workers=1)
+    assert records[0].training["views"] is None
+
+
+def test_a_wrong_number_of_workers_is_refused(plan, run):
+    with pytest.raises(SettingsError, match="workers is 0"):
+        run(plan, workers=0)
+
+
+def test_a_loaded_backbone_serves_too(plan, run, tiny_backbone):
+    records = run(BaseToNewPlan(plan.datasets, ("zero-shot",), backbone=tiny_backbone))
+    assert records[0].backbone.fingerprint == tiny_backbone.fingerprint
+
+
+def test_a_record_says_what_it_takes_to_repeat_it(plan, run, tmp_path):
+    run(replace(plan, methods=plan.methods[2:], seeds=(2,)), workers=1)
+    path = next(Path(tmp_path / "out" / "records").glob("*/*/*.json"))
+    record = json.loads(path.read_text())
+    assert record["dataset"]["base_classes"] == ["black", "blue", "green"]
+    assert record["dataset"]["new_classes"] == ["red", "white"]
+    assert record["training"] | {"epochs": 3, "views": 2, "seed": 2} == record["training"]
+    assert record["method"]["options"]["context_init"] == "a photo of a"
+    assert record["machine"]["threads"] >= 1
+    assert record["times"]["train_s"] > 0
