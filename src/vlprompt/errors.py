@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class VlpromptError(Exception):
@@ -80,8 +81,8 @@ class FailedRunsError(VlpromptError):
         )
 
 
-class InterruptedRunError(VlpromptError):
-    """The user stopped the work; the message says how to continue."""
+class BenchmarkInterrupted(KeyboardInterrupt):
+    """Ctrl-C came during a benchmark: a KeyboardInterrupt that says what is kept and how to go on."""
 
 
 class UnreadableImageError(DataError):
@@ -91,3 +92,27 @@ class UnreadableImageError(DataError):
         self.image = image
         self.reason = reason
         super().__init__(f"{image} cannot be read as an image: {reason}")
+
+
+class CheckpointError(VlpromptError):
+    """A training checkpoint that belongs to another run."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C came during training: a KeyboardInterrupt that knows how to go on.
+
+    Attributes:
+        epochs_done: finished epochs, with whose parameters the method is left.
+        epochs: epochs of the whole run.
+        checkpoint: folder from which the same call goes on; None when there is none.
+    """
+
+    def __init__(self, epochs_done: int, epochs: int, checkpoint: Path | None) -> None:
+        self.epochs_done = epochs_done
+        self.epochs = epochs
+        self.checkpoint = checkpoint
+        if checkpoint is None:
+            onward = "nothing was kept, the same command starts over"
+        else:
+            onward = f"the same command goes on from {checkpoint}"
+        super().__init__(f"training was interrupted after {epochs_done} of {epochs} epochs; {onward}.")
