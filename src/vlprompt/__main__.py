@@ -7,9 +7,12 @@ import sys
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    from vlprompt.cli import main as run
+    try:
+        from vlprompt.cli import main as run
 
-    sys.exit(run())
+        sys.exit(run())
+    except KeyboardInterrupt:  # while the command line itself was being imported
+        sys.exit(130)
 
 
 if __name__ == "__main__":

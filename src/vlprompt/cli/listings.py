@@ -51,13 +51,16 @@ def export(options: Namespace) -> None:
 
 
 def _first_classes(dataset: Dataset, count: int | None) -> Dataset:
+    from vlprompt.data.splits import keep_labels
+
     if count is None:
         return dataset
-    parts = {
-        split: tuple(sample for sample in getattr(dataset, split) if sample.label < count)
-        for split in ("train", "val", "test")
-    }
-    return replace(dataset, **parts)
+    return replace(
+        dataset,
+        train=keep_labels(dataset.train, range(count)),
+        val=keep_labels(dataset.val, range(count)),
+        test=keep_labels(dataset.test, range(count)),
+    )
 
 
 def cache(options: Namespace) -> None:
@@ -92,9 +95,9 @@ def _methods() -> Rows:
 
 
 def _datasets() -> Rows:
-    from vlprompt.data.emoji import EMOJI_DATASETS, load_emoji
+    from vlprompt.data.catalogue import DATASETS, load_dataset
 
-    datasets = [load_emoji(name, "flat") for name in EMOJI_DATASETS]
+    datasets = [load_dataset(name) for name in DATASETS]
     return [
         (
             entry.name,
