@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlprompt.errors import OutputError
@@ -23,6 +23,7 @@ def write_half(path: Path, failure: BaseException) -> None:
         raise failure
 
 
+@settings(deadline=None)
 @given(content=st.one_of(st.binary(), st.text()))
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, content: bytes | str) -> None:
     path = tmp_path_factory.getbasetemp() / "content.bin"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
 from tests.features.small_encoder import SmallEncoder, random_pixels
 
 

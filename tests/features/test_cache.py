@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.features.small_encoder import SmallEncoder, random_pixels
 
+from tests.features.small_encoder import SmallEncoder, random_pixels
 from vlprompt.errors import OutputError
 from vlprompt.features import FeatureExtractor, cache_folder, cache_info, clear_cache
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.features.small_encoder import random_pixels
 
+from tests.features.small_encoder import random_pixels
 from vlprompt.data.images import image_key
 from vlprompt.features import content_keys as module
 from vlprompt.features.cache import content_key_table

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
-from tests.features.small_encoder import PREPROCESSING, SmallEncoder, random_pixels
 
+from tests.features.small_encoder import PREPROCESSING, SmallEncoder, random_pixels
 from vlprompt.backbones import Backbone
 from vlprompt.errors import SettingsError, UnreadableImagesError
 from vlprompt.features import CacheWarning, FeatureExtractor, UnreadableImagesWarning, extraction

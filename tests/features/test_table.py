@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlprompt.features import CacheWarning
-from vlprompt.features.table import ABOUT_FILE, LARGE_SHARD_BYTES, MOST_SMALL_SHARDS, Table
+from vlprompt.features import table as table_module
+from vlprompt.features.table import ABOUT_FILE, MOST_SMALL_SHARDS, Table
 
 WIDTH = 4
 
@@ -79,14 +80,15 @@ def test_many_small_shards_become_one(tmp_path: Path) -> None:
     assert known(table_in(tmp_path), range(30)) == list(range(MOST_SMALL_SHARDS + 1))
 
 
-def test_large_shards_are_left_alone(tmp_path: Path) -> None:
-    wide = LARGE_SHARD_BYTES // 4
-    table = Table(tmp_path, wide, np.float32, identity="wide")
-    table.add(keys_of([999]), np.zeros((1, wide), np.float32))
-    large = shards_in(tmp_path)
-    for number in range(3):
-        table.add(keys_of([number]), np.zeros((1, wide), np.float32))
-    assert set(large) <= set(shards_in(tmp_path))
+def test_large_shards_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_module, "LARGE_SHARD_BYTES", 1000)
+    table = table_in(tmp_path)
+    add(table, range(100, 200))
+    large = set(shards_in(tmp_path))
+    for number in range(MOST_SMALL_SHARDS + 1):
+        add(table, [number])
+    assert len(shards_in(tmp_path)) == 2
+    assert large < set(shards_in(tmp_path))
 
 
 def test_rows_added_twice_are_kept_once_when_merged(tmp_path: Path) -> None:
@@ -255,6 +257,6 @@ def _write_and_check(folder: Path, start: int) -> int:
 
 
 def test_three_processes_at_once_lose_nothing(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
+    with multiprocessing.get_context("fork").Pool(3) as pool:
         assert pool.starmap(_write_and_check, [(tmp_path, start) for start in (0, 40, 80)]) == [0, 0, 0]
     assert known(table_in(tmp_path), range(200)) == list(range(140))

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
-from tests.features.small_encoder import random_pixels
 from torchvision.transforms import InterpolationMode, v2
 
+from tests.features.small_encoder import random_pixels
 from vlprompt.backbones import ImagePreprocessing
 from vlprompt.features.extraction import normalise
 from vlprompt.features.transforms import crop_box, evaluation_pixels, view_pixels
@@ -65,6 +65,7 @@ def test_a_view_is_torchvisions_crop_resize_and_flip_of_the_same_box(
     assert np.array_equal(view_pixels(image, size, seed, "key", 3), np.asarray(expected))
 
 
+@settings(deadline=None)
 @given(width=sides, height=sides, seed=seeds)
 def test_a_crop_lies_within_the_image_and_has_a_published_shape(width: int, height: int, seed: int) -> None:
     left, top, crop_width, crop_height = crop_box(width, height, Random(seed))
@@ -77,14 +78,14 @@ def test_a_crop_lies_within_the_image_and_has_a_published_shape(width: int, heig
 
 
 def test_crops_are_distributed_as_torchvisions() -> None:
-    # 4,000 draws each: the standard error of a mean is below 0.006, of a deciles' difference about 0.01.
+    # 2,000 draws each: two samples' deciles of one distribution differ by about 0.015.
     torch.manual_seed(0)
     theirs_transform = v2.RandomResizedCrop(48, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3))
     probe = torch.empty(3, 100, 120)
-    drawn = [theirs_transform.make_params([probe]) for _ in range(4000)]
+    drawn = [theirs_transform.make_params([probe]) for _ in range(2000)]
     theirs = np.array([(p["left"], p["top"], p["width"], p["height"]) for p in drawn])
     random = Random(0)
-    ours = np.array([crop_box(120, 100, random) for _ in range(4000)])
+    ours = np.array([crop_box(120, 100, random) for _ in range(2000)])
     for measure in (
         lambda box: box[:, 2] * box[:, 3] / 12000,
         lambda box: np.log(box[:, 2] / box[:, 3]),

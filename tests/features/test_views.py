@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.features.small_encoder import SmallEncoder, random_pixels
 
+from tests.features.small_encoder import SmallEncoder, random_pixels
 from vlprompt.errors import DataError, UnreadableImagesError
 from vlprompt.features import CachedViews, FeatureExtractor, FreshViews, UnreadableImagesWarning
 

@@ -112,40 +112,44 @@ def load_blocks(blocks: Blocks, workers: int | str, cores: int) -> Iterator[Bloc
 def _workers_worth_starting(seconds: float, blocks: int, cores: int) -> int:
     """How many workers to start for so many seconds of loading; 0 for none."""
     workers = min(cores, MOST_WORKERS, blocks)
-    # Only forking needs no guard in the user's script, and a daemon may have no children.
-    if workers < 2 or _start_method() != "fork" or multiprocessing.current_process().daemon:
+    # Only forking needs no guard in the user's script.
+    if workers < 2 or _start_method() != "fork" or _may_have_no_children():
         return 0
     return workers if seconds * (1 - 1 / workers) > WORTH_WORKERS_SECONDS else 0
 
 
 def _load(blocks: Blocks, start: int, workers: int) -> Iterator[Block]:
     rest = range(start, len(blocks))
-    if workers == 0 or not rest:
+    if workers == 0 or not rest or _may_have_no_children():
         yield from (blocks[index] for index in rest)
         return
     import torch
     from torch.utils.data import DataLoader
 
-    loader: DataLoader[Block] = DataLoader(
-        blocks,  # type: ignore[arg-type]
-        batch_size=None,
-        sampler=rest,
-        num_workers=workers,
-        collate_fn=_as_it_is,  # type: ignore[arg-type]
-        multiprocessing_context=_start_method(),
-        # Else it would draw from the global generator, and training would depend on the number of workers.
-        generator=torch.Generator(),
-    )
     with warnings.catch_warnings():
         # Forking beside torch's threads is safe here: workers use Pillow and NumPy only. More workers than cores is
         # the user's own choice.
         warnings.simplefilter("ignore")
+        loader: DataLoader[Block] = DataLoader(
+            blocks,  # type: ignore[arg-type]
+            batch_size=None,
+            sampler=rest,
+            num_workers=workers,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]
+            multiprocessing_context=_start_method(),
+            # Else it would draw from the global generator, and training would depend on the number of workers.
+            generator=torch.Generator(),
+        )
         iterator = iter(loader)
     yield from iterator
 
 
 def _start_method() -> str:
     return "fork" if sys.platform == "linux" else "spawn"
+
+
+def _may_have_no_children() -> bool:
+    return multiprocessing.current_process().daemon
 
 
 def _as_it_is(block: Block) -> Block:
