@@ -29,6 +29,11 @@ def method_name(label: str) -> str:
     return METHOD_NAMES.get(label, label)
 
 
+def short_method_name(label: str) -> str:
+    """A method's name as the papers' tables write it, where "CLIP" is the zero-shot one."""
+    return method_name(label).removeprefix("zero-shot ")
+
+
 def headline(records: Sequence[ResultRecord], *, interval: Interval = "student") -> Headline:
     """What the records say: CoCoOp against CoOp on new classes where both are there, else the best H."""
     summary = summarize(records, interval=interval)

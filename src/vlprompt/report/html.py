@@ -15,7 +15,7 @@ from vlprompt.benchmark.records import ResultRecord
 from vlprompt.files import write_atomically
 from vlprompt.report.figures import bars_svg, scatter_svg, signed
 from vlprompt.report.gallery import galleries_of
-from vlprompt.report.headline import headline, method_name
+from vlprompt.report.headline import headline, method_name, short_method_name
 from vlprompt.report.summary import INTERVALS, Comparison, Interval, Summary, compare, summarize
 from vlprompt.report.tables import COLUMNS, show_half_width, show_mean
 
@@ -57,7 +57,9 @@ def report_html(
         loader=PackageLoader("vlprompt.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.globals.update(method_name=method_name, show_mean=show_mean, show_half_width=show_half_width)
+    environment.globals.update(
+        method_name=method_name, short_name=short_method_name, show_mean=show_mean, show_half_width=show_half_width
+    )
     environment.globals.update(signed=signed, columns=COLUMNS, duration=duration)
     style = files("vlprompt.report").joinpath("page.css").read_text(encoding="utf-8")
     summary, comparison = summarize(records, interval=interval), compare(records, interval=interval)
