@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,38 @@ def test_ci_runs_the_linters_and_the_tests():
     script = (ROOT / ".ci" / "run").read_text()
     assert "make lint" in script
     assert "make test" in script
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_the_wheel_has_all_files_of_the_package_and_its_licences(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    source = ROOT / "src"
+    tracked = [path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert {path.relative_to(source).as_posix() for path in tracked} <= set(names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert any(name.endswith("licenses/NOTICE") for name in names)
+    assert not any(name.startswith(("tests/", "tools/")) for name in names)
+
+
+@pytest.mark.slow
+def test_the_wheel_with_drawings_and_model_is_at_most_twelve_megabytes(wheel):
+    assert wheel.stat().st_size <= 12_000_000
+
+
+def test_every_bundled_part_has_its_licence_beside_it():
+    for data in (ROOT / "src").rglob("*"):
+        if data.suffix in (".webp", ".safetensors", ".npz"):
+            assert any(data.parent.glob("LICENSE*")), data
+
+
+def test_nothing_in_the_lock_says_where_it_came_from():
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[\w.-]+==[\w.]+", line), line
