@@ -45,9 +45,14 @@ is slow; then the longest wait between two is 20 times what writing one takes.
 class TrainableMethod(Protocol):
     """What the loop needs of a method, besides being an `nn.Module` whose parameters are what it learns."""
 
-    class_names: Sequence[str]
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Of the N classes, by label."""
+        ...
 
-    def __call__(self, image_features: Tensor) -> Tensor: ...
+    def __call__(self, image_features: Tensor) -> Tensor:
+        """Logits (B, N) of image features (B, E)."""
+        ...
 
 
 def train(
