@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tiny_models import tiny_siglip
 
+from tests.tiny_models import tiny_siglip
 from vlprompt.backbones import Backbone
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
 from vlprompt.prompting import PlainEngine, SegmentsEngine, build_prompts, text_engine, words_of

@@ -13,10 +13,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tiny_models import tiny_backbone
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.tiny_models import tiny_backbone
 from vlprompt.backbones import Backbone
 from vlprompt.prompting import POSITIONS, PlainEngine, Prompts, SegmentsEngine, build_prompts
 
@@ -61,6 +61,7 @@ def problems(draw: st.DrawFn) -> dict[str, Any]:
         "class_specific": draw(st.booleans()),
         "images": draw(st.sampled_from([1, 2, 3])),
         "rows_at_once": draw(st.sampled_from([None, 6, 20, 45])),
+        "tile_rows": draw(st.sampled_from([128, 24, 5])),
         "seed": draw(st.integers(0, 99)),
     }
 
@@ -88,7 +89,11 @@ def assert_same(problem: dict[str, Any], dtype: torch.dtype, tolerance: float) -
         problem["images"], len(problem["names"]), backbone.feature_size, generator=generator, dtype=dtype
     )
     segments = SegmentsEngine(
-        backbone, prompts, class_specific=problem["class_specific"], rows_at_once=problem["rows_at_once"]
+        backbone,
+        prompts,
+        class_specific=problem["class_specific"],
+        rows_at_once=problem["rows_at_once"],
+        tile_rows=problem["tile_rows"],
     )
     features, gradient = features_and_gradient(segments, context, cotangent)
     plain_features, plain_gradient = features_and_gradient(PlainEngine(backbone, prompts), context, cotangent)

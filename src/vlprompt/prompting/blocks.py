@@ -1,13 +1,12 @@
-"""One frozen residual attention block, over several segments at once.
+"""One frozen residual attention block, in the pieces that the segments path needs.
 
-x' = x + out(attention(ln_1(x))),  x'' = x' + mlp(ln_2(x')): the norms, projections and MLP act on single tokens, so all
-segments are packed into one matrix for them; only attention looks at each segment alone.
+    x' = x + out(attention(ln_1(x))),    x'' = x' + mlp(ln_2(x'))
+
+All weights are the tower's own and get no gradient; only the way back to the input is computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,24 +14,15 @@ from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlprompt.prompting.attention import KeysValues
-
-
-@dataclass(frozen=True)
-class Projected:
-    """Queries, keys and values of one segment, (b, n, L, H, d)."""
-
-    queries: Tensor
-    keys_values: KeysValues
+QUICK_GELU_SLOPE = 1.702
 
 
 class FrozenBlock:
-    """A block of the text tower, its weights shared with the tower."""
+    """A block of the text tower. Hidden states are (..., D); H heads of width d = D / H."""
 
     def __init__(self, block: ResidualAttentionBlock, heads: int) -> None:
         self.block = block
         self.heads = heads
-        self.quick_gelu = isinstance(block.mlp.gelu, QuickGELU)
 
     def queries_keys_values(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., 3, H, d)."""
@@ -40,36 +30,62 @@ class FrozenBlock:
         projected = F.linear(self.block.ln_1(hidden), attention.in_proj_weight, attention.in_proj_bias)
         return projected.unflatten(-1, (3, self.heads, -1))
 
-    def queries_keys_values_of(self, streams: Sequence[Tensor], ready: Sequence[Tensor | None]) -> list[Projected]:
-        """For several segments (b, n, L, D); `ready` holds those whose queries, keys and values are known already."""
-        waiting = [stream for stream, known in zip(streams, ready, strict=True) if known is None]
-        fresh = iter(_unpack(self.queries_keys_values(_pack(waiting)), waiting) if waiting else [])
-        everything = [next(fresh) if known is None else known for known in ready]
-        return [Projected(q, KeysValues(k, v)) for q, k, v in (qkv.unbind(-3) for qkv in everything)]
+    def keys_values(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., 2, H, d), for tokens that ask nothing in the last layer."""
+        attention, width = self.block.attn, hidden.shape[-1]
+        weight, bias = attention.in_proj_weight[width:], attention.in_proj_bias[width:]
+        return F.linear(self.block.ln_1(hidden), weight, bias).unflatten(-1, (2, self.heads, -1))
 
-    def finish(self, streams: Sequence[Tensor], attended: Sequence[Tensor]) -> list[Tensor]:
-        """The rest of the block, from what attention gave: (b, n, L, D) each -> (b, n, L, D) each."""
-        images = [output.shape[:1] for output in attended]
-        streams = [stream.expand(*b, -1, -1, -1) for stream, b in zip(streams, images, strict=True)]
-        block, hidden = self.block, _pack(streams)
-        hidden = hidden + block.ls_1(block.attn.out_proj(_pack(attended)))
-        hidden = hidden + block.ls_2(self._mlp(block.ln_2(hidden)))
-        return _unpack(hidden, streams)
+    def queries(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., H, d)."""
+        attention, width = self.block.attn, hidden.shape[-1]
+        weight, bias = attention.in_proj_weight[:width], attention.in_proj_bias[:width]
+        return F.linear(self.block.ln_1(hidden), weight, bias).unflatten(-1, (self.heads, -1))
 
-    def _mlp(self, hidden: Tensor) -> Tensor:
-        mlp: Any = self.block.mlp
-        return mlp.c_proj(mlp.gelu(mlp.c_fc(hidden)))
+    def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
+        """The rest of the block, from what attention gave: (..., D), (..., D) -> (..., D)."""
+        block: Any = self.block
+        hidden = hidden + block.ls_1(block.attn.out_proj(attended))
+        return hidden + block.ls_2(frozen_mlp(block.mlp, block.ln_2(hidden)))
 
 
-def _pack(streams: Sequence[Tensor]) -> Tensor:
-    """(b, n, L, x) each -> (all rows, x)."""
-    if len(streams) == 1:
-        return streams[0].flatten(0, 2)
-    return torch.cat([stream.flatten(0, 2) for stream in streams])
+def frozen_mlp(mlp: Any, hidden: Tensor) -> Tensor:
+    """c_proj(gelu(c_fc(x))) with only the activation's input kept for the way back: (..., D) -> (..., D)."""
+    if torch.is_autocast_enabled(hidden.device.type):
+        return mlp(hidden)
+    first, second = mlp.c_fc, mlp.c_proj
+    slope = QUICK_GELU_SLOPE if isinstance(mlp.gelu, QuickGELU) else None
+    rows = hidden.reshape(-1, hidden.shape[-1])
+    output = _FrozenMLP.apply(rows, first.weight, first.bias, second.weight, second.bias, slope)
+    return output.view(hidden.shape)
 
 
-def _unpack(packed: Tensor, streams: Sequence[Tensor]) -> list[Tensor]:
-    """(all rows, ...) -> (b, n, L, ...) each, of the shapes of `streams`."""
-    shapes = [stream.shape[:3] for stream in streams]
-    parts = packed.split([b * n * length for b, n, length in shapes])
-    return [part.unflatten(0, shape) for part, shape in zip(parts, shapes, strict=True)]
+class _FrozenMLP(torch.autograd.Function):
+    """W2 a(W1 x + b1) + b2.
+
+    QuickGELU is x sigmoid(c x) = silu(c x) / c with c = 1.702. The factors go into the matrix products, where they cost
+    nothing, and cancel on the way back: the Jacobian is W2 diag(silu'(c (W1 x + b1))) W1.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, slope: float | None) -> Tensor:
+        if slope is None:
+            inner = torch.addmm(b1, rows, w1.T)
+            output = torch.addmm(b2, F.gelu(inner), w2.T)
+        else:
+            inner = torch.addmm(b1 * slope, rows, w1.T, alpha=slope)
+            output = torch.addmm(b2, F.silu(inner), w2.T, alpha=1 / slope)
+        ctx.through = torch.ops.aten.gelu_backward if slope is None else torch.ops.aten.silu_backward
+        ctx.save_for_backward(inner, w1, w2)
+        ctx.save_for_forward(inner, w1, w2)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        inner, w1, w2 = ctx.saved_tensors
+        return ctx.through(gradient @ w2, inner) @ w1, None, None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, change: Tensor, *_: None) -> Tensor:
+        inner, w1, w2 = ctx.saved_tensors
+        return ctx.through(change @ w1.T, inner) @ w2.T

@@ -3,141 +3,172 @@
 CLIP's text tower is causal: a token's hidden state depends on the tokens at and before it. So of the prompts
 [SOS] v_1(x) ... v_M(x) name_i . [EOS] of B images and N classes
 
-    [SOS]              depends on nothing          computed once, ever                   (1, 1, 1, D)
-    v_1 ... v_M        depends on the image        the trunk, once per image             (B, 1, M, D)
-    name . [EOS]       depends on both             the tails, grouped by their length    (B, N, L, D)
+    [SOS]              depends on nothing          computed once, ever          1
+    v_1 ... v_M        depends on the image        the trunk, once an image     B x M
+    name . [EOS]       depends on both             the tails, packed            B x (tokens of all names)
 
-and the tower runs over these parts layer by layer, their queries attending to the keys and values of the parts before
-them. Where the name comes first it is a part of its own that depends on the class only: the lead, computed once, ever.
-In the last layer only [EOS] needs a query. The numbers are those of the plain path, gradients included.
+and the tower runs over the packed rows layer by layer: norms, projections and MLP see one matrix of real tokens, and a
+mask lets each tail attend to [SOS], the trunk and itself. Where the name comes first it is a lead, which depends on the
+class only: computed once, ever. In the last layer only [EOS] needs a query, an output projection and an MLP. The
+numbers are those of the plain path, gradients included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from vlprompt.backbones import Backbone
-from vlprompt.prompting.attention import KeysValues, attend, join
 from vlprompt.prompting.blocks import FrozenBlock
 from vlprompt.prompting.prompts import Prompts
+from vlprompt.prompting.tiles import Tail, Tiles, pack
 
-LayerKeysValues = list[KeysValues]
+KeysValues = tuple[Tensor, Tensor]
+"""Keys and values of one layer, each (b, tokens, H, d)."""
+
+TILE_ROWS = 128
+"""Rows that attend together. Smaller tiles waste less on masked pairs, larger ones need fewer calls; 64 to 192 measure
+alike from mini to ViT-B/16."""
 
 
 @dataclass(frozen=True, eq=False)
-class Tails:
-    """The tails of n classes that have the same lengths, and their constant lead.
+class _TileRange:
+    """Some of the tiles, with what attention needs for them.
 
     Attributes:
-        classes: (n,) indices into the class list.
-        lead: keys and values per layer of the name, where it comes before the context; else None.
-        tokens: (n, L', D) embeddings of the tail's own tokens, without positions.
-        pieces: what the tail is made of, in order: ("context", first, end) or ("tokens", first, end).
-        positions: (L, D).
+        first_layer: constant queries, keys and values of the rows in the first layer, (1, T R, 3, H, d), or None.
+        leads: per layer keys and values of the leads, (1, T K, H, d), or None where no name comes first.
+        rows: (T R) indices into [context vectors of all classes, tokens], or None where tails hold no context.
+        constant: (1, T R, D) embeddings of tails that hold no context, else their positions alone.
+        mask: (T, 1, R, P + K + R) added to the scores; P counts [SOS] and trunk.
+        end_mask: (T, 1, C, P + K + R), the rows of the mask that belong to [EOS].
+        ends: (T C) rows of [EOS].
     """
 
-    classes: Tensor
-    lead: LayerKeysValues | None
-    tokens: Tensor
-    pieces: tuple[tuple[str, int, int], ...]
-    positions: Tensor
-
-    @property
-    def constant(self) -> bool:
-        """Whether the tail's embeddings do not depend on the context."""
-        return all(kind == "tokens" for kind, _, _ in self.pieces)
-
-    def embed(self, context: Tensor) -> Tensor:
-        """Input embeddings (b, n, L, D) with this context (b, 1 or N, M, D); b = 1 for a constant tail."""
-        n, images = len(self.classes), 1 if self.constant else context.shape[0]
-        if context.shape[1] > 1:
-            context = context[:, self.classes]
-        parts = [
-            (context[:, :, first:end] if kind == "context" else self.tokens[None, :, first:end]).expand(
-                images, n, -1, -1
-            )
-            for kind, first, end in self.pieces
-        ]
-        return torch.cat(parts, dim=2) + self.positions
+    tiles: int
+    first_layer: Tensor | None
+    leads: list[KeysValues] | None
+    rows: Tensor | None
+    constant: Tensor
+    mask: Tensor
+    end_mask: Tensor
+    ends: Tensor
 
 
 class SegmentsEngine:
     """Text features of prompts, computed in segments; same interface and numbers as `PlainEngine`."""
 
     def __init__(
-        self, backbone: Backbone, prompts: Prompts, *, class_specific: bool = False, rows_at_once: int | None = None
+        self,
+        backbone: Backbone,
+        prompts: Prompts,
+        *,
+        class_specific: bool = False,
+        rows_at_once: int | None = None,
+        tile_rows: int = TILE_ROWS,
     ) -> None:
         """Lay the prompts out and compute what no context can change.
 
         Args:
             class_specific: whether contexts will differ between classes (n = N).
-            rows_at_once: how many (image, class, token) rows to keep activations for; beyond it the work is split
-                and recomputed in the backward pass. None: no limit.
+            rows_at_once: how many (image, token) rows to keep activations for; beyond it the work is split over images
+                and tiles and recomputed in the backward pass. None: no limit.
+            tile_rows: rows that attend together.
         """
         tower = backbone.text
         self.autocast = backbone.autocast
+        self.device = backbone.device
         self.rows_at_once = rows_at_once
         self.blocks = [FrozenBlock(block, tower.heads) for block in tower.blocks]
         self.final_norm, self.projection, self.bias = tower.final_norm, tower.projection, tower.projection_bias
         self.positions = tower.positional_embedding
         self.start = prompts.start
         self.trunk_length = 0 if class_specific else prompts.context_before
+        self.context_length = prompts.context_length
+        if rows_at_once is not None:
+            tile_rows = min(tile_rows, rows_at_once)
+        tails = [_tail(prompts, index, self.trunk_length, class_specific) for index in range(len(prompts.ends))]
+        self.tiles = pack(tails, tile_rows)
+        self.order = self.tiles.order.to(self.device)
         with torch.no_grad():
-            self.sos = self._constant_sos(backbone, prompts)
-            self.tails = self._lay_out(backbone, prompts)
-            self.first_layer = [self._first_layer(tails) for tails in self.tails]
-        self.order = torch.cat([tails.classes for tails in self.tails]).argsort()
+            self.sos = self._sos(backbone, prompts)
+            self.everything = self._prepare(backbone, self.tiles)
+            self.trunk_mask = self._additive(self._trunk_visible())
 
-    def _constant_sos(self, backbone: Backbone, prompts: Prompts) -> LayerKeysValues:
-        embeddings = backbone.embed_tokens(prompts.token_ids[:1, : self.start]) + self.positions[: self.start]
-        return self._keys_values(embeddings[None], [])
+    def _sos(self, backbone: Backbone, prompts: Prompts) -> list[KeysValues]:
+        hidden = backbone.embed_tokens(prompts.token_ids[:1, : self.start]) + self.positions[: self.start]
+        causal = torch.ones(self.start, self.start).tril().bool()
+        return self._keys_values(hidden, None, self._additive(causal))
 
-    def _lay_out(self, backbone: Backbone, prompts: Prompts) -> list[Tails]:
-        by_shape: dict[tuple[int, int], list[int]] = {}
-        for index, name_length in enumerate(prompts.name_lengths):
-            by_shape.setdefault((name_length, prompts.ends[index]), []).append(index)
-        return [self._tails_of(backbone, prompts, classes) for _, classes in sorted(by_shape.items())]
-
-    def _tails_of(self, backbone: Backbone, prompts: Prompts, classes: list[int]) -> Tails:
-        """The tails of classes whose names, and whose whole prompts, have one length."""
-        names = torch.tensor([prompts.name_tokens(index) for index in classes], dtype=torch.long)
-        closings = torch.tensor([prompts.closing_tokens(index) for index in classes], dtype=torch.long)
-        before, context, name = prompts.context_before, prompts.context_length, names.shape[1]
-        lead = None
-        if before == 0 and context and name:
-            lead = self._lead(backbone, names)
-            names = names[:, :0]
-        pieces = [
-            ("context", self.trunk_length, before),
-            ("tokens", 0, names.shape[1]),
-            ("context", before, context),
-            ("tokens", names.shape[1], names.shape[1] + closings.shape[1]),
-        ]
-        first = self.start + self.trunk_length + (name if lead else 0)
-        end = self.start + context + name + closings.shape[1]
-        return Tails(
-            classes=torch.tensor(classes, device=backbone.device),
-            lead=lead,
-            tokens=backbone.embed_tokens(torch.cat([names, closings], dim=1)),
-            pieces=tuple(piece for piece in pieces if piece[1] < piece[2]),
-            positions=self.positions[first:end],
+    def _prepare(self, backbone: Backbone, tiles: Tiles) -> _TileRange:
+        """All tiles, with their constants."""
+        count, rows = tiles.positions.shape
+        positions = self.positions[tiles.positions.to(self.device)].flatten(0, 1)[None]  # (1, T R, D)
+        tokens, index, constant = self._sources(backbone, tiles, positions)
+        self.tokens = tokens
+        shared = torch.ones(count, rows, self.start + self.trunk_length, dtype=torch.bool)
+        visible = torch.cat([shared, tiles.visible], dim=2)
+        ends = tiles.ends + torch.arange(count)[:, None] * rows
+        end_visible = visible.flatten(0, 1)[ends.flatten()].unflatten(0, ends.shape)
+        first = self.blocks[0].queries_keys_values(constant) if index is None and len(self.blocks) > 1 else None
+        return _TileRange(
+            tiles=count,
+            first_layer=first,
+            leads=self._leads(backbone, tiles),
+            rows=index,
+            constant=constant,
+            mask=self._additive(visible)[:, None],
+            end_mask=self._additive(end_visible)[:, None],
+            ends=ends.flatten().to(self.device),
         )
 
-    def _lead(self, backbone: Backbone, names: Tensor) -> LayerKeysValues:
-        """Keys and values of names that come before any context: ids (n, l) -> per layer (1, n, l, H, d)."""
-        positions = self.positions[self.start : self.start + names.shape[1]]
-        return self._keys_values((backbone.embed_tokens(names) + positions)[None], [self.sos])
+    def _sources(self, backbone: Backbone, tiles: Tiles, positions: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Distinct tokens of the tails (1, K, D), row indices into [context, tokens], and the constant part."""
+        flat = [source or ("token", 0, 0) for tile in tiles.sources for source in tile]
+        ids = sorted({first for kind, first, _ in flat if kind == "token"})
+        tokens = backbone.embed_tokens(torch.tensor(ids, dtype=torch.long))[None]
+        place = {token: number for number, token in enumerate(ids)}
+        if all(kind == "token" for kind, _, _ in flat):
+            rows = torch.tensor([place[first] for _, first, _ in flat], device=self.device)
+            return tokens, None, tokens[:, rows] + positions
+        vectors = 1 + max(number for kind, number, _ in flat if kind == "context")
+        index = [
+            number * self.context_length + m if kind == "context" else vectors * self.context_length + place[number]
+            for kind, number, m in flat
+        ]
+        return tokens, torch.tensor(index, device=self.device), positions
 
-    def _first_layer(self, tails: Tails) -> Tensor | None:
-        """A constant tail's queries, keys and values in the first layer, (1, n, L, 3, H, d), the same in every step."""
-        if not tails.constant or len(self.blocks) == 1:
+    def _leads(self, backbone: Backbone, tiles: Tiles) -> list[KeysValues] | None:
+        """Keys and values of names that come before any context, per layer (1, T K, H, d)."""
+        count, leads = tiles.lead_positions.shape
+        if not leads:
             return None
-        return self.blocks[0].queries_keys_values((tails.tokens + tails.positions)[None])
+        ids = torch.tensor([[token or 0 for token in tile] for tile in tiles.leads])
+        hidden = backbone.embed_tokens(ids) + self.positions[tiles.lead_positions.to(self.device)]
+        visible = torch.zeros(count, leads, self.start + leads, dtype=torch.bool)
+        visible[:, :, : self.start] = True
+        for number, tile in enumerate(tiles.tails):
+            first = 0
+            for _, tail in tile:
+                own = slice(first, first + len(tail.lead))
+                visible[number, own, self.start :][:, own] = torch.ones(2 * [len(tail.lead)]).tril().bool()
+                first = own.stop
+        per_layer = self._keys_values(hidden, self.sos, self._additive(visible)[:, None])
+        return [(keys.flatten(0, 1)[None], values.flatten(0, 1)[None]) for keys, values in per_layer]
+
+    def _trunk_visible(self) -> Tensor:
+        """(trunk, [SOS] + trunk): causal."""
+        total = self.start + self.trunk_length
+        return torch.ones(total, total).tril().bool()[self.start :]
+
+    def _additive(self, visible: Tensor) -> Tensor:
+        """0 where a key is visible, -inf elsewhere."""
+        mask = torch.zeros(visible.shape, dtype=self.positions.dtype)
+        return mask.masked_fill(~visible, float("-inf")).to(self.device)
 
     def __call__(self, context: Tensor) -> Tensor:
         """Text features g(t), not normalised.
@@ -150,118 +181,193 @@ class SegmentsEngine:
         """
         with self.autocast():
             units = self._units(context.shape[0])
-            if len(units) == 1:
-                features = self._encode(context, self.tails, self.first_layer)
+            if units is None:
+                ends = self._run(self._trunk(context), context, self.everything, None)
             else:
-                features = self._encode_in_units(context, units)
-            return features.to(context.dtype)
+                ends = self._run_in_units(context, *units)
+            return self._project(ends[:, self.order]).to(context.dtype)
 
-    def _encode(self, context: Tensor, tails: Sequence[Tails], first_layer: Sequence[Tensor | None]) -> Tensor:
-        """Trunk and tails together, so that one matrix product serves both: -> (b, N, E)."""
-        trunk = self._trunk(context)
-        ends = self._run(trunk, [group.embed(context) for group in tails], tails, first_layer, None)
-        return self._project(ends, context.shape[0])[:, self.order]
-
-    def _trunk(self, context: Tensor) -> Tensor | None:
+    def _trunk(self, context: Tensor) -> Tensor:
+        """Input of the trunk, (b, M', D); M' is 0 where the name comes first or contexts are class-specific."""
         if not self.trunk_length:
-            return None
-        return context[:, :, : self.trunk_length] + self.positions[self.start : self.start + self.trunk_length]
+            return context[:, 0, :0]
+        return context[:, 0, : self.trunk_length] + self.positions[self.start : self.start + self.trunk_length]
 
-    def _project(self, ends: list[Tensor], images: int) -> Tensor:
-        """Hidden states of [EOS], each (b, n, 1, D) -> features (b, all n, E)."""
-        hidden = torch.cat([end.expand(images, -1, -1, -1) for end in ends], dim=1).squeeze(2)
-        hidden = self.final_norm(hidden)
+    def _project(self, ends: Tensor) -> Tensor:
+        """Hidden states of [EOS] after the last block -> features: (b, N, D) -> (b, N, E)."""
+        hidden = self.final_norm(ends)
         if self.projection is None:
             return hidden
         features = hidden @ self.projection
         return features if self.bias is None else features + self.bias
 
-    def _run(
-        self,
-        trunk: Tensor | None,
-        hidden: list[Tensor],
-        tails: Sequence[Tails],
-        first_layer: Sequence[Tensor | None],
-        trunk_keys_values: LayerKeysValues | None,
-    ) -> list[Tensor]:
-        """All layers over the trunk, if it is not yet done, and the tails; returns the hidden states of [EOS]."""
-        last = len(self.blocks) - 1
-        for index, block in enumerate(self.blocks):
-            streams = hidden if trunk is None else [trunk, *hidden]
-            ready = [None] * (len(streams) - len(hidden)) + list(first_layer) if index == 0 else [None] * len(streams)
-            projected = block.queries_keys_values_of(streams, ready)
-            before = [self.sos[index]] if self.start else []
-            if trunk is not None:
-                own = projected.pop(0)
-                attended = [] if index == last else [attend(own.queries, own.keys_values, before)]
-                before = [join([*before, own.keys_values])]
-            else:
-                attended = []
-                if trunk_keys_values is not None:
-                    before = [join([*before, trunk_keys_values[index]])]
-            for group, own in zip(tails, projected, strict=True):
-                sources = [*before, group.lead[index]] if group.lead is not None else before
-                queries = own.queries[:, :, -1:] if index == last else own.queries
-                attended.append(attend(queries, own.keys_values, sources, causal=index != last))
-            if index == last:
-                streams = [stream[:, :, -1:] for stream in hidden]
-            outputs = block.finish(streams, attended)
-            trunk, hidden = (outputs[0], outputs[1:]) if trunk is not None and index != last else (None, outputs)
-        return hidden
+    def _tail_embeddings(self, context: Tensor, some: _TileRange) -> Tensor:
+        """(b, T R, D)."""
+        images = context.shape[0]
+        if some.rows is None:
+            return some.constant.expand(images, -1, -1)
+        vectors = torch.cat([context.flatten(1, 2), self.tokens.expand(images, -1, -1)], dim=1)
+        return vectors.index_select(1, some.rows) + some.constant
 
-    def _keys_values(self, hidden: Tensor, before: list[LayerKeysValues]) -> LayerKeysValues:
-        """Run one segment through all layers for its keys and values only: (b, n, L, D) -> per layer."""
+    def _run(self, trunk: Tensor, context: Tensor, some: _TileRange, before: list[KeysValues] | None) -> Tensor:
+        """All layers over trunk and tails; with `before`, the trunk is done and these are its keys and values.
+
+        Returns:
+            Hidden states of [EOS], (b, T C, D).
+        """
+        length = trunk.shape[1]
+        hidden = torch.cat([trunk, self._tail_embeddings(context, some)], dim=1)
+        for index, block in enumerate(self.blocks[:-1]):
+            if index == 0 and some.first_layer is not None:
+                constant = some.first_layer.expand(len(hidden), -1, -1, -1, -1)
+                projected = torch.cat([block.queries_keys_values(trunk), constant], dim=1) if length else constant
+            else:
+                projected = block.queries_keys_values(hidden)
+            queries, keys, values = projected.unbind(2)
+            shared = self._shared(index, keys[:, :length], values[:, :length], before)
+            attended = self._attend(index, queries[:, length:], (keys[:, length:], values[:, length:]), shared, some)
+            if length:
+                trunk_attended = _attention(queries[:, :length], *shared, self.trunk_mask)
+                attended = torch.cat([trunk_attended, attended], dim=1)
+            hidden = block.finish(hidden, attended)
+        return self._last_layer(hidden, length, some, before)
+
+    def _last_layer(self, hidden: Tensor, length: int, some: _TileRange, before: list[KeysValues] | None) -> Tensor:
+        """Keys and values of all rows, everything else for [EOS] only."""
+        last, block = len(self.blocks) - 1, self.blocks[-1]
+        keys, values = block.keys_values(hidden).unbind(2)
+        shared = self._shared(last, keys[:, :length], values[:, :length], before)
+        ends = hidden.index_select(1, some.ends + length)
+        own = (keys[:, length:], values[:, length:])
+        attended = self._attend(last, block.queries(ends), own, shared, some, only_ends=True)
+        return block.finish(ends, attended)
+
+    def _shared(self, layer: int, keys: Tensor, values: Tensor, before: list[KeysValues] | None) -> KeysValues:
+        """Keys and values of [SOS] and trunk: (b, P, H, d)."""
+        if before is not None:
+            return before[layer]
+        sos_keys, sos_values = self.sos[layer]
+        images = len(keys)
+        return (
+            torch.cat([sos_keys.expand(images, -1, -1, -1), keys], dim=1),
+            torch.cat([sos_values.expand(images, -1, -1, -1), values], dim=1),
+        )
+
+    def _attend(
+        self,
+        layer: int,
+        queries: Tensor,
+        own: KeysValues,
+        shared: KeysValues,
+        some: _TileRange,
+        only_ends: bool = False,
+    ) -> Tensor:
+        """Tails attend to the shared beginning, their leads and themselves: (b, T rows, H, d) -> (b, T rows, D)."""
+        images, tiles = len(queries), some.tiles
+
+        def in_tiles(tensor: Tensor) -> Tensor:
+            return tensor.unflatten(1, (tiles, -1))
+
+        def all_of(part: int) -> Tensor:
+            parts = [shared[part][:, None].expand(-1, tiles, -1, -1, -1), in_tiles(own[part])]
+            if some.leads is not None:
+                parts.insert(1, in_tiles(some.leads[layer][part]).expand(images, -1, -1, -1, -1))
+            return torch.cat(parts, dim=2).flatten(0, 1)
+
+        mask = (some.end_mask if only_ends else some.mask).repeat(images, 1, 1, 1)
+        attended = _attention(in_tiles(queries).flatten(0, 1), all_of(0), all_of(1), mask)
+        return attended.unflatten(0, (images, tiles)).flatten(1, 2)
+
+    def _keys_values(self, hidden: Tensor, before: list[KeysValues] | None, mask: Tensor) -> list[KeysValues]:
+        """One segment through all layers for its keys and values only: (b, L, D) -> per layer (b, L, H, d)."""
         collected = []
         for index, block in enumerate(self.blocks):
-            (own,) = block.queries_keys_values_of([hidden], [None])
-            collected.append(own.keys_values)
+            queries, keys, values = block.queries_keys_values(hidden).unbind(2)
+            collected.append((keys, values))
             if index + 1 < len(self.blocks):
-                attended = attend(own.queries, own.keys_values, [segment[index] for segment in before])
-                (hidden,) = block.finish([hidden], [attended])
+                joined = _join(before[index], (keys, values)) if before is not None else (keys, values)
+                hidden = block.finish(hidden, _attention(queries, *joined, mask))
         return collected
 
-    def _units(self, images: int) -> list[tuple[slice, list[tuple[int, slice]]]]:
-        """How a step is split: (images, [(group of tails, its classes), ...]) each within `rows_at_once`."""
-        everything = [(index, slice(None)) for index in range(len(self.tails))]
-        rows = sum(len(tails.classes) * len(tails.positions) for tails in self.tails)
-        if self.rows_at_once is None or images * (rows + self.trunk_length) <= self.rows_at_once:
-            return [(slice(None), everything)]
-        if rows <= self.rows_at_once:
-            at_once = max(1, self.rows_at_once // rows)
-            return [(slice(first, first + at_once), everything) for first in range(0, images, at_once)]
-        parts = []
-        for index, tails in enumerate(self.tails):
-            at_once = max(1, self.rows_at_once // len(tails.positions))
-            parts += [[(index, slice(first, first + at_once))] for first in range(0, len(tails.classes), at_once)]
-        return [(slice(image, image + 1), part) for image in range(images) for part in parts]
+    def _units(self, images: int) -> tuple[int, int] | None:
+        """(images, tiles) to run at once so that they stay within `rows_at_once`; None for all together."""
+        count, rows = self.tiles.positions.shape
+        if self.rows_at_once is None or images * (count * rows + self.trunk_length) <= self.rows_at_once:
+            return None
+        per_image = count * rows + self.trunk_length
+        if per_image <= self.rows_at_once:
+            return self.rows_at_once // per_image, count
+        return 1, max(1, self.rows_at_once // rows)
 
-    def _encode_in_units(self, context: Tensor, units: list[tuple[slice, list[tuple[int, slice]]]]) -> Tensor:
-        """The same features in pieces, each recomputed in the backward pass."""
-        trunk = self._trunk(context)
-        shared = self._keys_values(trunk, [self.sos] if self.start else []) if trunk is not None else None
-        rows: dict[int, list[Tensor]] = {}
-        for images, part in units:
-            features = checkpoint(
-                self._encode_unit, context, shared, images, part, use_reentrant=False, preserve_rng_state=False
-            )
-            rows.setdefault(images.start, []).append(features)
-        return torch.cat([torch.cat(parts, dim=1) for parts in rows.values()])[:, self.order]
+    def _run_in_units(self, context: Tensor, images: int, tiles: int) -> Tensor:
+        """The same in pieces, each recomputed in the backward pass; the trunk is computed once."""
+        before = self._keys_values(self._trunk(context), self.sos, self.trunk_mask)
+        before = [_join(sos, own) for sos, own in zip(self.sos, before, strict=True)]
+        parts: list[list[Tensor]] = []
+        for first in range(0, context.shape[0], images):
+            some_images = slice(first, first + images)
+            parts.append([])
+            for tile in range(0, self.everything.tiles, tiles):
+                some = self._tile_range(tile, min(tile + tiles, self.everything.tiles))
+                shared = [(keys[some_images], values[some_images]) for keys, values in before]
+                parts[-1].append(
+                    checkpoint(
+                        self._run,
+                        context[some_images, 0, :0],
+                        context[some_images],
+                        some,
+                        shared,
+                        use_reentrant=False,
+                        preserve_rng_state=False,
+                    )
+                )
+        return torch.cat([torch.cat(row, dim=1) for row in parts])
 
-    def _encode_unit(
-        self, context: Tensor, shared: LayerKeysValues | None, images: slice, part: list[tuple[int, slice]]
-    ) -> Tensor:
-        def rows(tensor: Tensor) -> Tensor:
-            return tensor if tensor.shape[0] == 1 else tensor[images]
+    def _tile_range(self, first: int, end: int) -> _TileRange:
+        """Tiles first to end, as views."""
+        whole = self.everything
+        rows, classes = whole.mask.shape[2], whole.end_mask.shape[2]
+        own, leads = slice(first * rows, end * rows), self.tiles.lead_positions.shape[1]
+        some_leads = slice(first * leads, end * leads)
+        return _TileRange(
+            tiles=end - first,
+            first_layer=whole.first_layer[:, own] if whole.first_layer is not None else None,
+            leads=[(k[:, some_leads], v[:, some_leads]) for k, v in whole.leads] if whole.leads is not None else None,
+            rows=whole.rows[own] if whole.rows is not None else None,
+            constant=whole.constant[:, own],
+            mask=whole.mask[first:end],
+            end_mask=whole.end_mask[first:end],
+            ends=whole.ends[first * classes : end * classes] - first * rows,
+        )
 
-        tails = [_some_classes(self.tails[index], classes) for index, classes in part]
-        context = rows(context)
-        ready = [self.first_layer[index] for index, _ in part]
-        first = [None if qkv is None else qkv[:, classes] for qkv, (_, classes) in zip(ready, part, strict=True)]
-        before = [KeysValues(rows(kv.keys), rows(kv.values)) for kv in shared] if shared is not None else None
-        ends = self._run(None, [group.embed(context) for group in tails], tails, first, before)
-        return self._project(ends, context.shape[0])
+
+def _tail(prompts: Prompts, index: int, trunk_length: int, class_specific: bool) -> Tail:
+    """What follows the trunk in one prompt; a name with no context before it becomes the lead."""
+    before, context = prompts.context_before, prompts.context_length
+    name, closing = prompts.name_tokens(index), prompts.closing_tokens(index)
+    number = index if class_specific else 0
+    lead: tuple[int, ...] = ()
+    if before == 0 and context:
+        lead, name = tuple(name), []
+    rows = [
+        *(("context", number, m) for m in range(trunk_length, before)),
+        *(("token", token, 0) for token in name),
+        *(("context", number, m) for m in range(before, context)),
+        *(("token", token, 0) for token in closing),
+    ]
+    return Tail(lead=lead, rows=tuple(rows), first_position=prompts.start + trunk_length)
 
 
-def _some_classes(tails: Tails, classes: slice) -> Tails:
-    lead = tails.lead and [KeysValues(kv.keys[:, classes], kv.values[:, classes]) for kv in tails.lead]
-    return Tails(tails.classes[classes], lead, tails.tokens[classes], tails.pieces, tails.positions)
+def _join(before: KeysValues, own: KeysValues) -> KeysValues:
+    """Constant keys and values (1, K, H, d) in front of a segment's own (b, L, H, d)."""
+    images = len(own[0])
+    keys, values = (
+        torch.cat([first.expand(images, -1, -1, -1), second], dim=1) for first, second in zip(before, own, strict=True)
+    )
+    return keys, values
+
+
+def _attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d) + mask) v: (b, L, H, d), (b, K, H, d) twice -> (b, L, H d)."""
+    queries, keys, values = (tensor.transpose(1, 2) for tensor in (queries, keys, values))
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask).transpose(1, 2).flatten(2)

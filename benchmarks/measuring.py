@@ -1,0 +1,89 @@
+"""Times, memory and the machine, measured the same way in every benchmark.
+
+Ratios come from one process, the ways interleaved (A B A B ...), the median of at least five rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The options that every benchmark takes."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--json", type=Path, help="write the figures to this file")
+    options.add_argument("--rounds", type=int, default=5, help="timed rounds of each way (median is reported)")
+    options.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return options
+
+
+def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Median seconds of each way, after one untimed run of each."""
+    for way in ways.values():
+        way()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def peak_bytes(way: Callable[[], Any]) -> int:
+    """How far the resident memory of this process rises above where it stood while `way` runs (Linux)."""
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _resident("VmRSS")
+    way()
+    return max(0, _resident("VmHWM") - before)
+
+
+def _resident(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")
+
+
+def sgemm_rate(rounds: int = 5, size: int = 2048) -> float:
+    """Floating-point operations a second of a large square fp32 matrix product, on the threads in use."""
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    seconds = interleaved({"sgemm": lambda: left @ right}, rounds)["sgemm"]
+    return 2 * size**3 / seconds
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    names = [line.partition(":")[2].strip() for line in _cpu_info() if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def _cpu_info() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def report(title: str, figures: Mapping[str, Any], path: Path | None) -> None:
+    """Print one table; write the figures with the machine where asked."""
+    print(f"{title}\n{'-' * len(title)}")
+    for name, value in figures.items():
+        print(f"{name:32} {value:.4g}" if isinstance(value, float) else f"{name:32} {value}")
+    if path is not None:
+        path.write_text(json.dumps({"title": title, "figures": dict(figures), "machine": machine()}, indent=1))

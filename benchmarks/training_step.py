@@ -1,0 +1,129 @@
+"""One CoCoOp step, forward and backward: segments against the plain way.
+
+    python benchmarks/training_step.py --model ViT-B-16 --classes 50 --batch 1 --json step.json
+
+Random weights of the true shapes stand in for the real ones, which changes no operation. Up to 50 classes are
+Caltech101's base names; more are ImageNet's.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import measuring
+import open_clip
+import torch
+from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+from plain_way import PlainCoCoOp
+from torch import Tensor
+from torch.nn import functional as F
+
+from vlprompt.backbones import Backbone, ImagePreprocessing, freeze
+from vlprompt.methods import build_method
+from vlprompt.prompting import Prompts
+
+CALTECH = Path(__file__).parent.parent / "tests" / "reference" / "classnames.json"
+
+
+def random_backbone(architecture: str, *, quick_gelu: bool = True) -> Backbone:
+    """An OpenCLIP architecture with random weights (the vision tower is built but never run here)."""
+    torch.manual_seed(0)
+    model = open_clip.create_model(architecture, force_quick_gelu=quick_gelu)
+    preprocessing = ImagePreprocessing(size=224, mean=(0.5,) * 3, std=(0.25,) * 3)
+    tokenizer = open_clip.get_tokenizer(architecture)
+    return freeze(
+        model, name=architecture, preprocessing=preprocessing, tokenizer=tokenizer, device=torch.device("cpu")
+    )
+
+
+def class_names(count: int) -> list[str]:
+    """Caltech101's first names up to 50, ImageNet's beyond."""
+    caltech: list[str] = json.loads(CALTECH.read_text(encoding="utf-8"))["caltech101_first_50"]
+    return caltech[:count] if count <= len(caltech) else IMAGENET_CLASSNAMES[:count]
+
+
+def useful_operations(backbone: Backbone, prompts: Prompts, images: int) -> int:
+    """Floating-point operations of one step that the mathematics needs: real tokens only, forward and backward.
+
+    A multiply-add is two operations. Frozen weights need no gradient, so the backward pass of a projection costs as
+    much as its forward pass, and that of attention's two products twice as much. [SOS] is a constant; the last layer
+    needs keys and values of all tokens, and the rest of [EOS] only.
+    """
+    width, layers = backbone.token_width, len(backbone.text.blocks)
+    context, features = prompts.context_length, backbone.feature_size
+    tails = [end - 1 - context for end in prompts.ends]
+    rows, ends = images * (context + sum(tails)), images * len(tails)
+    linear = 2 * width * width * (12 * (layers - 1) * rows + 2 * rows + 10 * ends) + 2 * ends * width * features
+
+    def attended(length: int, before: int) -> int:
+        return length * before + length * (length + 1) // 2
+
+    pairs = images * (attended(context, 1) + sum(attended(tail, 1 + context) for tail in tails))
+    last = images * sum(1 + context + tail for tail in tails)
+    attention = 4 * width * ((layers - 1) * pairs + last)
+    # The first layer's projections of name tokens are constants in both directions.
+    constant = 2 * 3 * width * width * images * sum(tails)
+    return 2 * linear + 3 * attention - 2 * constant
+
+
+def step(method: torch.nn.Module, features: Tensor, labels: Tensor) -> None:
+    method.zero_grad(set_to_none=True)
+    F.cross_entropy(method(features), labels).backward()
+
+
+def largest_gradient_error(ours: torch.nn.Module, plain: torch.nn.Module) -> float:
+    """Largest relative difference over the learned tensors, which stand in the same order."""
+    pairs = zip(ours.parameters(), plain.parameters(), strict=True)
+    return max(float((a.grad - b.grad).norm() / b.grad.norm()) for a, b in pairs if b.grad is not None)
+
+
+def measure(architecture: str, classes: int, batch: int, plain_classes: int | None, rounds: int) -> dict[str, Any]:
+    """All figures of one setting; `plain_classes` runs the plain way on fewer classes and scales its time."""
+    backbone = random_backbone(architecture)
+    names = class_names(classes)
+    ours = build_method("cocoop", backbone, names)
+    some = plain_classes or classes
+    plain = PlainCoCoOp(
+        backbone.model, ours.prompts.token_ids[:some], ours.context_vectors.detach(), copy.deepcopy(ours.meta_net)
+    )
+    features = F.normalize(torch.randn(batch, backbone.feature_size), dim=-1)
+    labels = torch.randint(0, some, (batch,))
+    figures: dict[str, Any] = {"classes": classes, "batch": batch}
+    ways = {"plain": lambda: step(plain, features, labels), "segments": lambda: step(ours, features, labels)}
+    figures["segments_peak_bytes"] = measuring.peak_bytes(ways["segments"])
+    figures["plain_peak_bytes"] = measuring.peak_bytes(ways["plain"])
+    seconds = measuring.interleaved(ways, rounds)
+    scale = classes / some
+    figures |= {"plain_s": seconds["plain"] * scale, "segments_s": seconds["segments"]}
+    figures["ratio"] = figures["plain_s"] / figures["segments_s"]
+    figures["plain_measured_on_classes"] = some
+    compared = ours if some == classes else ours.with_class_names(names[:some])
+    step(compared, features, labels)
+    figures["max_gradient_error"] = largest_gradient_error(compared, plain)
+    with torch.no_grad():
+        logits, expected = compared(features), plain(features)
+    figures["max_logit_error"] = float((logits - expected).norm() / expected.norm())
+    figures["useful_flops"] = useful_operations(backbone, ours.prompts, batch)
+    figures["sgemm_flops_per_s"] = measuring.sgemm_rate(rounds)
+    figures["fraction_of_sgemm"] = figures["useful_flops"] / figures["segments_s"] / figures["sgemm_flops_per_s"]
+    return figures
+
+
+def main() -> None:
+    options = measuring.parser(__doc__.splitlines()[0])
+    options.add_argument("--model", default="ViT-B-16")
+    options.add_argument("--classes", type=int, default=50)
+    options.add_argument("--batch", type=int, default=1)
+    options.add_argument("--plain-classes", type=int, help="run the plain way on these and scale (for many classes)")
+    chosen = options.parse_args()
+    torch.set_num_threads(chosen.threads)
+    figures = measure(chosen.model, chosen.classes, chosen.batch, chosen.plain_classes, chosen.rounds)
+    title = f"CoCoOp step, {chosen.model}, {chosen.classes} classes, batch {chosen.batch}, {chosen.threads} threads"
+    measuring.report(title, figures, chosen.json)
+
+
+if __name__ == "__main__":
+    main()
