@@ -2,8 +2,8 @@
 
 A tail is what follows the shared beginning of a prompt: name, full stop and [EOS], say. Whole tails are packed into
 tiles of at most `tile_rows` rows, so that hardly a row is padding; all tiles get the length of the fullest. Inside a
-tile, a mask lets every row see the shared beginning, its own lead and its own tail up to itself. A lead is a name that comes
-before the context: it is a constant, so it gives keys and values but no rows.
+tile, a mask lets every row see the shared beginning, its own lead and its own tail up to itself. A lead is a name that
+comes before the context: it is a constant, so it gives keys and values but no rows.
 """
 
 from __future__ import annotations
