@@ -136,7 +136,7 @@ def test_ctrl_c_keeps_results_and_says_how_to_go_on(plan, run, tmp_path, monkeyp
 
 
 def test_a_killed_benchmark_goes_on_to_the_same_results(plan, run, tmp_path):
-    methods = (MethodRun("coop", training={"epochs": 4}), MethodRun("cocoop", training={"epochs": 60}))
+    methods = (MethodRun("coop", training={"epochs": 4}), MethodRun("cocoop", training={"epochs": 30}))
     plan = replace(plan, methods=methods)
     whole = run(plan, tmp_path / "whole", workers=1)
     script = (
@@ -231,6 +231,18 @@ def test_without_a_terminal_there_is_a_line_for_every_finished_run(plan, run, ca
     assert len(lines) == 5
     assert lines[-1].startswith("5/5 ")
     assert " left" in lines[-2]
+
+
+def test_images_that_must_be_encoded_have_a_row_and_cached_ones_do_not(plan, run, tmp_path, monkeypatch):
+    from vlprompt.progress import ProgressBoard
+
+    rows = []
+    monkeypatch.setattr(ProgressBoard, "show", lambda self, key, row: rows.append(row and row.description))
+    run(replace(plan, methods=("zero-shot",)), workers=1)
+    assert f"{plan.datasets[0].name} images" in rows
+    rows.clear()
+    run(replace(plan, methods=("zero-shot",)), tmp_path / "again", workers=1)
+    assert set(rows) == {"all runs"}
 
 
 def test_fresh_views_train_too(plan, run):

@@ -88,7 +88,7 @@ def test_pictures_are_in_the_file(page):
 
 def test_the_page_says_what_was_found_and_how_to_repeat_it(page):
     for words in (
-        "<h1>CoCoOp is", "vlprompt benchmark base-to-new", "zero-shot,coop,cocoop", "--seeds 1,2,3",
+        "<h1>CoCoOp is", "vlprompt benchmark base-to-new", "--methods zero-shot,coop,cocoop", "--seeds 1,2,3",
         "A processor of two cores", "torch 2.14.1", "epochs 200", "The methods disagree on 8 of 24",
     ):  # fmt: skip
         assert words in page

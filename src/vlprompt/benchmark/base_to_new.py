@@ -65,7 +65,7 @@ def run_base_to_new(
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
             if count == 1:
                 bench = Bench(out, backbone, datasets, cache, "auto")
-                outcomes = compute_here(missing, bench, watch.reporter)
+                outcomes = compute_here(missing, bench, board, watch.started)
             else:
                 assert isinstance(plan.backbone, str)
                 sources = dict(zip(datasets, plan.datasets, strict=True))

@@ -11,11 +11,12 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
-from vlprompt.progress import Reporter
+from vlprompt.progress import Reporter, Task
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from vlprompt.methods.method import Method
     from vlprompt.training import TrainingHistory
 
+OnProgress = Callable[[int, int], None]
 WORK_FOLDER = "work"
 """Below the output folder: what stopped runs continue from. Empty when all is done."""
 
@@ -62,23 +64,30 @@ class Bench:
             self._datasets[name] = source if isinstance(source, Dataset) else load_dataset(source)
         return self._datasets[name]
 
-    def extractor(self) -> FeatureExtractor:
+    def extractor(self, on_progress: OnProgress | None = None) -> FeatureExtractor:
         """Features of this bench's backbone through the cache on disk."""
         from vlprompt.features import FeatureExtractor
 
-        return FeatureExtractor(self.backbone, cache=self.cache, workers=self.feature_workers)
+        return FeatureExtractor(self.backbone, cache=self.cache, workers=self.feature_workers, on_progress=on_progress)
 
-    def test_features(self, name: str, half: str) -> np.ndarray:
+    def test_features(self, name: str, half: str, on_progress: OnProgress | None = None) -> np.ndarray:
         """Features (n, E) of a half's test images; those of the last data set are kept at hand."""
         if (name, half) not in self._test_features:
             images = [sample.image for sample in select_half(self.dataset(name), half).test]  # type: ignore[arg-type]
             for other in [key for key in self._test_features if key[0] != name]:
                 del self._test_features[other]
-            self._test_features[name, half] = self.extractor().extract(images).values
+            self._test_features[name, half] = self.extractor(on_progress).extract(images).values
         return self._test_features[name, half]
 
 
-def compute(run: Run, bench: Bench, reporter: Reporter) -> ResultRecord:
+class Board(Protocol):
+    """What shows the work: a `ProgressBoard`, or a `Relay` to one."""
+
+    def task(self, description: str, total: int, unit: str = "") -> Task: ...
+    def training(self, description: str) -> Reporter: ...
+
+
+def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     """Train and test one run, and write its record.
 
     A run that was stopped continues from its checkpoint, to the same bits.
@@ -90,16 +99,19 @@ def compute(run: Run, bench: Bench, reporter: Reporter) -> ResultRecord:
     work = bench.out / WORK_FOLDER / run.settings_hash
     history, kept_features_s = None, 0.0
     if run.training is not None:
-        features, labels = _training_set(run, bench, dataset)
+        with _showing_features(run, board) as on_progress:
+            features, labels = _training_set(run, bench.extractor(on_progress), dataset)
         clock.features()
-        history = _train(method, features, labels, run, work, reporter)
+        history = _train(method, features, labels, run, work, board.training(run.name))
         kept_features_s = history.feature_seconds
         clock.lap()
-    halves = {"base": bench.test_features(dataset.name, "base"), "new": bench.test_features(dataset.name, "new")}
+    with _showing_features(run, board) as on_progress:
+        base_features = bench.test_features(dataset.name, "base", on_progress)
+        new_features = bench.test_features(dataset.name, "new", on_progress)
     clock.features()
     results = Results(
-        base=_test(method, halves["base"], base),
-        new=_test(method.with_class_names(new.class_names), halves["new"], new),
+        base=_test(method, base_features, base),
+        new=_test(method.with_class_names(new.class_names), new_features, new),
     )
     times = Times(clock.features_s + kept_features_s, history.seconds if history else 0.0, clock.lap())
     record = _record(run, results, history, times)
@@ -122,7 +134,29 @@ def _build(run: Run, backbone: Backbone) -> Method:
     )
 
 
-def _training_set(run: Run, bench: Bench, dataset: Dataset) -> tuple[TrainingFeatures, list[int]]:
+@contextmanager
+def _showing_features(run: Run, board: Board) -> Iterator[OnProgress]:
+    """A row for the images that must be encoded, where there are any; a warm cache shows none."""
+    row: Task | None = None
+    before = 0
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal row, before
+        if row is None or done < before:
+            if row is not None:
+                row.close()
+            row, before = board.task(f"{run.dataset.name} images", total, "img"), 0
+        row.advance(done - before)
+        before = done
+
+    try:
+        yield on_progress
+    finally:
+        if row is not None:
+            row.close()
+
+
+def _training_set(run: Run, extractor: FeatureExtractor, dataset: Dataset) -> tuple[TrainingFeatures, list[int]]:
     """Features and labels of the few images: drawn over all classes, then cut to the base half."""
     from vlprompt.features import CachedViews, FreshViews
 
@@ -130,7 +164,6 @@ def _training_set(run: Run, bench: Bench, dataset: Dataset) -> tuple[TrainingFea
     train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed)
     few = select_half(replace(dataset, train=train, val=val), "base").train
     images, labels = [sample.image for sample in few], [sample.label for sample in few]
-    extractor = bench.extractor()
     if run.training.views is None:
         return FreshViews(extractor, images, run.seed, epochs=run.training.epochs), labels
     return CachedViews(extractor.views(images, run.training.views, run.seed).values), labels

@@ -10,7 +10,7 @@ from typing import Any
 from vlprompt.benchmark.pace import Pace
 from vlprompt.benchmark.plan import Run
 from vlprompt.benchmark.workers import Outcome
-from vlprompt.progress import ProgressBoard, Reporter, Snapshot, duration
+from vlprompt.progress import ProgressBoard, Snapshot, duration
 
 _ROW = "all runs"
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -34,11 +34,6 @@ class Watch:
         self._warned: set[str] = set()
         self._drawn = float("-inf")
         self._draw()
-
-    def reporter(self, run: Run) -> Reporter:
-        """A row for a run that starts now in this process."""
-        self.started(run)
-        return self.board.training(run.name)
 
     def row(self, key: str, snapshot: Any) -> None:
         """Draw the row of a run in another process."""

@@ -20,9 +20,9 @@ from typing import Any
 
 from vlprompt.benchmark.plan import Run
 from vlprompt.benchmark.records import ResultRecord
-from vlprompt.benchmark.running import Bench, compute, describe_failure
+from vlprompt.benchmark.running import Bench, Board, compute, describe_failure
 from vlprompt.data.samples import Dataset
-from vlprompt.progress import Relay, Reporter
+from vlprompt.progress import Relay
 
 STOP_SECONDS = 5.0
 """How long a stopped worker may take to end before it is killed."""
@@ -63,22 +63,23 @@ class Setup:
         return Bench(self.out, backbone, self.sources, self.cache)
 
 
-def attempt(run: Run, bench: Bench, reporter: Reporter) -> Outcome:
+def attempt(run: Run, bench: Bench, board: Board) -> Outcome:
     """Compute a run; whatever goes wrong becomes its outcome. Only Ctrl-C gets through."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            record, reason, trace = compute(run, bench, reporter), "", ""
+            record, reason, trace = compute(run, bench, board), "", ""
         except Exception as error:
             record, reason, trace = None, describe_failure(error), traceback.format_exc()
     heard = tuple(dict.fromkeys(str(warning.message) for warning in caught))
     return Outcome(run, record, reason, trace, heard)
 
 
-def compute_here(runs: Sequence[Run], bench: Bench, reporter_of: Callable[[Run], Reporter]) -> Generator[Outcome]:
+def compute_here(runs: Sequence[Run], bench: Bench, board: Board, started: Callable[[Run], None]) -> Generator[Outcome]:
     """The outcomes of runs computed one after another in this process."""
     for run in runs:
-        yield attempt(run, bench, reporter_of(run))
+        started(run)
+        yield attempt(run, bench, board)
 
 
 def compute_in_workers(
@@ -194,7 +195,7 @@ def _work(pipe: Connection, setup: Setup) -> None:
         except Exception as error:
             outcome = Outcome(run, None, describe_failure(error), traceback.format_exc())
         else:
-            outcome = attempt(run, bench, relay.training(run.name))
+            outcome = attempt(run, bench, relay)
         try:
             pipe.send(("outcome", outcome))
         except OSError:  # the parent has gone; the record is on disk

@@ -119,7 +119,7 @@ class _Scale:
         reach = max(max(means) - min(means), 1.0)
         lows = [max(e.mean - (e.half_width or 0), min(means) - reach) for e in estimates]
         highs = [min(e.mean + (e.half_width or 0), max(means) + reach) for e in estimates]
-        marks = ticks(min(0.0, *lows), max(0.5, *highs))
+        marks = ticks(min(0.0, *lows), max(1.0, *highs))
         return cls(marks[0], marks[-1], start, end, tuple(marks))
 
     def at(self, value: float) -> float:

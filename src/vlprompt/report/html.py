@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shlex
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +15,7 @@ from vlprompt.files import write_atomically
 from vlprompt.report.figures import bars_svg, scatter_svg, signed
 from vlprompt.report.gallery import galleries_of
 from vlprompt.report.headline import headline, method_name, short_method_name
+from vlprompt.report.repeating import repeat_command
 from vlprompt.report.summary import INTERVALS, Comparison, Interval, Summary, compare, summarize
 from vlprompt.report.tables import COLUMNS, show_half_width, show_mean
 
@@ -83,16 +83,6 @@ def report_html(
     )
 
 
-def repeat_command(records: Sequence[ResultRecord]) -> str:
-    """The command that computes these results again, for results of published recipes."""
-    summary = summarize(records)
-    sources = {record.dataset.name: record.dataset.source for record in records}
-    words = ["vlprompt", "benchmark", "base-to-new", *(sources[name] for name in summary.datasets)]
-    words += ["--methods", ",".join(summary.methods), "--shots", str(summary.shots)]
-    words += ["--seeds", ",".join(map(str, summary.seeds))] if summary.seeds else []
-    return shlex.join([*words, "--backbone", summary.backbone, "--out", "runs/again"])
-
-
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours, as one says them."""
     if seconds < 10:
@@ -155,8 +145,9 @@ def _training_words(records: Sequence[ResultRecord], method: str) -> str:
     for record in records:
         if record.method.label == method:
             training = {name: value for name, value in (record.training or {}).items() if name != "seed"}
-            settings = {**record.method.options, **training}
-            sets.add(", ".join(f"{name} {value}" for name, value in settings.items()) or "nothing is learned")
+            given = {name: value for name, value in record.method.options.items() if value not in (None, False)}
+            words = [f"{name} {value}" for name, value in {**given, **training}.items()]
+            sets.add(", ".join(words if record.method.learns else ["nothing is learned", *words]))
     return " / ".join(sorted(sets))
 
 

@@ -1,0 +1,57 @@
+"""The command that computes a comparison again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from vlprompt.benchmark.records import ResultRecord
+from vlprompt.errors import UnknownNameError
+from vlprompt.recipes import recipe_for
+from vlprompt.report.summary import summarize
+
+
+def repeat_command(records: Sequence[ResultRecord]) -> str:
+    """The command line, one option a line, with the training options that differ from the published recipes.
+
+    Where methods differ from their recipes each in its own way, which one command cannot say, a comment says so.
+    """
+    summary = summarize(records)
+    sources = {record.dataset.name: record.dataset.source for record in records}
+    lines = [["vlprompt", "benchmark", "base-to-new"], [sources[name] for name in summary.datasets]]
+    lines += [["--methods", ",".join(summary.methods)], ["--shots", str(summary.shots)]]
+    lines += [["--seeds", ",".join(map(str, summary.seeds))]] if summary.seeds else []
+    changes, sayable = _changes(records)
+    lines += [[f"--{name.replace('_', '-')}", _as_typed(value)] for name, value in changes.items()]
+    lines += [["--backbone", summary.backbone], ["--out", "runs/again"]]
+    command = " \\\n  ".join(shlex.join(line) for line in lines)
+    return command if sayable else f"{command}\n# with each method's own settings, as below"
+
+
+def _changes(records: Sequence[ResultRecord]) -> tuple[dict[str, Any], bool]:
+    """Training options that differ from the recipes, and whether nothing else differs and all methods share them."""
+    changed: dict[str, Any] = {}
+    sayable = True
+    learned = {record.method.label: record for record in records if record.training is not None}
+    for record in learned.values():
+        sayable &= record.method.label == record.method.name
+        for name, value in (record.training or {}).items():
+            if name != "seed" and value != _published(record).get(name):
+                sayable &= changed.setdefault(name, value) == value
+    for record in learned.values():
+        sayable &= all((record.training or {}).get(name) == value for name, value in changed.items())
+    return changed, bool(sayable)
+
+
+def _published(record: ResultRecord) -> dict[str, Any]:
+    """The recipe's training options; a method of the user's own is published by its record alone."""
+    try:
+        training = recipe_for(record.method.name, "base-to-new", record.shots).training
+    except UnknownNameError:
+        return record.training or {}
+    return {} if training is None else training.as_dict()
+
+
+def _as_typed(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from vlprompt.recipes import recipe_for
+from vlprompt.report.repeating import repeat_command
+
+
+@pytest.fixture
+def published(record_of):
+    """Records of the published recipes, with changes to the training of some methods."""
+
+    def records(**changes):
+        made = []
+        for method in ("coop", "cocoop"):
+            training = recipe_for(method).with_training(**changes.get(method, {}), seed=2).training.as_dict()
+            made.append(replace(record_of("my pets", method, 2, 80, 70, source="pictures of/pets"), training=training))
+        return made
+
+    return records
+
+
+def test_published_recipes_need_no_training_options(published):
+    command = repeat_command(published())
+    assert shlex.split(command.replace("\\\n", "")) == [
+        "vlprompt", "benchmark", "base-to-new", "pictures of/pets", "--methods", "coop,cocoop", "--shots", "16",
+        "--seeds", "2", "--backbone", "mini", "--out", "runs/again",
+    ]  # fmt: skip
+
+
+def test_what_differs_from_all_recipes_is_an_option(published):
+    command = repeat_command(published(coop={"epochs": 3, "views": None}, cocoop={"epochs": 3, "views": None}))
+    assert "--epochs 3" in command
+    assert "--views null" in command
+    assert "#" not in command
+
+
+def test_what_differs_for_one_method_only_is_told(published):
+    assert "# with each method's own settings" in repeat_command(published(coop={"epochs": 3}))
+
+
+def test_the_command_line_understands_the_command(published):
+    from vlprompt.cli.arguments import parse
+
+    words = shlex.split(repeat_command(published(coop={"epochs": 3}, cocoop={"epochs": 3})).replace("\\\n", ""))
+    _, options = parse(words[1:])
+    assert options.data == ["pictures of/pets"]
+    assert options.epochs == 3
