@@ -85,7 +85,7 @@ def test_score_is_the_share_of_right_predictions(fitted):
 @pytest.mark.parametrize("method", ["coop", "cocoop"])
 def test_training_lowers_the_loss(make, method):
     classifier = make(method, epochs=8, learning_rate=0.02).fit(*pictures())
-    losses = classifier.training_["losses"]
+    losses = classifier.fitted_.training["losses"]
     assert losses[-1] < losses[0]
 
 
@@ -129,8 +129,8 @@ def test_a_data_set_is_fitted_on_its_training_images_with_its_template(make):
         Sample(image, sorted(COLOURS).index(label), label) for image, label in zip(images, labels, strict=True)
     )
     classifier = make("zero-shot").fit(Dataset("colours", samples, template="all in {}."))
-    assert classifier.method_.template == "all in {}."
-    assert classifier.training_["data"]["name"] == "colours"
+    assert classifier.fitted_.method.template == "all in {}."
+    assert classifier.fitted_.training["data"]["name"] == "colours"
 
 
 def test_evaluate_tells_accuracy_and_macro_f1_and_keeps_them(make):
@@ -140,7 +140,7 @@ def test_evaluate_tells_accuracy_and_macro_f1_and_keeps_them(make):
     evaluation = classifier.evaluate(samples, "colours")
     assert evaluation.accuracy == pytest.approx(100 * classifier.score(images, labels))
     assert evaluation.total == len(images)
-    assert classifier.evaluation_["colours"]["macro_f1"] == evaluation.macro_f1
+    assert classifier.fitted_.evaluation["colours"]["macro_f1"] == evaluation.macro_f1
 
 
 def test_before_fit_it_says_that_it_is_not_fitted(make):
@@ -180,7 +180,7 @@ def test_class_specific_contexts_refuse_other_names(make):
 
 def test_a_context_length_without_words_starts_at_random(make):
     classifier = make(options={"context_length": 6}).fit(*pictures())
-    assert classifier.method_.context_vectors.shape[0] == 6
+    assert classifier.fitted_.method.context_vectors.shape[0] == 6
 
 
 def test_fewer_images_than_shots_are_taken_with_a_warning(make):
@@ -189,7 +189,7 @@ def test_fewer_images_than_shots_are_taken_with_a_warning(make):
 
 
 def test_no_number_of_shots_takes_all_images(make):
-    assert make("zero-shot", shots=None).fit(*pictures()).training_["data"]["drawn_images"] == 18
+    assert make("zero-shot", shots=None).fit(*pictures()).fitted_.training["data"]["drawn_images"] == 18
 
 
 # --- bad arguments, told before anything is computed ---
@@ -211,7 +211,7 @@ def test_no_number_of_shots_takes_all_images(make):
     ],
 )
 def test_a_wrong_option_is_refused_by_name(make, monkeypatch, options, error, match):
-    monkeypatch.setattr(PromptClassifier, "_extractor", lambda *_: pytest.fail("it computed features"))
+    monkeypatch.setattr(PromptClassifier, "_train", lambda *_: pytest.fail("it computed features"))
     with pytest.raises(error, match=match):
         make(**options).fit(*pictures())
 
@@ -251,7 +251,7 @@ def test_unreadable_training_images_can_be_skipped(make, tmp_path):
     bad.write_bytes(b"no picture")
     with pytest.warns(UserWarning, match=r"bad\.png"):
         classifier = make(shots=None, on_unreadable="skip").fit([*images, bad], [*labels, "red"])
-    assert classifier.training_["images"] == len(images)
+    assert classifier.fitted_.training["images"] == len(images)
 
 
 # --- saving and loading ---

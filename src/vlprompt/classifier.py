@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from vlprompt.data.checks import check_class_names, check_dataset
+from vlprompt.data.checks import check_dataset
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.data.fingerprint import dataset_fingerprint
-from vlprompt.data.images import describe
 from vlprompt.data.in_memory import dataset_from_lists, label_images
 from vlprompt.data.samples import Dataset, Sample
-from vlprompt.errors import BackboneError, DataError, ModelFolderError, SettingsError, UnknownNameError
+from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.fitted import Evaluation, FittedClassifier, load_fitted, probabilities
 from vlprompt.methods import METHODS, build_method, method_class
 from vlprompt.methods.options import check_template
-from vlprompt.model_card import model_card, package_versions
-from vlprompt.model_folder import TENSORS_FILE, SavedModel, method_file_hash, read_model_folder, write_model_folder
+from vlprompt.model_card import package_versions
 from vlprompt.progress import progress_bars
 from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
 
@@ -35,26 +35,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from vlprompt.backbones import Backbone
-    from vlprompt.features import FeatureExtractor, TrainingFeatures
+    from vlprompt.features import TrainingFeatures
     from vlprompt.methods.method import Method
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How well labelled pictures are named.
-
-    Attributes:
-        accuracy: correct in percent of all pictures.
-        macro_f1: mean over the classes of their F1 scores, in percent.
-        correct, total: numbers of pictures.
-        per_class: accuracy in percent by class name.
-    """
-
-    accuracy: float
-    macro_f1: float
-    correct: int
-    total: int
-    per_class: dict[str, float]
 
 
 class PromptClassifier(ClassifierMixin, BaseEstimator):
@@ -79,9 +61,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     Attributes after `fit`:
         classes_: the class names, by column of `predict_proba`.
-        backbone_, method_: the frozen model and the method with its learned parameters.
-        training_: what repeats the training, as plain values.
-        evaluation_: results of `evaluate` by name, saved with the model.
+        fitted_: the `FittedClassifier`: backbone, method, records of training and evaluation.
+        training_samples_: the images that were drawn.
     """
 
     def __init__(
@@ -136,23 +117,25 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         recipe = self._checked_recipe()
         dataset = self._checked_dataset(images, labels)
         samples, _ = sample_few_shot(dataset.train, (), self.shots, self.seed)
-        self.training_samples_ = samples
-        template = self.template or dataset.template
         backbone = self._load_backbone()
-        options = _with_changes(recipe.prompt, self.options or {})
-        method = self._build_method(backbone, dataset.class_names, options, template)
-        self.backbone_ = backbone
-        self.evaluation_: dict[str, dict[str, Any]] = {}
-        self.training_: dict[str, Any] = {
+        method = build_method(
+            self.method,
+            backbone,
+            dataset.class_names,
+            options=_with_changes(recipe.prompt, self.options or {}),
+            template=self.template or dataset.template,
+            seed=self.seed,
+        )
+        record: dict[str, Any] = {
             "data": _facts(dataset, samples),
             "shots": self.shots,
             "seed": self.seed,
             "versions": package_versions(),
         }
         if method.learns:
-            self.training_ |= self._train(method, samples, recipe)
-        self._use(method, dataset.class_names)
-        self.trained_class_names_ = list(dataset.class_names)
+            record |= self._train(method, samples, recipe, record["data"]["fingerprint"])
+        self.training_samples_ = samples
+        self._use(FittedClassifier(backbone, method, self.method, list(dataset.class_names), record))
         return self
 
     def predict(self, images: Sequence[Any]) -> np.ndarray:
@@ -170,55 +153,30 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             UnreadableImagesError: some images cannot be read; all of them are listed.
         """
-        return self.readable_logits(images, on_unreadable="fail")[0]
-
-    def readable_logits(self, images: Sequence[Any], on_unreadable: str = "skip") -> tuple[np.ndarray, np.ndarray]:
-        """Logits (k, N) of the k images that can be read, and their places (k,) among `images`."""
-        check_is_fitted(self, "method_")
-        extracted = self._extractor(on_unreadable).extract(_as_images(images))
-        import torch
-
-        logits = self.method_.predict_logits(torch.from_numpy(extracted.values))
-        return logits.float().cpu().numpy(), extracted.kept
+        check_is_fitted(self)
+        return self.fitted_.logits(images, cache=self.cache, progress=self.progress is not False)[0]
 
     def score(self, images: Sequence[Any], labels: Sequence[str] | Sequence[int], sample_weight: Any = None) -> float:
         """Share of the images whose class is named right, from 0 to 1."""
-        check_is_fitted(self, "method_")
-        truth = [sample.class_name for sample in label_images(images, labels, self.classes_.tolist())]
-        from sklearn.metrics import accuracy_score
-
+        check_is_fitted(self)
+        truth = [sample.class_name for sample in label_images(images, labels, self.fitted_.class_names)]
         return float(accuracy_score(truth, self.predict(images), sample_weight=sample_weight))
 
     def evaluate(self, samples: Sequence[Sample], name: str | None = None, on_unreadable: str = "fail") -> Evaluation:
-        """Accuracy and macro F1 on labelled images, whose class names must be among `classes_`.
-
-        With a `name` the result is kept in `evaluation_`, and so in the saved model's card.
-        """
-        check_is_fitted(self, "method_")
-        known = {class_name: label for label, class_name in enumerate(self.classes_)}
-        for sample in samples:
-            if sample.class_name not in known:
-                raise DataError(f"the class {sample.class_name!r} of {describe(sample.image)} is none of the model's.")
-        logits, kept = self.readable_logits([sample.image for sample in samples], on_unreadable)
-        truth = np.array([known[samples[place].class_name] for place in kept])
-        evaluation = _evaluation(truth, logits.argmax(axis=1), list(self.classes_))
-        if name is not None:
-            self.evaluation_[name] = asdict(evaluation)
-        return evaluation
+        """Accuracy and macro F1 on labelled images; with a `name`, kept in the saved model's card."""
+        check_is_fitted(self)
+        progress = self.progress is not False
+        return self.fitted_.evaluate(samples, name, on_unreadable=on_unreadable, cache=self.cache, progress=progress)
 
     def set_class_names(self, names: Sequence[str]) -> Self:
         """Name pictures by these classes from now on; they need not have been trained on.
 
         Raises:
-            DataError: a name is empty or given twice.
+            DataError: fewer than two names, or one that is empty or given twice.
             SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
         """
-        check_is_fitted(self, "method_")
-        names = [names] if isinstance(names, str) else list(names)
-        if len(names) < 2:
-            raise DataError(f"class names are {names!r}; at least two are needed.")
-        check_class_names(names)
-        self._use(self.method_.with_class_names(names), names)
+        check_is_fitted(self)
+        self._use(self.fitted_.with_class_names(names))
         return self
 
     def save(self, folder: str | Path) -> None:
@@ -227,9 +185,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             OutputError: the folder cannot be written, or holds something else than a model.
         """
-        check_is_fitted(self, "method_")
-        model = self._description()
-        write_model_folder(Path(folder), model, self.method_.state_dict(), model_card(model))
+        check_is_fitted(self)
+        self.fitted_.save(folder)
 
     @classmethod
     def load(cls, folder: str | Path, backbone: str | Backbone | None = None, device: str = "auto") -> Self:
@@ -242,65 +199,25 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             ModelFolderError: a file is missing, damaged or foreign.
             BackboneError: the backbone is not the one that the model was trained on; both fingerprints are named.
         """
-        model, tensors = read_model_folder(Path(folder))
-        shots, seed = model.training.get("shots"), model.training.get("seed", 1)
+        fitted = load_fitted(folder, backbone, device)
         classifier = cls(
-            method=model.method,
-            backbone=backbone or model.backbone,
-            shots=shots,
-            seed=seed,
-            options=model.options,
-            template=model.template,
+            method=fitted.method_name,
+            backbone=fitted.backbone.name if backbone is None else backbone,
+            shots=fitted.training.get("shots"),
+            seed=fitted.training.get("seed", 1),
+            options=asdict(fitted.method.options),
+            template=fitted.method.template,
             device=device,
         )
-        classifier._restore(model, tensors, Path(folder))
+        classifier._use(fitted)
         return classifier
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "method_")
+        return hasattr(self, "fitted_")
 
-    def _description(self) -> SavedModel:
-        """Everything about the fitted model but its tensors."""
-        return SavedModel(
-            method=self.method,
-            method_file_hash=method_file_hash(self.method),
-            options=asdict(self.method_.options),
-            template=self.method_.template,
-            class_names=self.classes_.tolist(),
-            trained_class_names=self.trained_class_names_,
-            backbone=self.backbone_.name,
-            fingerprint=self.backbone_.fingerprint,
-            training=self.training_,
-            evaluation=self.evaluation_,
-        )
-
-    def _restore(self, model: SavedModel, tensors: dict[str, Any], folder: Path) -> None:
-        """Become the saved model."""
-        if method_file_hash(model.method) != model.method_file_hash:
-            raise ModelFolderError(f"{model.method} has changed since {folder} was saved; put back what it was then.")
-        self.backbone_ = self._load_backbone()
-        if self.backbone_.fingerprint != model.fingerprint:
-            raise BackboneError(
-                f"{folder} was trained on {model.backbone} with the fingerprint {model.fingerprint}, and "
-                f"{self.backbone_.name} has the fingerprint {self.backbone_.fingerprint}; name the backbone that it "
-                "was trained on."
-            )
-        method = self._build_method(self.backbone_, model.trained_class_names, model.options, model.template)
-        try:
-            method.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise ModelFolderError(
-                f"{folder / TENSORS_FILE} does not hold the tensors of the method {model.method}: "
-                f"{' '.join(str(error).split())}"
-            ) from error
-        self.training_, self.evaluation_ = model.training, model.evaluation
-        self.trained_class_names_ = model.trained_class_names
-        same = model.class_names == model.trained_class_names
-        self._use(method if same else method.with_class_names(model.class_names), model.class_names)
-
-    def _use(self, method: Method, names: Sequence[str]) -> None:
-        self.method_ = method
-        self.classes_ = np.array(list(names))
+    def _use(self, fitted: FittedClassifier) -> None:
+        self.fitted_ = fitted
+        self.classes_ = np.array(fitted.class_names)
 
     def _checked_recipe(self) -> Recipe:
         """The recipe with this estimator's changes, all of its settings checked."""
@@ -343,23 +260,14 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
         return load_backbone(self.backbone, device=self.device) if isinstance(self.backbone, str) else self.backbone
 
-    def _build_method(self, backbone: Backbone, names: Sequence[str], options: dict[str, Any], template: str) -> Method:
-        return build_method(self.method, backbone, names, options=options, template=template, seed=self.seed)
-
-    def _extractor(self, on_unreadable: str) -> FeatureExtractor:
-        from vlprompt.features import FeatureExtractor
-
-        return FeatureExtractor(
-            self.backbone_, cache=self.cache, on_unreadable=on_unreadable, progress=self.progress is not False
-        )
-
-    def _train(self, method: Method, samples: Sequence[Sample], recipe: Recipe) -> dict[str, Any]:
+    def _train(self, method: Method, samples: Sequence[Sample], recipe: Recipe, fingerprint: str) -> dict[str, Any]:
         """Train the method on the samples; what there is to record of it."""
         from vlprompt.training import train
 
         settings = cast("TrainingSettings", recipe.training)
         started = time.perf_counter()
-        features, kept = self._training_features([sample.image for sample in samples], settings)
+        images = [sample.image for sample in samples]
+        features, kept = self._training_features(method.backbone, images, settings)
         encoded = time.perf_counter()
         labels = [samples[place].label for place in kept]
         with progress_bars(self.progress) as board:
@@ -369,7 +277,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
                 labels,
                 settings,
                 checkpoint=self.checkpoint,
-                identity={"backbone": self.backbone_.fingerprint, "data": self.training_["data"]["fingerprint"]},
+                identity={"backbone": method.backbone.fingerprint, "data": fingerprint},
                 reporter=board.training(f"{self.method}, {len(labels)} pictures"),
             )
         return {
@@ -382,23 +290,19 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         }
 
     def _training_features(
-        self, images: list[Any], settings: TrainingSettings
+        self, backbone: Backbone, images: list[Any], settings: TrainingSettings
     ) -> tuple[TrainingFeatures, Sequence[int]]:
         """The stream of augmented features, and the places of the images that can be read."""
-        from vlprompt.features import CachedViews, FreshViews
+        from vlprompt.features import CachedViews, FeatureExtractor, FreshViews
 
-        extractor = self._extractor(self.on_unreadable)
+        extractor = FeatureExtractor(
+            backbone, cache=self.cache, on_unreadable=self.on_unreadable, progress=self.progress is not False
+        )
         if settings.views is None:
             fresh = FreshViews(extractor, images, settings.seed, epochs=settings.epochs)
             return fresh, fresh.kept.tolist()
         views = extractor.views(images, min(settings.views, settings.epochs), settings.seed)
         return CachedViews(views.values), views.kept.tolist()
-
-
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """The softmax of logits (n, N) over the classes."""
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
 
 
 def default_recipe(method: str, shots: int | None) -> Recipe:
@@ -428,22 +332,3 @@ def _facts(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:
         "classes": len(dataset.class_names),
         "drawn_images": len(samples),
     }
-
-
-def _as_images(images: Sequence[Any]) -> list[Any]:
-    if isinstance(images, str | Path):
-        raise DataError(f"images is the one path {str(images)!r}; it must be a list of images.")
-    return list(images)
-
-
-def _evaluation(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Evaluation:
-    from sklearn.metrics import f1_score
-
-    if len(truth) == 0:
-        raise DataError("there are no pictures to evaluate on.")
-    present = sorted(set(truth.tolist()))
-    per_class = {str(names[label]): 100 * float((predicted[truth == label] == label).mean()) for label in present}
-    correct = int((truth == predicted).sum())
-    # As published, the mean is over the classes that the pictures are of.
-    macro_f1 = 100 * float(f1_score(truth, predicted, labels=present, average="macro", zero_division=0))
-    return Evaluation(100 * correct / len(truth), macro_f1, correct, len(truth), per_class)

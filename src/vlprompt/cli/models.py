@@ -20,8 +20,9 @@ from vlprompt.model_folder import check_replaceable
 from vlprompt.recipes import TrainingSettings
 
 if TYPE_CHECKING:
-    from vlprompt.classifier import Evaluation, PromptClassifier
+    from vlprompt.classifier import PromptClassifier
     from vlprompt.data.samples import Dataset
+    from vlprompt.fitted import Evaluation
 
 MODEL_BYTES = 20_000_000
 """More than a model folder with class-specific contexts of 1000 classes takes."""
@@ -64,14 +65,14 @@ def predict(options: Namespace) -> None:
     if options.top < 1:
         raise SettingsError(f"--top is {options.top}; it must be at least 1.")
     images = _expand(options.images)
-    classifier = _load_model(options)
-    if options.class_names is not None:
-        classifier.set_class_names(names_from(options.class_names))
-    from vlprompt.classifier import probabilities
+    from vlprompt.fitted import load_fitted, probabilities
 
-    logits, kept = classifier.readable_logits(images, options.on_unreadable)
+    classifier = load_fitted(options.model, options.backbone, options.device)
+    if options.class_names is not None:
+        classifier = classifier.with_class_names(names_from(options.class_names))
+    logits, kept = classifier.logits(images, on_unreadable=options.on_unreadable)
     guesses = [
-        (str(images[place]), _best(probabilities_of_image, classifier.classes_, options.top))
+        (str(images[place]), _best(probabilities_of_image, classifier.class_names, options.top))
         for place, probabilities_of_image in zip(kept, probabilities(logits), strict=True)
     ]
     if options.json:
@@ -97,7 +98,10 @@ def evaluate(options: Namespace) -> None:
     samples = _chosen(dataset, options.split)
     if not samples:
         raise DataError(f"{options.data} has no pictures in its {options.split} split; choose another --split.")
-    evaluation = _load_model(options).evaluate(samples, on_unreadable=options.on_unreadable)
+    from vlprompt.fitted import load_fitted
+
+    classifier = load_fitted(options.model, options.backbone, options.device)
+    evaluation = classifier.evaluate(samples, on_unreadable=options.on_unreadable)
     if options.json:
         print_json({"data": dataset.name, "split": options.split, **asdict(evaluation)})
         return
@@ -119,12 +123,6 @@ def _load_data(options: Namespace) -> Dataset:
         template=options.template,
         random_splits=False,
     )
-
-
-def _load_model(options: Namespace) -> PromptClassifier:
-    from vlprompt.classifier import PromptClassifier
-
-    return PromptClassifier.load(options.model, options.backbone, options.device)
 
 
 def given(options: Namespace, settings: type, leave_out: Sequence[str] = ()) -> dict[str, Any]:

@@ -1,0 +1,217 @@
+"""A fitted classifier: a method with its learned parameters over a frozen backbone, which names pictures.
+
+It knows nothing of training; `PromptClassifier` makes one, and `vlprompt predict` and whatever serves a model load one
+without importing scikit-learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlprompt.data.checks import check_class_names
+from vlprompt.data.images import describe
+from vlprompt.data.samples import Sample
+from vlprompt.errors import BackboneError, DataError, ModelFolderError
+from vlprompt.methods import build_method
+from vlprompt.model_card import model_card
+from vlprompt.model_folder import TENSORS_FILE, SavedModel, method_file_hash, read_model_folder, write_model_folder
+
+if TYPE_CHECKING:
+    from vlprompt.backbones import Backbone
+    from vlprompt.methods.method import Method
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well labelled pictures are named.
+
+    Attributes:
+        accuracy: correct in percent of all pictures.
+        macro_f1: mean over the classes of their F1 scores, in percent.
+        correct, total: numbers of pictures.
+        per_class: accuracy in percent by class name.
+    """
+
+    accuracy: float
+    macro_f1: float
+    correct: int
+    total: int
+    per_class: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedClassifier:
+    """Names pictures.
+
+    Attributes:
+        backbone: the frozen model.
+        method: prompts over `class_names`, with what was learned.
+        method_name: as the method was asked for.
+        trained_class_names: the names that it was trained on.
+        training: what repeats the training, as plain values.
+        evaluation: results of `evaluate` by name, saved with the model.
+    """
+
+    backbone: Backbone
+    method: Method
+    method_name: str
+    trained_class_names: list[str]
+    training: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes, by column of the logits."""
+        return list(self.method.class_names)
+
+    def logits(
+        self,
+        images: Sequence[Any],
+        *,
+        on_unreadable: str = "fail",
+        cache: str | Path | None = "default",
+        progress: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """exp(s) cos(f(x), g(t_i(x))) of k images and N classes: (k, N), and the images' places (k,) among `images`.
+
+        Args:
+            images: paths, Pillow images or uint8 arrays.
+            on_unreadable: "fail" names all that cannot be read, "skip" leaves them out.
+
+        Raises:
+            UnreadableImagesError: some images cannot be read; all of them are listed.
+        """
+        import torch
+
+        from vlprompt.features import FeatureExtractor
+
+        extractor = FeatureExtractor(self.backbone, cache=cache, on_unreadable=on_unreadable, progress=progress)
+        extracted = extractor.extract(_as_list(images))
+        logits = self.method.predict_logits(torch.from_numpy(extracted.values))
+        return logits.float().cpu().numpy(), extracted.kept
+
+    def evaluate(self, samples: Sequence[Sample], name: str | None = None, **options: Any) -> Evaluation:
+        """Accuracy and macro F1 on labelled images, whose class names must be among the model's.
+
+        Args:
+            name: under which the result is kept in `evaluation`, and so in the saved model's card.
+            options: of `logits`.
+        """
+        known = {class_name: label for label, class_name in enumerate(self.class_names)}
+        for sample in samples:
+            if sample.class_name not in known:
+                raise DataError(f"the class {sample.class_name!r} of {describe(sample.image)} is none of the model's.")
+        logits, kept = self.logits([sample.image for sample in samples], **options)
+        truth = np.array([known[samples[place].class_name] for place in kept])
+        evaluation = _evaluation(truth, logits.argmax(axis=1), self.class_names)
+        if name is not None:
+            self.evaluation[name] = asdict(evaluation)
+        return evaluation
+
+    def with_class_names(self, names: Sequence[str]) -> FittedClassifier:
+        """The same model over other classes, which need not have been trained on.
+
+        Raises:
+            DataError: fewer than two names, or one that is empty or given twice.
+            SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
+        """
+        names = [names] if isinstance(names, str) else list(names)
+        if len(names) < 2:
+            raise DataError(f"class names are {names!r}; at least two are needed.")
+        check_class_names(names)
+        return replace(self, method=self.method.with_class_names(names))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as a folder: its JSON, its learned tensors and a card, without any backbone weights.
+
+        Raises:
+            OutputError: the folder cannot be written, or holds something else than a model.
+        """
+        model = SavedModel(
+            method=self.method_name,
+            method_file_hash=method_file_hash(self.method_name),
+            options=asdict(self.method.options),
+            template=self.method.template,
+            class_names=self.class_names,
+            trained_class_names=self.trained_class_names,
+            backbone=self.backbone.name,
+            fingerprint=self.backbone.fingerprint,
+            training=self.training,
+            evaluation=self.evaluation,
+        )
+        write_model_folder(Path(folder), model, self.method.state_dict(), model_card(model))
+
+
+def load_fitted(folder: str | Path, backbone: str | Backbone | None = None, device: str = "auto") -> FittedClassifier:
+    """The classifier that `FittedClassifier.save` wrote.
+
+    Args:
+        backbone: where the same weights are, if not under the name that the model was trained with.
+
+    Raises:
+        ModelFolderError: a file is missing, damaged or foreign.
+        BackboneError: the backbone is not the one that the model was trained on; both fingerprints are named.
+    """
+    folder = Path(folder)
+    model, tensors = read_model_folder(folder)
+    if method_file_hash(model.method) != model.method_file_hash:
+        raise ModelFolderError(f"{model.method} has changed since {folder} was saved; put back what it was then.")
+    frozen = _same_backbone(folder, model, backbone, device)
+    seed = model.training.get("seed", 1)
+    method = build_method(
+        model.method, frozen, model.trained_class_names, options=model.options, template=model.template, seed=seed
+    )
+    try:
+        method.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelFolderError(
+            f"{folder / TENSORS_FILE} does not hold the tensors of the method {model.method}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    if model.class_names != model.trained_class_names:
+        method = method.with_class_names(model.class_names)
+    return FittedClassifier(frozen, method, model.method, model.trained_class_names, model.training, model.evaluation)
+
+
+def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | None, device: str) -> Backbone:
+    """The backbone that the model was trained on."""
+    from vlprompt.backbones import load_backbone
+
+    named = model.backbone if backbone is None else backbone
+    frozen = load_backbone(named, device=device) if isinstance(named, str) else named
+    if frozen.fingerprint != model.fingerprint:
+        raise BackboneError(
+            f"{folder} was trained on {model.backbone} with the fingerprint {model.fingerprint}, and {frozen.name} has "
+            f"the fingerprint {frozen.fingerprint}; name the backbone that it was trained on."
+        )
+    return frozen
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """The softmax of logits (n, N) over the classes."""
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def _as_list(images: Sequence[Any]) -> list[Any]:
+    if isinstance(images, str | Path):
+        raise DataError(f"images is the one path {str(images)!r}; it must be a list of images.")
+    return list(images)
+
+
+def _evaluation(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Evaluation:
+    from sklearn.metrics import f1_score
+
+    if len(truth) == 0:
+        raise DataError("there are no pictures to evaluate on.")
+    present = sorted(set(truth.tolist()))
+    per_class = {str(names[label]): 100 * float((predicted[truth == label] == label).mean()) for label in present}
+    correct = int((truth == predicted).sum())
+    # As published, the mean is over the classes that the pictures are of.
+    macro_f1 = 100 * float(f1_score(truth, predicted, labels=present, average="macro", zero_division=0))
+    return Evaluation(100 * correct / len(truth), macro_f1, correct, len(truth), per_class)
