@@ -6,12 +6,13 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 OUT ?= runs/demo
 
-.PHONY: help demo test test-slow lint environment lock clean
+.PHONY: help demo test test-slow lint bench environment lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -3
 	@echo "make lint    ruff and mypy"
+	@echo "make bench   speed of training and of image features against the plain way"
 	@echo "make test-slow   the long checks"
 
 environment:
@@ -30,6 +31,11 @@ lint: environment
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+
+# Each benchmark prints its table; minutes, on a machine with nothing else to do.
+bench: environment
+	$(PY) benchmarks/training_step.py
+	$(PY) benchmarks/features.py
 
 # The versions that a fresh resolution of pyproject.toml gives today, as a constraints file.
 lock: environment

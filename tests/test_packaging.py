@@ -40,6 +40,10 @@ def test_nothing_heavy_is_imported_before_something_is_computed(code):
     assert heavy_modules_after(code) == []
 
 
+def test_predicting_does_without_scikit_learn():
+    assert not {"sklearn", "scipy"} & set(heavy_modules_after("import vlprompt.fitted, vlprompt.cli.models"))
+
+
 def test_help_takes_less_than_three_tenths_of_a_second():
     def seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
