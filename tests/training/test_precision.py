@@ -1,6 +1,11 @@
-"""Autocast and loss scaling. A CPU can do both, slowly, which is enough to see that they work."""
+"""Autocast on a GPU, and the loss scaling that belongs to fp16.
+
+Nothing is computed in half precision on a CPU here; the loss scaling is plain arithmetic and is tested in fp32.
+"""
 
 from __future__ import annotations
+
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -12,26 +17,34 @@ from vlprompt.training import train
 from vlprompt.training.precision import Precision, check_precision
 from vlprompt.training.state import TrainingState
 
-CPU = torch.device("cpu")
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
 
-@pytest.mark.parametrize(
-    ("precision", "dtype"), [("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)]
-)
-def test_matrix_products_are_computed_in_the_chosen_format(precision, dtype):
-    with Precision(precision, CPU).autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+@pytest.fixture
+def scaled_on_cpu(monkeypatch):
+    """fp16's loss scaling without its autocast, on a CPU."""
+    monkeypatch.setattr(state_module, "check_precision", lambda *_: None)
+    monkeypatch.setattr(Precision, "autocast", lambda self: nullcontext())
+
+
+@pytest.mark.parametrize(("precision", "asked"), [("fp32", []), ("fp16", [torch.float16]), ("bf16", [torch.bfloat16])])
+def test_the_chosen_format_is_asked_of_autocast(monkeypatch, precision, asked):
+    formats = []
+    monkeypatch.setattr(torch, "autocast", lambda device, dtype: formats.append(dtype) or nullcontext())
+    with Precision(precision, torch.device("cpu")).autocast():
+        pass
+    assert formats == asked
 
 
 def test_half_precision_is_for_gpus():
-    check_precision("fp32", CPU)
+    check_precision("fp32", torch.device("cpu"))
     check_precision("fp16", torch.device("cuda"))
     with pytest.raises(SettingsError, match="precision is 'bf16', which needs a CUDA GPU, and the method is on cpu"):
-        check_precision("bf16", CPU)
+        check_precision("bf16", torch.device("cpu"))
 
 
-def test_an_overflowing_gradient_leaves_out_the_step_in_fp16(small_method, learned, same_bits, monkeypatch):
-    monkeypatch.setattr(state_module, "check_precision", lambda *_: None)
+@pytest.mark.usefixtures("scaled_on_cpu")
+def test_an_overflowing_gradient_leaves_out_the_step_in_fp16(small_method, learned, same_bits):
     method = small_method()
     state = TrainingState(method, TrainingSettings(precision="fp16"))
     before = learned(method)
@@ -45,24 +58,19 @@ def test_an_overflowing_gradient_leaves_out_the_step_in_fp16(small_method, learn
     torch.testing.assert_close(learned(method)["scale"], expected)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
-def test_training_in_half_precision_learns_fp32_parameters(small_method, views, learned, monkeypatch, precision):
-    monkeypatch.setattr(state_module, "check_precision", lambda *_: None)
-    method = small_method()
-    options = {"epochs": 20, "batch_size": 4, "learning_rate": 0.02, "precision": precision}
-    history = train(method, views, views.labels, TrainingSettings(**options))
-    assert {tensor.dtype for tensor in learned(method).values()} == {torch.float32}
-    assert history.epochs[-1].accuracy > 90
+@pytest.mark.usefixtures("scaled_on_cpu")
+def test_a_scaled_loss_trains_as_the_plain_one(small_method, views, learned):
+    plain, scaled = small_method(), small_method()
+    options = {"epochs": 4, "batch_size": 4, "learning_rate": 0.02}
+    expected = train(plain, views, views.labels, TrainingSettings(**options))
+    history = train(scaled, views, views.labels, TrainingSettings(precision="fp16", **options))
+    assert history.final_loss == pytest.approx(expected.final_loss, rel=1e-4)
+    for name, tensor in learned(plain).items():
+        torch.testing.assert_close(learned(scaled)[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
-def test_a_resumed_run_in_half_precision_has_the_same_bits(
-    small_method, views, learned, same_bits, monkeypatch, tmp_path, precision
-):
-    monkeypatch.setattr(state_module, "check_precision", lambda *_: None)
-    settings = TrainingSettings(epochs=6, batch_size=4, learning_rate=0.02, precision=precision)
-    whole, resumed = small_method(), small_method()
-    train(whole, views, views.labels, settings)
+def resumed_and_whole(method_class, views, settings, folder, device="cpu"):
+    """Two methods trained alike: one stopped after three epochs and taken up again, one in one go."""
 
     class Stopping:
         def epoch(self, epoch):
@@ -70,8 +78,29 @@ def test_a_resumed_run_in_half_precision_has_the_same_bits(
                 raise KeyboardInterrupt
             return views.epoch(epoch)
 
+    methods = [method_class().to(device) for _ in range(3)]
+    for method in methods:
+        method.frozen[0] = method.frozen[0].to(device)
     with pytest.raises(KeyboardInterrupt):
-        train(small_method(), Stopping(), views.labels, settings, checkpoint=tmp_path)
-    history = train(resumed, views, views.labels, settings, checkpoint=tmp_path)
-    assert history.resumed_after == 3
-    assert same_bits(learned(whole), learned(resumed))
+        train(methods[0], Stopping(), views.labels, settings, checkpoint=folder)
+    assert train(methods[1], views, views.labels, settings, checkpoint=folder).resumed_after == 3
+    train(methods[2], views, views.labels, settings)
+    return methods[1], methods[2]
+
+
+@pytest.mark.usefixtures("scaled_on_cpu")
+def test_the_loss_scale_is_taken_up_with_the_rest(small_method, views, learned, same_bits, tmp_path):
+    settings = TrainingSettings(epochs=6, batch_size=4, learning_rate=0.02, precision="fp16")
+    resumed, whole = resumed_and_whole(small_method, views, settings, tmp_path)
+    assert same_bits(learned(resumed), learned(whole))
+
+
+@on_a_gpu
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_training_on_a_gpu_learns_fp32_parameters_and_resumes(
+    small_method, views, learned, same_bits, tmp_path, precision
+):
+    settings = TrainingSettings(epochs=20, batch_size=4, learning_rate=0.02, precision=precision)
+    resumed, whole = resumed_and_whole(small_method, views, settings, tmp_path, "cuda")
+    assert same_bits(learned(resumed), learned(whole))
+    assert {tensor.dtype for tensor in learned(whole).values()} == {torch.float32}
