@@ -16,6 +16,7 @@ numbers are those of the plain path, gradients included.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,8 +28,8 @@ from vlprompt.prompting.blocks import FrozenBlock
 from vlprompt.prompting.prompts import Prompts
 from vlprompt.prompting.tiles import Tail, Tiles, pack
 
-KeysValues = tuple[Tensor, Tensor]
-"""Keys and values of one layer, each (b, tokens, H, d)."""
+KeysValues = Tensor
+"""Keys and values of some tokens in one layer, (b, tokens, 2, H, d)."""
 
 TILE_ROWS = 128
 """Rows that attend together. Smaller tiles waste less on masked pairs, larger ones need fewer calls; 64 to 192 measure
@@ -41,7 +42,7 @@ class _TileRange:
 
     Attributes:
         first_layer: constant queries, keys and values of the rows in the first layer, (1, T R, 3, H, d), or None.
-        leads: per layer keys and values of the leads, (1, T K, H, d), or None where no name comes first.
+        leads: per layer keys and values of the leads, (1, T K, 2, H, d), or None where no name comes first.
         rows: (T R) indices into [context vectors of all classes, tokens], or None where tails hold no context.
         constant: (1, T R, D) embeddings of tails that hold no context, else their positions alone.
         mask: (T, 1, R, P + K + R) added to the scores; P counts [SOS] and trunk.
@@ -158,12 +159,20 @@ class SegmentsEngine:
                 visible[number, own, self.start :][:, own] = torch.ones(2 * [len(tail.lead)]).tril().bool()
                 first = own.stop
         per_layer = self._keys_values(hidden, self.sos, self._additive(visible)[:, None])
-        return [(keys.flatten(0, 1)[None], values.flatten(0, 1)[None]) for keys, values in per_layer]
+        return [keys_values.flatten(0, 1)[None] for keys_values in per_layer]
 
     def _trunk_visible(self) -> Tensor:
         """(trunk, [SOS] + trunk): causal."""
         total = self.start + self.trunk_length
         return torch.ones(total, total).tril().bool()[self.start :]
+
+    @cached_property
+    def _single_mask(self) -> Tensor:
+        """Trunk and one tile attending together: (1, 1, P' + R, P + K + R); a trunk and leads never meet."""
+        tail_mask = self.everything.mask
+        unseen = tail_mask.shape[-1] - self.trunk_mask.shape[-1]
+        trunk_mask = F.pad(self.trunk_mask, (0, unseen), value=float("-inf"))
+        return torch.cat([trunk_mask[None, None], tail_mask], dim=2)
 
     def _additive(self, visible: Tensor) -> Tensor:
         """0 where a key is visible, -inf elsewhere."""
@@ -182,7 +191,7 @@ class SegmentsEngine:
         with self.autocast():
             units = self._units(context.shape[0])
             if units is None:
-                ends = self._run(self._trunk(context), context, self.everything, None)
+                ends = self._run(self._trunk(context), context, self.everything, self.sos)
             else:
                 ends = self._run_in_units(context, *units)
             return self._project(ends[:, self.order]).to(context.dtype)
@@ -209,8 +218,8 @@ class SegmentsEngine:
         vectors = torch.cat([context.flatten(1, 2), self.tokens.expand(images, -1, -1)], dim=1)
         return vectors.index_select(1, some.rows) + some.constant
 
-    def _run(self, trunk: Tensor, context: Tensor, some: _TileRange, before: list[KeysValues] | None) -> Tensor:
-        """All layers over trunk and tails; with `before`, the trunk is done and these are its keys and values.
+    def _run(self, trunk: Tensor, context: Tensor, some: _TileRange, before: list[KeysValues]) -> Tensor:
+        """All layers over trunk (b, P', D) and tails; `before` holds what comes earlier: [SOS], or [SOS] and trunk.
 
         Returns:
             Hidden states of [EOS], (b, T C, D).
@@ -223,70 +232,62 @@ class SegmentsEngine:
                 projected = torch.cat([block.queries_keys_values(trunk), constant], dim=1) if length else constant
             else:
                 projected = block.queries_keys_values(hidden)
-            queries, keys, values = projected.unbind(2)
-            shared = self._shared(index, keys[:, :length], values[:, :length], before)
-            attended = self._attend(index, queries[:, length:], (keys[:, length:], values[:, length:]), shared, some)
-            if length:
-                trunk_attended = _attention(queries[:, :length], *shared, self.trunk_mask)
-                attended = torch.cat([trunk_attended, attended], dim=1)
+            attended = self._attend(index, projected[:, :, 0], projected[:, :, 1:], length, some, before[index])
             hidden = block.finish(hidden, attended)
-        return self._last_layer(hidden, length, some, before)
-
-    def _last_layer(self, hidden: Tensor, length: int, some: _TileRange, before: list[KeysValues] | None) -> Tensor:
-        """Keys and values of all rows, everything else for [EOS] only."""
-        last, block = len(self.blocks) - 1, self.blocks[-1]
-        keys, values = block.keys_values(hidden).unbind(2)
-        shared = self._shared(last, keys[:, :length], values[:, :length], before)
-        ends = hidden.index_select(1, some.ends + length)
-        own = (keys[:, length:], values[:, length:])
-        attended = self._attend(last, block.queries(ends), own, shared, some, only_ends=True)
-        return block.finish(ends, attended)
-
-    def _shared(self, layer: int, keys: Tensor, values: Tensor, before: list[KeysValues] | None) -> KeysValues:
-        """Keys and values of [SOS] and trunk: (b, P, H, d)."""
-        if before is not None:
-            return before[layer]
-        sos_keys, sos_values = self.sos[layer]
-        images = len(keys)
-        return (
-            torch.cat([sos_keys.expand(images, -1, -1, -1), keys], dim=1),
-            torch.cat([sos_values.expand(images, -1, -1, -1), values], dim=1),
-        )
+        return self._last_layer(hidden, length, some, before[-1])
 
     def _attend(
-        self,
-        layer: int,
-        queries: Tensor,
-        own: KeysValues,
-        shared: KeysValues,
-        some: _TileRange,
-        only_ends: bool = False,
+        self, layer: int, queries: Tensor, own: KeysValues, length: int, some: _TileRange, before: KeysValues
     ) -> Tensor:
-        """Tails attend to the shared beginning, their leads and themselves: (b, T rows, H, d) -> (b, T rows, D)."""
+        """What trunk and tails see in one layer: queries (b, P' + T R, H, d) -> (b, P' + T R, D)."""
+        if some.tiles == 1:
+            mask = self._single_mask if length else some.mask
+            return _attention(queries, self._seen(layer, own, some, before), mask)
+        shared = _join(before, own[:, :length])
+        tails = self._attend_in_tiles(layer, queries[:, length:], own[:, length:], some, shared, some.mask)
+        if not length:
+            return tails
+        return torch.cat([_attention(queries[:, :length], shared, self.trunk_mask), tails], dim=1)
+
+    def _attend_in_tiles(
+        self, layer: int, queries: Tensor, own: KeysValues, some: _TileRange, shared: KeysValues, mask: Tensor
+    ) -> Tensor:
+        """Each tile sees the shared beginning (b, P, 2, H, d), its leads and itself: (b, T Q, H, d) -> (b, T Q, D)."""
         images, tiles = len(queries), some.tiles
-
-        def in_tiles(tensor: Tensor) -> Tensor:
-            return tensor.unflatten(1, (tiles, -1))
-
-        def all_of(part: int) -> Tensor:
-            parts = [shared[part][:, None].expand(-1, tiles, -1, -1, -1), in_tiles(own[part])]
-            if some.leads is not None:
-                parts.insert(1, in_tiles(some.leads[layer][part]).expand(images, -1, -1, -1, -1))
-            return torch.cat(parts, dim=2).flatten(0, 1)
-
-        mask = (some.end_mask if only_ends else some.mask).repeat(images, 1, 1, 1)
-        attended = _attention(in_tiles(queries).flatten(0, 1), all_of(0), all_of(1), mask)
+        parts = [shared[:, None].expand(-1, tiles, -1, -1, -1, -1), own.unflatten(1, (tiles, -1))]
+        if some.leads is not None:
+            parts.insert(1, some.leads[layer].unflatten(1, (tiles, -1)).expand(images, -1, -1, -1, -1, -1))
+        seen = torch.cat(parts, dim=2).flatten(0, 1)
+        repeated = mask.repeat(images, 1, 1, 1) if images > 1 else mask
+        attended = _attention(queries.unflatten(1, (tiles, -1)).flatten(0, 1), seen, repeated)
         return attended.unflatten(0, (images, tiles)).flatten(1, 2)
 
+    def _seen(self, layer: int, own: KeysValues, some: _TileRange, before: KeysValues) -> KeysValues:
+        """Everything that a single tile attends to, in order: what comes earlier, leads, own rows."""
+        return _join(before, own) if some.leads is None else _join(before, some.leads[layer], own)
+
+    def _last_layer(self, hidden: Tensor, length: int, some: _TileRange, before: KeysValues) -> Tensor:
+        """Keys and values of all rows, everything else for [EOS] only: (b, P' + T R, D) -> (b, T C, D)."""
+        last, block = len(self.blocks) - 1, self.blocks[-1]
+        own = block.keys_values(hidden)
+        ends = hidden.index_select(1, some.ends + length)
+        if some.tiles == 1:
+            attended = _attention(block.queries(ends), self._seen(last, own, some, before), some.end_mask)
+        else:
+            shared = _join(before, own[:, :length])
+            attended = self._attend_in_tiles(last, block.queries(ends), own[:, length:], some, shared, some.end_mask)
+        return block.finish(ends, attended)
+
     def _keys_values(self, hidden: Tensor, before: list[KeysValues] | None, mask: Tensor) -> list[KeysValues]:
-        """One segment through all layers for its keys and values only: (b, L, D) -> per layer (b, L, H, d)."""
+        """One segment through all layers for its keys and values only: (b, L, D) -> per layer (b, L, 2, H, d)."""
         collected = []
         for index, block in enumerate(self.blocks):
-            queries, keys, values = block.queries_keys_values(hidden).unbind(2)
-            collected.append((keys, values))
+            projected = block.queries_keys_values(hidden)
+            own = projected[:, :, 1:]
+            collected.append(own)
             if index + 1 < len(self.blocks):
-                joined = _join(before[index], (keys, values)) if before is not None else (keys, values)
-                hidden = block.finish(hidden, _attention(queries, *joined, mask))
+                seen = _join(before[index], own) if before is not None else own
+                hidden = block.finish(hidden, _attention(projected[:, :, 0], seen, mask))
         return collected
 
     def _units(self, images: int) -> tuple[int, int] | None:
@@ -309,7 +310,7 @@ class SegmentsEngine:
             parts.append([])
             for tile in range(0, self.everything.tiles, tiles):
                 some = self._tile_range(tile, min(tile + tiles, self.everything.tiles))
-                shared = [(keys[some_images], values[some_images]) for keys, values in before]
+                shared = [keys_values[some_images] for keys_values in before]
                 parts[-1].append(
                     checkpoint(
                         self._run,
@@ -332,7 +333,7 @@ class SegmentsEngine:
         return _TileRange(
             tiles=end - first,
             first_layer=whole.first_layer[:, own] if whole.first_layer is not None else None,
-            leads=[(k[:, some_leads], v[:, some_leads]) for k, v in whole.leads] if whole.leads is not None else None,
+            leads=[keys_values[:, some_leads] for keys_values in whole.leads] if whole.leads is not None else None,
             rows=whole.rows[own] if whole.rows is not None else None,
             constant=whole.constant[:, own],
             mask=whole.mask[first:end],
@@ -358,16 +359,14 @@ def _tail(prompts: Prompts, index: int, trunk_length: int, class_specific: bool)
     return Tail(lead=lead, rows=tuple(rows), first_position=prompts.start + trunk_length)
 
 
-def _join(before: KeysValues, own: KeysValues) -> KeysValues:
-    """Constant keys and values (1, K, H, d) in front of a segment's own (b, L, H, d)."""
-    images = len(own[0])
-    keys, values = (
-        torch.cat([first.expand(images, -1, -1, -1), second], dim=1) for first, second in zip(before, own, strict=True)
-    )
-    return keys, values
+def _join(*segments: KeysValues) -> KeysValues:
+    """Segments behind one another; those that no image changes (b = 1) are repeated for each."""
+    images = max(len(segment) for segment in segments)
+    return torch.cat([segment.expand(images, -1, -1, -1, -1) for segment in segments], dim=1)
 
 
-def _attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(d) + mask) v: (b, L, H, d), (b, K, H, d) twice -> (b, L, H d)."""
+def _attention(queries: Tensor, seen: KeysValues, mask: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d) + mask) v: (b, L, H, d), (b, K, 2, H, d) -> (b, L, H d)."""
+    keys, values = seen.unbind(2)
     queries, keys, values = (tensor.transpose(1, 2) for tensor in (queries, keys, values))
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask).transpose(1, 2).flatten(2)
