@@ -14,10 +14,10 @@ import open_clip
 import pytest
 import torch
 from open_clip.model import CLIP
-from tests.tiny_models import PREPROCESSING
 from torch import Tensor
 from torch.nn import functional as F
 
+from tests.tiny_models import PREPROCESSING
 from vlprompt.backbones import Backbone, freeze
 from vlprompt.methods import build_method
 from vlprompt.methods.method import Method

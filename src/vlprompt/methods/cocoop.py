@@ -47,10 +47,18 @@ class CoCoOp(PromptLearner):
 
     def context(self, image_features: Tensor) -> Tensor:
         """v_m + h(f(x)): (B, E), L2-normalised -> (B, 1, M, D)."""
-        shift = self.meta_net(image_features)  # (B, D)
+        return self.context_of_hidden(self.hidden(image_features))
+
+    def hidden(self, image_features: Tensor) -> Tensor:
+        """The Meta-Net's hidden activation, the E/16 numbers through which an image acts: (B, E) -> (B, E/16)."""
+        return self.meta_net.relu(self.meta_net.linear1(image_features))
+
+    def context_of_hidden(self, hidden: Tensor) -> Tensor:
+        """The context, which is linear in the hidden activation: (B, E/16) -> (B, 1, M, D)."""
+        shift = self.meta_net.linear2(hidden)  # (B, D)
         return (self.context_vectors + shift[:, None])[:, None]
 
-    def _initial_meta_net(self) -> nn.Sequential:
+    def _initial_meta_net(self) -> Any:
         """Linear(E, E/16) - ReLU - Linear(E/16, D), with torch's default initial values drawn from the seed."""
         width, hidden = self.backbone.feature_size, self.backbone.feature_size // REDUCTION
         with torch.random.fork_rng(devices=[]):

@@ -53,6 +53,26 @@ class PromptLearner(Method):
     def class_features(self, image_features: Tensor) -> Tensor:
         return self.encode_prompts(self.context(image_features))
 
+    @torch.no_grad()
+    def pair_features(self, image_features: Tensor, classes: Tensor) -> Tensor:
+        """Features of some classes only, other ones for each image, exactly.
+
+        Args:
+            image_features: (B, E), L2-normalised.
+            classes: (B, k) labels.
+
+        Returns:
+            (B, k, E), not normalised.
+        """
+        images, candidates = classes.shape
+        context = self.context(image_features).expand(images, candidates, -1, -1)
+        # Each (image, class) pair is a prompt with a context of its own.
+        prompts = self.prompts.select(classes.flatten().tolist())
+        encode = text_engine(
+            self.backbone, prompts, class_specific=True, engine=self.options.engine, memory=self.options.memory
+        )
+        return encode(context.flatten(0, 1)[None])[0].unflatten(0, (images, candidates))
+
     def _prompts(self) -> Prompts:
         return build_prompts(
             self.backbone, self.class_names, self.context_vectors.shape[-2], position=self.options.position

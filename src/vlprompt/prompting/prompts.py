@@ -8,7 +8,7 @@ context vector, so that every name meets the full stop as it would in a sentence
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -63,6 +63,16 @@ class Prompts:
         """The ids after one class name, up to the pooled token: full stop and [EOS]."""
         first = self.start + self.context_length + self.name_lengths[index]
         return self.token_ids[index, first : self.ends[index]].tolist()
+
+    def select(self, classes: Sequence[int]) -> Prompts:
+        """The prompts of some classes, in this order; a class may come more than once."""
+        return replace(
+            self,
+            class_names=tuple(self.class_names[index] for index in classes),
+            token_ids=self.token_ids[list(classes)],
+            name_lengths=tuple(self.name_lengths[index] for index in classes),
+            ends=tuple(self.ends[index] for index in classes),
+        )
 
     @cached_property
     def sources(self) -> Tensor:

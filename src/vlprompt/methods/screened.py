@@ -1,0 +1,100 @@
+"""CoCoOp over many classes: score all by the expansion, encode the few best exactly (see `prompting.screening`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vlprompt.errors import DataError, SettingsError
+from vlprompt.methods.cocoop import CoCoOp
+from vlprompt.prompting.screening import Expansion, candidates_needed, expand
+
+AGREEMENT = 0.999
+"""Share of training images whose exact winner must be among the candidates, by default."""
+
+
+@dataclass(frozen=True, eq=False)
+class Screen:
+    """An expansion of a fitted CoCoOp's class features, with how many candidates it needs.
+
+    Attributes:
+        expansion: of the method's classes, in their order.
+        candidates: k, the classes encoded exactly for each image.
+        agreement: the share of the calibration images whose exact winner is among their candidates.
+        images: how many calibration images there were.
+    """
+
+    expansion: Expansion
+    candidates: int
+    agreement: float
+    images: int
+
+    def with_candidates(self, candidates: int) -> Screen:
+        """The same with another k.
+
+        Raises:
+            SettingsError: k is below 1.
+        """
+        if candidates < 1:
+            raise SettingsError(f"screening is {candidates}; it must be 'auto', 'off' or at least 1 candidate.")
+        return replace(self, candidates=min(candidates, len(self.expansion.weights)))
+
+
+@torch.no_grad()
+def calibrate(method: CoCoOp, image_features: Tensor, agreement: float = AGREEMENT) -> Screen:
+    """Expand the method's class features and measure on training images how many candidates they need.
+
+    Args:
+        image_features: of training images, (n, E).
+        agreement: share of them, up to 1, whose exact winner must be among the candidates.
+
+    Raises:
+        DataError: no images.
+        SettingsError: an agreement outside (0, 1].
+    """
+    if not len(image_features):
+        raise DataError("screening is calibrated on training images, and there are none.")
+    if not 0 < agreement <= 1:
+        raise SettingsError(f"agreement is {agreement}; it must be above 0 and at most 1.")
+    images = F.normalize(image_features.to(method.backbone.device, method.backbone.dtype), dim=-1)
+    hidden = method.hidden(images)
+    expansion = expand(lambda some: method.encode_prompts(method.context_of_hidden(some)), hidden)
+    winners = method.predict_logits(images).argmax(1).to(images.device)
+    candidates, reached = candidates_needed(expansion.scores(images, hidden), winners, agreement)
+    return Screen(expansion, candidates, reached, len(images))
+
+
+@torch.no_grad()
+def screened_logits(
+    method: CoCoOp, screen: Screen, image_features: Tensor, batch_size: int = 64
+) -> tuple[Tensor, Tensor]:
+    """Logits of all classes, exact for each image's candidates.
+
+    Args:
+        image_features: (n, E).
+
+    Returns:
+        Logits (n, N) and which of them are exact (n, N). The others are first-order approximations; none of them is
+        above the best exact one, so the winner is always an encoded class.
+    """
+    logits, exact = [], []
+    for batch in image_features.split(batch_size):
+        approximate, encoded = _screened_batch(method, screen, batch)
+        logits.append(approximate.cpu())
+        exact.append(encoded.cpu())
+    return torch.cat(logits), torch.cat(exact)
+
+
+def _screened_batch(method: CoCoOp, screen: Screen, image_features: Tensor) -> tuple[Tensor, Tensor]:
+    backbone = method.backbone
+    images = F.normalize(image_features.to(backbone.device, backbone.dtype), dim=-1)
+    cosines = screen.expansion.scores(images, method.hidden(images))
+    best = cosines.topk(screen.candidates, dim=1).indices  # (B, k)
+    features = F.normalize(method.pair_features(images, best), dim=-1)
+    true_cosines = torch.einsum("be,bke->bk", images, features)
+    cosines = cosines.minimum(true_cosines.max(1, keepdim=True).values).scatter(1, best, true_cosines)
+    encoded = torch.zeros_like(cosines, dtype=torch.bool).scatter(1, best, True)
+    return backbone.logit_scale * cosines + backbone.logit_bias, encoded
