@@ -59,10 +59,10 @@ _LEFT_OUT = re.compile(
 _KEPT = {"smiling face with hearts", "balloon"}
 
 _PLANTS = frozenset(
-    "bouquet,cherry blossom,white flower,lotus,rosette,rose,wilted flower,hibiscus,sunflower,"
+    "bouquet,cherry blossom,white flower,lotus,rosette,rose,wilted flower,hibiscus,sunflower,"  # noqa: SIM905
     "blossom,tulip,hyacinth,seedling,potted plant,evergreen tree,deciduous tree,palm tree,cactus,"
     "sheaf of rice,herb,shamrock,four leaf clover,maple leaf,fallen leaf,"
-    "leaf fluttering in wind,mushroom,leafless tree".split(",")  # noqa: SIM905
+    "leaf fluttering in wind,mushroom,leafless tree".split(",")
 )
 
 _WORDS = {
@@ -85,7 +85,6 @@ class Thing:
     code: str
     category: str
     unicode_name: str
-    other_names: tuple[str, ...] = ()
 
     @property
     def is_plant(self) -> bool:
@@ -107,7 +106,6 @@ def fetch(folder: Path) -> None:
 def things(packages: Path) -> list[Thing]:
     """All things of the six categories, in Unicode's order."""
     table = _read(packages / "node_modules/unicode-emoji-json/data-by-emoji.json")
-    keywords = _read(packages / "node_modules/emojilib/dist/emoji-en-US.json")
     found = []
     for emoji, entry in table.items():
         name = entry["name"]
@@ -115,11 +113,10 @@ def things(packages: Path) -> list[Thing]:
             continue
         if _LEFT_OUT.search(name) and name not in _KEPT:
             continue
-        others = tuple(_readable(word.replace("_", " ")) for word in keywords.get(emoji, [])[:1])
         code = "-".join(f"{ord(character):x}" for character in emoji)
         category = _GROUPS[entry["group"]]
         readable = _readable(_WORDS.get(name, name))
-        found.append(Thing(readable, code, category, name, others))
+        found.append(Thing(readable, code, category, name))
     return found
 
 

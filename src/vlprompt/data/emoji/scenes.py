@@ -186,7 +186,7 @@ def _enlarged(coarse: NDArray[np.uint8]) -> NDArray[np.float32]:
     from PIL import Image
 
     smooth = Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-    return np.asarray(smooth, dtype=np.float32) / 255
+    return np.asarray(smooth, dtype=np.float32) / np.float32(255)
 
 
 def _paint_shape(picture: NDArray[np.float32], draws: _Draws, share: float, largest: float, spread: float) -> None:
