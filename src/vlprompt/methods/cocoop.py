@@ -11,15 +11,12 @@ instance and keeps working for classes that were never trained on:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vlprompt.backbones import Backbone
 from vlprompt.errors import SettingsError
-from vlprompt.methods.options import DEFAULT_TEMPLATE
 from vlprompt.methods.prompt_learner import PromptLearner
 
 REDUCTION = 16
@@ -31,18 +28,10 @@ class CoCoOp(PromptLearner):
 
     name = "cocoop"
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        class_names: Sequence[str],
-        options: Any = None,
-        *,
-        template: str = DEFAULT_TEMPLATE,
-        seed: int = 1,
-    ) -> None:
-        super().__init__(backbone, class_names, options, template=template, seed=seed)
+    def prepare(self) -> None:
         if self.options.class_specific:
             raise SettingsError("class_specific is True; CoCoOp shares one context, only coop has class-specific ones.")
+        super().prepare()
         self.meta_net = self._initial_meta_net()
 
     def context(self, image_features: Tensor) -> Tensor:

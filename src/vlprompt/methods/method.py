@@ -58,6 +58,10 @@ class Method(nn.Module, ABC):
         self.template = template
         self.seed = seed
         self.class_names = list(class_names)
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Make what the method learns and needs; called once, when all attributes of `__init__` are there."""
 
     @property
     def backbone(self) -> Backbone:

@@ -5,6 +5,7 @@ Defaults are the published values of the base-to-new experiments (CoCoOp, sectio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,14 +34,16 @@ class ZeroShotOptions:
         ensemble: use the seven selected templates and the data set's own.
     """
 
-    templates: tuple[str, ...] | None = None
+    templates: Sequence[str] | None = None
     ensemble: bool = False
 
     def __post_init__(self) -> None:
         if self.templates is None:
             return
-        if not isinstance(self.templates, tuple) or not self.templates:
+        if isinstance(self.templates, str) or not self.templates:
             raise SettingsError(f"templates is {self.templates!r}; it must be a list of at least one template.")
+        # JSON and YAML give lists.
+        object.__setattr__(self, "templates", tuple(self.templates))
         if self.ensemble:
             raise SettingsError("templates and ensemble were both given; leave one of them out.")
         for template in self.templates:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vlprompt.backbones import Backbone
 from vlprompt.errors import SettingsError
 from vlprompt.methods.method import Method
-from vlprompt.methods.options import DEFAULT_TEMPLATE, PromptOptions
+from vlprompt.methods.options import PromptOptions
 from vlprompt.prompting import Prompts, build_prompts, text_engine, words_of
 
 CONTEXT_STD = 0.02
@@ -25,21 +23,12 @@ class PromptLearner(Method):
     options_class = PromptOptions
     options: PromptOptions
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        class_names: Sequence[str],
-        options: Any = None,
-        *,
-        template: str = DEFAULT_TEMPLATE,
-        seed: int = 1,
-    ) -> None:
-        super().__init__(backbone, class_names, options, template=template, seed=seed)
-        self.generator = torch.Generator().manual_seed(seed)
+    def prepare(self) -> None:
+        self.generator = torch.Generator().manual_seed(self.seed)
         self.context_vectors = nn.Parameter(self._initial_context())
         self.prompts = self._prompts()
         self.encode_prompts = text_engine(
-            backbone,
+            self.backbone,
             self.prompts,
             class_specific=self.context_vectors.ndim == 3,
             engine=self.options.engine,

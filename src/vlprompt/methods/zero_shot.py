@@ -6,16 +6,12 @@ Class names in a template, "a photo of a {}.", become the weights of a classifie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlprompt.backbones import Backbone
 from vlprompt.methods.method import Method
-from vlprompt.methods.options import DEFAULT_TEMPLATE, ENSEMBLE_TEMPLATES, ZeroShotOptions, check_template
+from vlprompt.methods.options import ENSEMBLE_TEMPLATES, ZeroShotOptions, check_template
 from vlprompt.prompting import tokenize, words_of
 
 
@@ -29,16 +25,7 @@ class ZeroShot(Method):
 
     weights: Tensor
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        class_names: Sequence[str],
-        options: Any = None,
-        *,
-        template: str = DEFAULT_TEMPLATE,
-        seed: int = 1,
-    ) -> None:
-        super().__init__(backbone, class_names, options, template=template, seed=seed)
+    def prepare(self) -> None:
         per_template = torch.stack([self._encode(text) for text in self.templates])  # (templates, N, E)
         # A single template keeps its features as they are: the logits normalise them anyway.
         weights = F.normalize(per_template, dim=-1).mean(0) if len(per_template) > 1 else per_template[0]

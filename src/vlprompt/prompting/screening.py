@@ -78,5 +78,5 @@ def candidates_needed(scores: Tensor, exact_winners: Tensor, agreement: float) -
     winners = scores.gather(1, exact_winners[:, None])
     ranks = (scores > winners).sum(1)  # 0 where the winner is also first by score
     found = torch.bincount(ranks).cumsum(0)  # images whose winner is among the best 1, 2, ...
-    enough = int((found >= math.ceil(agreement * len(ranks))).int().argmax())
+    enough = int((found >= math.ceil(agreement * len(ranks) - 1e-9)).int().argmax())
     return enough + 1, int(found[enough]) / len(ranks)
