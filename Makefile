@@ -22,10 +22,10 @@ demo: environment
 	@$(PY) -m vlprompt benchmark base-to-new --backbone mini --methods zero-shot,coop,cocoop --shots 16 --seeds 1,2,3 --out "$(OUT)"
 
 test: environment
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -q -m "not slow"
+	VLPROMPT_CACHE="$(CURDIR)/.pytest_cache/features" OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -q -m "not slow"
 
 test-slow: environment
-	$(PY) -m pytest -q -m slow
+	VLPROMPT_CACHE="$(CURDIR)/.pytest_cache/features" $(PY) -m pytest -q -m slow
 
 lint: environment
 	$(PY) -m ruff check
