@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import resource
 import subprocess
@@ -144,3 +145,26 @@ def test_every_bundled_part_has_its_licence_beside_it():
 def test_nothing_in_the_lock_says_where_it_came_from():
     for line in (ROOT / "requirements.lock").read_text().splitlines():
         assert line.startswith("#") or re.fullmatch(r"[\w.-]+==[\w.]+", line), line
+
+
+def make_environment(python: Path) -> subprocess.CompletedProcess[str]:
+    command = ["sh", str(ROOT / "tools" / "environment.sh")]
+    return subprocess.run(command, env=os.environ | {"PYTHON": str(python)}, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exit 1", "Python 3.11 to 3.14 is needed"),
+        ('case "$2" in *venv*) exit 1;; *executable*) echo python;; esac', "apt install python3-venv"),
+    ],
+)
+def test_make_says_in_one_sentence_what_is_missing(tmp_path, script, said):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script.replace('echo python', f'echo {python}')}\n")
+    python.chmod(0o755)
+    outcome = make_environment(python)
+    assert outcome.returncode == 2
+    assert outcome.stderr.startswith("vlprompt: ")
+    assert said in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
