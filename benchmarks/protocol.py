@@ -1,0 +1,119 @@
+"""The whole base-to-new protocol with CoCoOp on one bundled data set: ours against the plain way.
+
+    python benchmarks/protocol.py --dataset emoji-animals --json protocol.json
+
+Ours is the command that users run, with an empty feature cache: 3 seeds, 16 shots, the published recipe (10 epochs, one
+image a step), tested on both halves. The plain way is the same protocol as published code does it: in every epoch each
+image is opened, augmented and encoded again, every step and every test image runs whole 77-token sequences of all
+classes. It is measured on some of its steps and test images and scaled to all, because it would take an hour.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import measuring
+import torch
+from torch.nn import functional as F
+from torchvision.transforms import v2
+
+from vlprompt.backbones import Backbone, load_backbone
+from vlprompt.benchmark.base_to_new import run_base_to_new
+from vlprompt.benchmark.plan import BaseToNewPlan, MethodRun
+from vlprompt.data.catalogue import load_dataset
+from vlprompt.data.few_shot import sample_few_shot
+from vlprompt.data.images import open_image
+from vlprompt.data.samples import Sample
+from vlprompt.data.splits import select_half
+from vlprompt.features import FeatureExtractor
+from vlprompt.methods import build_method
+
+SEEDS, SHOTS, EPOCHS = (1, 2, 3), 16, 10
+
+
+def ours(dataset: str) -> float:
+    """Seconds of the whole protocol in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        plan = BaseToNewPlan(datasets=(dataset,), methods=(MethodRun("cocoop"),), shots=SHOTS, seeds=SEEDS)
+        start = time.perf_counter()
+        run_base_to_new(plan, Path(folder) / "out", workers=1, progress=False, cache=Path(folder) / "cache")
+        return time.perf_counter() - start
+
+
+def plain(dataset_name: str, steps: int, images: int) -> dict[str, Any]:
+    """Seconds of the plain way, scaled from some steps and test images."""
+    dataset = load_dataset(dataset_name)
+    backbone = load_backbone("mini", device="cpu")
+    base, new = select_half(dataset, "base"), select_half(dataset, "new")
+    shots = list(sample_few_shot(base.train, (), SHOTS, 1)[0])
+    method = build_method("cocoop", backbone, base.class_names, options={"engine": "plain"})
+    step_s = _seconds_per_step(method, backbone, shots[:steps])
+    test_s = [_seconds_per_test(method, backbone, base.test[:images])]
+    test_s.append(_seconds_per_test(method.with_class_names(new.class_names), backbone, new.test[:images]))
+    seconds = EPOCHS * len(shots) * step_s + len(base.test) * test_s[0] + len(new.test) * test_s[1]
+    return {"plain_s": len(SEEDS) * seconds, "plain_s_per_step": step_s, "plain_s_per_test_image": sum(test_s) / 2}
+
+
+def _seconds_per_step(method: torch.nn.Module, backbone: Backbone, samples: list[Sample]) -> float:
+    transform = v2.Compose(
+        [
+            v2.RandomResizedCrop(backbone.image.size, scale=(0.08, 1), interpolation=v2.InterpolationMode.BICUBIC),
+            v2.RandomHorizontalFlip(),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(backbone.image.mean, backbone.image.std),
+        ]
+    )
+    optimiser = torch.optim.SGD(method.parameters(), lr=1e-5, momentum=0.9, weight_decay=5e-4)
+    start = time.perf_counter()
+    for sample in samples:
+        features = backbone.encode_images(transform(open_image(sample.image))[None])
+        optimiser.zero_grad()
+        F.cross_entropy(method(features), torch.tensor([sample.label])).backward()
+        optimiser.step()
+    return (time.perf_counter() - start) / len(samples)
+
+
+@torch.no_grad()
+def _seconds_per_test(method: torch.nn.Module, backbone: Backbone, samples: tuple[Sample, ...]) -> float:
+    extractor = FeatureExtractor(backbone, cache=None, workers=0)
+    start = time.perf_counter()
+    for sample in samples:
+        method(torch.from_numpy(extractor.extract([sample.image]).values))
+    return (time.perf_counter() - start) / len(samples)
+
+
+def share_in_engine(dataset: str) -> float:
+    """Share of the protocol's time below `Method.forward` and the backward pass, by a profile."""
+    profile = cProfile.Profile()
+    profile.runcall(ours, dataset)
+    stats: Any = pstats.Stats(profile)
+    total = stats.total_tt
+    inside = 0.0
+    for (path, _, name), (_, _, _, cumulative, _) in stats.stats.items():
+        if (path.endswith("methods/method.py") and name == "forward") or name == "run_backward":
+            inside += cumulative
+    return inside / total
+
+
+def main() -> None:
+    options = measuring.parser(__doc__.splitlines()[0])
+    options.add_argument("--dataset", default="emoji-animals")
+    options.add_argument("--plain-steps", type=int, default=40)
+    options.add_argument("--plain-images", type=int, default=20)
+    chosen = options.parse_args()
+    torch.set_num_threads(chosen.threads)
+    figures: dict[str, Any] = {"ours_s": ours(chosen.dataset)}
+    figures |= plain(chosen.dataset, chosen.plain_steps, chosen.plain_images)
+    figures["ratio"] = figures["plain_s"] / figures["ours_s"]
+    figures["share_in_engine"] = share_in_engine(chosen.dataset)
+    measuring.report(f"Base-to-new with CoCoOp, 3 seeds, mini, {chosen.dataset}", figures, chosen.json)
+
+
+if __name__ == "__main__":
+    main()
