@@ -54,5 +54,5 @@ def test_a_method_not_seen_yet_is_judged_by_its_steps(clock):
     pace = Pace([coop, cocoop], workers=1)
     pace.started(coop)
     clock[0] += 5
-    pace.ended(coop)
-    assert pace.seconds_left() == pytest.approx(15)
+    pace.ended(coop, train_s=4)
+    assert pace.seconds_left() == pytest.approx(1 + 3 * 4)

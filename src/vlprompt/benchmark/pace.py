@@ -1,7 +1,8 @@
 """How much longer a benchmark takes, from the runs that are done.
 
 Runs of different methods differ in length, so that counting runs says little: each takes as long as the finished ones
-of its method did on average, and before there is one, as long as its number of training steps suggests.
+of its method did on average, and before there is one, as long as its number of training steps suggests: what a step
+took in the quickest run so far, and beside the training what runs of all methods took.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from math import ceil
-from statistics import fmean
+from statistics import fmean, median
 
 from vlprompt.benchmark.plan import Run
 
@@ -27,18 +28,21 @@ class Pace:
         self._workers = workers
         self._running: dict[str, float] = {}
         self._seconds: dict[str, list[float]] = {}
-        self._by_steps: list[tuple[int, float]] = []
+        self._a_step: list[float] = []
+        self._beside: list[float] = []
 
     def started(self, run: Run) -> None:
         """A run begins now."""
         self._running[run.name] = time.monotonic()
 
-    def ended(self, run: Run) -> float:
-        """A run is over; returns its seconds."""
+    def ended(self, run: Run, train_s: float = 0.0) -> float:
+        """A run is over, of which training took `train_s`; returns its seconds."""
         self._waiting.remove(run)
         seconds = time.monotonic() - self._running.pop(run.name, time.monotonic())
         self._seconds.setdefault(run.method.label, []).append(seconds)
-        self._by_steps.append((training_steps(run), seconds))
+        if train_s and (steps := training_steps(run)):
+            self._a_step.append(train_s / steps)
+            self._beside.append(max(0.0, seconds - train_s))
         return seconds
 
     def seconds_left(self) -> float | None:
@@ -52,11 +56,10 @@ class Pace:
         return total / max(1, min(self._workers, len(self._waiting)))
 
     def _expected(self, run: Run) -> float | None:
-        """Seconds of a run: the mean of its method's, else from the seconds a step took in another one's."""
+        """Seconds of a run: the mean of its method's, else from other methods' steps."""
         if known := self._seconds.get(run.method.label):
             return fmean(known)
-        a_step = [seconds / steps for steps, seconds in self._by_steps if steps]
-        return max(a_step) * training_steps(run) if a_step else None
+        return median(self._beside) + min(self._a_step) * training_steps(run) if self._a_step else None
 
 
 def training_steps(run: Run) -> int:

@@ -47,7 +47,7 @@ class Watch:
 
     def ended(self, outcome: Outcome) -> None:
         """A run is over, one way or the other."""
-        seconds = self._pace.ended(outcome.run)
+        seconds = self._pace.ended(outcome.run, outcome.record.times.train_s if outcome.record else 0.0)
         for warning in outcome.warnings:
             if warning not in self._warned:
                 self._warned.add(warning)

@@ -12,7 +12,7 @@ from vlprompt.benchmark.records import ResultRecord
 from vlprompt.errors import VlpromptError
 
 THUMBNAIL_SIDE = 96
-STRIP_LENGTH = 7
+STRIP_LENGTH = 6
 EXAMPLES = 3
 
 

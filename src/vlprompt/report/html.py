@@ -70,6 +70,7 @@ def report_html(
         headline=headline(records, interval=interval),
         summary=summary,
         interval_words=INTERVALS[interval],
+        wide_intervals=_has_wide_intervals(summary),
         comparison=comparison,
         figures=_figures(comparison),
         galleries=galleries,
@@ -97,6 +98,12 @@ def duration(seconds: float) -> str:
 def _csp_hash(style: str) -> str:
     """The style sheet's hash for the content security policy, which allows this one and nothing else."""
     return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+
+
+def _has_wide_intervals(summary: Summary) -> bool:
+    """Whether some interval takes two digits before its point, and so more room beside its mean."""
+    cells = [*summary.cells.values(), *summary.average.values()]
+    return any((estimate.half_width or 0) >= 9.95 for cell in cells for estimate in cell.columns)
 
 
 def _figures(comparison: Comparison | None) -> dict[str, Any] | None:
@@ -128,8 +135,13 @@ def _facts(records: Sequence[ResultRecord], summary: Summary) -> list[tuple[str,
         *[(f"Training, {method_name(method)}", _training_words(records, method)) for method in summary.methods],
         ("Versions", "; ".join(versions)),
         ("Machine", "; ".join(machines)),
-        ("Finished", finished[-1] if finished[0] == finished[-1] else f"{finished[0]} to {finished[-1]}"),
+        ("Finished", " to ".join(dict.fromkeys(_minute(time) for time in (finished[0], finished[-1]))) + " UTC"),
     ]
+
+
+def _minute(finished: str) -> str:
+    """An ISO time up to its minutes."""
+    return finished[:16].replace("T", " ")
 
 
 def _machine(record: ResultRecord) -> str:
