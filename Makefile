@@ -34,8 +34,7 @@ lint: environment
 
 # Each benchmark prints its table; minutes, on a machine with nothing else to do.
 bench: environment
-	$(PY) benchmarks/training_step.py
-	$(PY) benchmarks/features.py
+	for name in training_step inference features startup protocol; do $(PY) benchmarks/$$name.py || exit 1; done
 
 # The versions that a fresh resolution of pyproject.toml gives today, as a constraints file.
 lock: environment
