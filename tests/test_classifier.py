@@ -378,8 +378,16 @@ def test_a_method_from_a_file_is_fitted_saved_and_loaded(make, tmp_path, tiny_ba
     file.write_text(METHOD)
     classifier = make(f"{file}:Mine").fit(*pictures())
     classifier.save(tmp_path / "model")
-    loaded = PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone)
+    loaded = PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone, method=f"{file}:Mine")
     assert (loaded.predict_proba(pictures()[0]) == classifier.predict_proba(pictures()[0])).all()
+
+
+def test_a_model_folder_never_decides_which_code_is_run(make, tmp_path, tiny_backbone):
+    file = tmp_path / "mine.py"
+    file.write_text(METHOD)
+    make(f"{file}:Mine").fit(*pictures()).save(tmp_path / "model")
+    with pytest.raises(ModelFolderError, match="not run unasked"):
+        PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone)
 
 
 @pytest.mark.parametrize("change", [lambda file: file.write_text(METHOD + "# changed\n"), Path.unlink])
@@ -389,4 +397,4 @@ def test_a_method_file_that_changed_or_went_is_named(make, tmp_path, tiny_backbo
     make(f"{file}:Mine").fit(*pictures()).save(tmp_path / "model")
     change(file)
     with pytest.raises(ModelFolderError, match=r"mine\.py"):
-        PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone)
+        PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone, method=f"{file}:Mine")

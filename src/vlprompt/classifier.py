@@ -189,17 +189,25 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.fitted_.save(folder)
 
     @classmethod
-    def load(cls, folder: str | Path, backbone: str | Backbone | None = None, device: str = "auto") -> Self:
+    def load(
+        cls,
+        folder: str | Path,
+        backbone: str | Backbone | None = None,
+        device: str = "auto",
+        *,
+        method: str | None = None,
+    ) -> Self:
         """The classifier that `save` wrote.
 
         Args:
             backbone: where the same weights are, if not under the name that the model was trained with.
+            method: "path/to/file.py:ClassName", where the model was trained with a method of your own.
 
         Raises:
             ModelFolderError: a file is missing, damaged or foreign.
             BackboneError: the backbone is not the one that the model was trained on; both fingerprints are named.
         """
-        fitted = load_fitted(folder, backbone, device)
+        fitted = load_fitted(folder, backbone, device, method=method)
         classifier = cls(
             method=fitted.method_name,
             backbone=fitted.backbone.name if backbone is None else backbone,

@@ -17,7 +17,7 @@ from vlprompt.data.checks import check_class_names
 from vlprompt.data.images import describe
 from vlprompt.data.samples import Sample
 from vlprompt.errors import BackboneError, DataError, ModelFolderError
-from vlprompt.methods import build_method
+from vlprompt.methods import METHODS, build_method
 from vlprompt.model_card import model_card
 from vlprompt.model_folder import TENSORS_FILE, SavedModel, method_file_hash, read_model_folder, write_model_folder
 
@@ -147,35 +147,58 @@ class FittedClassifier:
         write_model_folder(Path(folder), model, self.method.state_dict(), model_card(model))
 
 
-def load_fitted(folder: str | Path, backbone: str | Backbone | None = None, device: str = "auto") -> FittedClassifier:
+def load_fitted(
+    folder: str | Path,
+    backbone: str | Backbone | None = None,
+    device: str = "auto",
+    *,
+    method: str | None = None,
+) -> FittedClassifier:
     """The classifier that `FittedClassifier.save` wrote.
 
     Args:
         backbone: where the same weights are, if not under the name that the model was trained with.
+        method: "path/to/file.py:ClassName", needed where the model was trained with a method of the user's own: a model
+            folder alone never decides which code is run.
 
     Raises:
-        ModelFolderError: a file is missing, damaged or foreign.
+        ModelFolderError: a file is missing, damaged or foreign, or the method's file is not named or not the same.
         BackboneError: the backbone is not the one that the model was trained on; both fingerprints are named.
     """
     folder = Path(folder)
     model, tensors = read_model_folder(folder)
-    if method_file_hash(model.method) != model.method_file_hash:
-        raise ModelFolderError(f"{model.method} has changed since {folder} was saved; put back what it was then.")
+    name = _trusted_method(folder, model, method)
     frozen = _same_backbone(folder, model, backbone, device)
     seed = model.training.get("seed", 1)
-    method = build_method(
-        model.method, frozen, model.trained_class_names, options=model.options, template=model.template, seed=seed
+    built = build_method(
+        name, frozen, model.trained_class_names, options=model.options, template=model.template, seed=seed
     )
     try:
-        method.load_state_dict(tensors)
+        built.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelFolderError(
             f"{folder / TENSORS_FILE} does not hold the tensors of the method {model.method}: "
             f"{' '.join(str(error).split())}"
         ) from error
     if model.class_names != model.trained_class_names:
-        method = method.with_class_names(model.class_names)
-    return FittedClassifier(frozen, method, model.method, model.trained_class_names, model.training, model.evaluation)
+        built = built.with_class_names(model.class_names)
+    return FittedClassifier(frozen, built, name, model.trained_class_names, model.training, model.evaluation)
+
+
+def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
+    """The method to build; a user's own only from a file that the user names, and only if it is the same code."""
+    if model.method_file_hash is None:
+        if model.method not in METHODS:
+            raise ModelFolderError(f"{folder} was trained with the method {model.method!r}, which vlprompt lacks.")
+        return model.method
+    if named is None:
+        raise ModelFolderError(
+            f"{folder} was trained with a method in a file, {model.method}, which is not run unasked; "
+            "name it as --method path/to/file.py:ClassName, or method=... in Python."
+        )
+    if method_file_hash(named) != model.method_file_hash:
+        raise ModelFolderError(f"{named} is not the code that {folder} was trained with; put back what it was then.")
+    return named
 
 
 def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | None, device: str) -> Backbone:

@@ -200,6 +200,9 @@ def _add_model(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--backbone", type=str | None, default=None, help="where the same weights are now, if they moved"
     )
+    parser.add_argument(
+        "--method", type=str | None, default=None, help="file.py:ClassName, for a model of a method of your own"
+    )
 
 
 def _add_backbone(parser: ArgumentParser) -> None:

@@ -67,7 +67,7 @@ def predict(options: Namespace) -> None:
     images = _expand(options.images)
     from vlprompt.fitted import load_fitted, probabilities
 
-    classifier = load_fitted(options.model, options.backbone, options.device)
+    classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     if options.class_names is not None:
         classifier = classifier.with_class_names(names_from(options.class_names))
     logits, kept = classifier.logits(images, on_unreadable=options.on_unreadable)
@@ -100,7 +100,7 @@ def evaluate(options: Namespace) -> None:
         raise DataError(f"{options.data} has no pictures in its {options.split} split; choose another --split.")
     from vlprompt.fitted import load_fitted
 
-    classifier = load_fitted(options.model, options.backbone, options.device)
+    classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     evaluation = classifier.evaluate(samples, on_unreadable=options.on_unreadable)
     if options.json:
         print_json({"data": dataset.name, "split": options.split, **asdict(evaluation)})
