@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-COMPOSER_VERSION = 1
+COMPOSER_VERSION = 2
 SIZE = 96
 
 
@@ -31,20 +31,20 @@ SIZE = 96
 class _Hardness:
     """Shares are of scenes; lengths are in widths of the picture."""
 
-    smallest: float = 0.42
+    smallest: float = 0.75
     largest: float = 0.95
-    tilt: float = 0.4  # radians
-    recoloured: float = 0.4  # share with a tint on the drawing
-    tint: float = 0.3
-    distractors: int = 2  # at most so many shapes behind the drawing
-    hidden: float = 0.35  # share with a shape in front of the drawing
-    cover: float = 0.16  # largest half width of that shape
-    grey: float = 0.12
-    blurred: float = 0.3
-    blur: float = 1.9  # pixels
-    noisy: float = 0.4
-    noise: float = 0.11  # standard deviation, pixels being in 0..1
-    exposed: float = 0.5  # share with another brightness
+    tilt: float = 0.2  # radians
+    recoloured: float = 0.15  # share with a tint on the drawing
+    tint: float = 0.2
+    distractors: int = 1  # at most so many shapes behind the drawing
+    hidden: float = 0.1  # share with a shape in front of the drawing
+    cover: float = 0.1  # largest half width of that shape
+    grey: float = 0.05
+    blurred: float = 0.12
+    blur: float = 1.2  # pixels
+    noisy: float = 0.2
+    noise: float = 0.04  # standard deviation, pixels being in 0..1
+    exposed: float = 0.25  # share with another brightness
 
 
 HARDNESS = _Hardness()
