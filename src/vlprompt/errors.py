@@ -53,6 +53,10 @@ class BackboneError(VlpromptError):
     """A backbone that cannot be loaded or does not fit."""
 
 
+class BackboneWarning(UserWarning):
+    """A backbone that loads, but perhaps not as its weights were trained."""
+
+
 class ModelFolderError(VlpromptError):
     """A saved model whose folder is incomplete, damaged or foreign."""
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from vlprompt.backbones import Backbone, downloads, list_backbones, load_backbone
-from vlprompt.errors import BackboneError, SettingsError, UnknownNameError
+from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError
 
 CONFIG = {
     "model_cfg": {
@@ -88,7 +88,7 @@ def test_weights_from_a_file_get_the_quickgelu_that_their_tag_needs(tmp_path: Pa
     path = tmp_path / "weights.safetensors"
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
     assert load_backbone(f"RN50/openai@{path}").text.quick_gelu
-    with pytest.warns(UserWarning, match="say RN50/openai@"):
+    with pytest.warns(BackboneWarning, match="say RN50/openai@"):
         assert not load_backbone(f"RN50@{path}").text.quick_gelu
 
 
@@ -131,6 +131,47 @@ def test_half_precision_needs_cuda(tiny_backbone: Backbone) -> None:
         load_backbone("mini", device="cpu", precision="bf16")
 
 
-def test_a_device_that_is_not_there_is_refused() -> None:
+@pytest.mark.parametrize("device", ["warp", "mps", "meta", "cuda:99", "cpu:7"])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     with pytest.raises(SettingsError, match="device"):
-        load_backbone("mini", device="warp")
+        load_backbone("mini", device=device)
+
+
+def test_the_fingerprint_follows_what_the_weights_do_not_show(folder: Path) -> None:
+    before = load_backbone(str(folder)).fingerprint
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"]["head_width"] = 16
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    assert load_backbone(str(folder)).fingerprint != before
+
+
+def test_openais_own_archives_load(tmp_path: Path) -> None:
+    class Archived(torch.nn.Module):
+        """Holds an RN50 state dict as OpenAI's TorchScript archives do, with three integers beside it."""
+
+        def __init__(self, model: torch.nn.Module) -> None:
+            super().__init__()
+            for name, module in model.named_children():
+                self.add_module(name, module)
+            for name, parameter in model.named_parameters(recurse=False):
+                self.register_parameter(name, parameter)
+            for name in ("input_resolution", "context_length", "vocab_size"):
+                self.register_buffer(name, torch.tensor(1))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.visual(images)
+
+    with torch.random.fork_rng():
+        model = open_clip.create_model("RN50", force_quick_gelu=True).eval()
+    path = tmp_path / "RN50.pt"
+    torch.jit.trace(Archived(model), torch.zeros(1, 3, 224, 224)).save(str(path))
+    loaded = load_backbone(f"RN50/openai@{path}")
+    images = torch.randn(1, 3, 224, 224)
+    torch.testing.assert_close(loaded.encode_images(images), model.encode_image(images), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_without_a_tag_take_the_preprocessing_that_all_tags_share(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"")
+    with pytest.raises(BackboneError, match="several kinds of preprocessing; say which"):
+        load_backbone(f"ViT-L-14@{path}")

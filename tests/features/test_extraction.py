@@ -289,3 +289,11 @@ def test_the_order_of_the_images_is_kept(encoder: SmallEncoder, photos: Photos) 
     together = FeatureExtractor(encoder).extract(images).values
     for image, value in zip(images, together, strict=True):
         np.testing.assert_allclose(FeatureExtractor(encoder, cache=None).extract([image]).values[0], value, **ROUNDING)
+
+
+def test_views_have_the_same_bits_whatever_the_cache_held_before(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    images = [Scene(seed) for seed in range(30)]
+    partly = FeatureExtractor(tiny_backbone, cache=tmp_path / "partly", workers=0)
+    partly.views(images[4:11], 2, seed=1)
+    fresh = FeatureExtractor(tiny_backbone, cache=tmp_path / "fresh", workers=0)
+    assert (partly.views(images, 3, seed=1).values == fresh.views(images, 3, seed=1).values).all()

@@ -110,6 +110,17 @@ def test_wrong_options_are_refused_where_they_are_made(options: dict[str, object
         PromptOptions(**options)
 
 
+@pytest.mark.parametrize("words", ["__", "&nbsp;", "word " * 90])
+def test_words_that_give_no_context_or_too_much_are_refused(tiny_backbone: Backbone, words: str) -> None:
+    with pytest.raises(SettingsError, match="context_init"):
+        build_method("coop", tiny_backbone, NAMES, options={"context_init": words})
+
+
+def test_a_context_that_leaves_no_room_is_blamed_itself(tiny_backbone: Backbone) -> None:
+    with pytest.raises(SettingsError, match="context_length is 80"):
+        build_method("coop", tiny_backbone, NAMES, options={"context_length": 80, "context_init": None})
+
+
 def test_an_unknown_option_names_the_nearest(tiny_backbone: Backbone) -> None:
     with pytest.raises(UnknownNameError, match="context_length"):
         build_method("coop", tiny_backbone, NAMES, options={"context_lenght": 4})

@@ -41,6 +41,7 @@ TOWERS: dict[str, dict[str, Any]] = {
     "layer scale": {"custom_text": True, "quick_gelu": True, "text": {"ls_init_value": 0.3, "layers": 2}},
     "one layer, four heads": {"text": {"layers": 1, "heads": 4}},
     "end token pooled by its id": {"custom_text": True, "text": {"pool_type": "eos", "eos_id": 49407}},
+    "tanh GELU": {"custom_text": True, "text": {"act_kwargs": {"approximate": "tanh"}}},
     "projection with a bias": {"custom_text": True, "text": {"proj_bias": True}},
 }
 

@@ -105,9 +105,17 @@ def freeze(
     """Make a backbone of an OpenCLIP model: evaluation mode, no gradients, fingerprinted."""
     model.eval().requires_grad_(False)
     text = text_tower_of(model)
-    fingerprint = fingerprint_of(
-        model.state_dict(), {"preprocessing": asdict(preprocessing), "quick_gelu": text.quick_gelu}
-    )
+    # Printing a module names its layers, activations and sizes; heads and pooling are no part of that text.
+    heads = [module.num_heads for module in model.modules() if hasattr(module, "num_heads")]
+    settings = {
+        "preprocessing": asdict(preprocessing),
+        "architecture": repr(model),
+        "heads": heads,
+        "pooling": [text.pooling, text.end_token, str(getattr(model.visual, "pool_type", ""))],
+        "context_length": text.context_length,
+        "tokenizer": f"{type(tokenizer).__name__} {getattr(tokenizer, 'vocab_size', '')}",
+    }
+    fingerprint = fingerprint_of(model.state_dict(), settings)
     model.to(device)
     bias = getattr(model, "logit_bias", None)
     return Backbone(
@@ -117,7 +125,7 @@ def freeze(
         logit_scale=float(model.logit_scale.exp()),
         logit_bias=float(bias) if bias is not None else 0.0,
         image=preprocessing,
-        text=text_tower_of(model),
+        text=text,
         tokenizer=tokenizer,
         device=device,
         precision=precision,

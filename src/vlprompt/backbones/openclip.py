@@ -11,20 +11,24 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import open_clip
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from vlprompt.backbones.backbone import Backbone, ImagePreprocessing, freeze
 from vlprompt.backbones.downloads import download_weights
-from vlprompt.errors import BackboneError, SettingsError, UnknownNameError
+from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError
 
 MINI = "mini"
 
@@ -71,8 +75,10 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise SettingsError(f"device {name!r} is none that torch knows; use auto, cpu or cuda.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(f"device {name!r} was asked for, but torch finds no CUDA device here; use cpu.")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device.type, False) or (device.index or 0) >= max(1, torch.cuda.device_count()):
+        usable = ", ".join(kind for kind, found in there.items() if found)
+        raise SettingsError(f"device {name!r} was asked for, but torch cannot use it here; there is {usable}.")
     return device
 
 
@@ -83,10 +89,13 @@ def _open_model(name: str) -> tuple[nn.Module, str]:
         return _from_folder(name, Path(str(folder)))
     architecture, at, path = name.partition("@")
     if at:
-        return _from_file(name, architecture, Path(path))
-    if Path(name).is_dir():
-        return _from_folder(name, Path(name))
-    if Path(name).is_file():
+        return _from_file(name, architecture, Path(os.path.expanduser(path)))
+    local = os.path.expanduser(name)
+    if os.path.isdir(local):
+        return _from_folder(name, Path(local))
+    if name.startswith((".", "/", "~")) and not os.path.exists(local):
+        raise BackboneError(f"there is no folder or file {name}, which was given as backbone.")
+    if os.path.isfile(local):
         raise BackboneError(
             f"{name} is a file of weights without a configuration; name its architecture too, "
             f"for instance ViT-B-16@{name}."
@@ -99,7 +108,8 @@ def _from_folder(name: str, folder: Path) -> tuple[nn.Module, str]:
     if not config_path.is_file():
         raise BackboneError(f"{config_path} is missing; an OpenCLIP model folder has it beside the weights.")
     try:
-        if "model_cfg" not in json.loads(config_path.read_text(encoding="utf-8")):
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict) or "model_cfg" not in config:
             raise BackboneError(f"{config_path} has no 'model_cfg'; it is not the configuration of an OpenCLIP model.")
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BackboneError(f"{config_path} is not valid JSON ({error}).") from error
@@ -123,10 +133,51 @@ def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str
         warnings.warn(
             f"{architecture} exists with GELU and with QuickGELU; this takes GELU. For OpenAI's weights, which need "
             f"QuickGELU, say {architecture}/openai@{path}.",
+            BackboneWarning,
             stacklevel=2,
         )
-    trained_as = _trained_as(architecture, tag) if tag else {}
-    return _create(name, architecture, str(path), pretrained=str(path), **_options(trained_as)), architecture
+    trained_as = _trained_as(architecture, tag) if tag else _trained_alike(architecture, path)
+    with _plain_weights(path) as weights:
+        return _create(name, architecture, str(path), pretrained=weights, **_options(trained_as)), architecture
+
+
+@contextmanager
+def _plain_weights(path: Path) -> Iterator[str]:
+    """The file, or for a TorchScript archive, as which OpenAI published its models, its tensors in a plain file."""
+    if not _is_torchscript(path):
+        yield str(path)
+        return
+    with _quiet():
+        # Its reader knows tensors and TorchScript only; no Python object is made from the file.
+        state = torch.jit.load(str(path), map_location="cpu").state_dict()
+    for key in ("input_resolution", "context_length", "vocab_size"):
+        state.pop(key, None)
+    with TemporaryDirectory() as folder:
+        plain = Path(folder) / "weights.safetensors"
+        save_file({key: tensor.float().contiguous() for key, tensor in state.items()}, plain)
+        yield str(plain)
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is a zip archive with code in it."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") or "/code/" in name for name in archive.namelist())
+
+
+def _trained_alike(architecture: str, path: Path) -> dict[str, Any]:
+    """Preprocessing of weights without a tag: that of the architecture's tags, if they agree on it."""
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    known = [_trained_as(architecture, tag) for tag in tags]
+    keys = ("mean", "std", "interpolation", "resize_mode")
+    kinds = {json.dumps({key: config.get(key) for key in keys}) for config in known}
+    if len(kinds) > 1:
+        raise BackboneError(
+            f"weights of {architecture} were trained with several kinds of preprocessing; say which these are, for "
+            f"instance {architecture}/{tags[0]}@{path} (there are {', '.join(tags)})."
+        )
+    return {key: known[0][key] for key in keys if key in known[0]} if known else {}
 
 
 def _from_list(name: str) -> tuple[nn.Module, str]:

@@ -169,7 +169,7 @@ class FeatureExtractor:
                 failures |= block.failures
                 # Once the call is bound to fail, the rest is only opened, to name all that cannot be read at once.
                 if self.on_unreadable == "skip" or not (failures or already_failed):
-                    features = self._encode(block.pixels)
+                    features = self._encode(block.pixels, whole_batches=isinstance(transform, ViewTransform))
                     for place in block.places:
                         numbers = np.subtract(wanted[place].views, first_view)
                         rows.fill(place, numbers, features[: len(numbers)])
@@ -178,14 +178,24 @@ class FeatureExtractor:
                 report(done, total)
         return failures
 
-    def _encode(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels (B, H, W, 3) uint8 -> features (B, E) float32, in batches of at most `batch_size`."""
+    def _encode(self, pixels: np.ndarray, *, whole_batches: bool) -> np.ndarray:
+        """Pixels (B, H, W, 3) uint8 -> features (B, E) float32, in batches of at most `batch_size`.
+
+        The last bits of a feature depend on the size of its batch. What is trained on is therefore encoded in whole
+        batches, filled up with black images, so that training gives the same bits whatever the cache held before.
+        """
         features = np.empty((len(pixels), self.backbone.feature_size), np.float32)
         for start in range(0, len(pixels), self.batch_size):
-            part = slice(start, start + self.batch_size)
+            some = pixels[start : start + self.batch_size]
+            if whole_batches and len(some) < self.batch_size:
+                filling = np.zeros((self.batch_size - len(some), *some.shape[1:]), some.dtype)
+                batch = np.concatenate([some, filling])
+            else:
+                batch = some
             with torch.inference_mode():
-                batch = normalise(torch.from_numpy(pixels[part]).to(self.backbone.device), self.backbone.image)
-                features[part] = self.backbone.encode_images(batch).float().cpu().numpy()
+                normalised = normalise(torch.from_numpy(batch).to(self.backbone.device), self.backbone.image)
+                encoded = self.backbone.encode_images(normalised)[: len(some)]
+            features[start : start + len(some)] = encoded.float().cpu().numpy()
         return features
 
     def _report(self, images: Sequence[ImageSource], failures: dict[int, str]) -> None:

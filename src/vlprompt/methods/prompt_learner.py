@@ -12,6 +12,7 @@ from vlprompt.errors import SettingsError
 from vlprompt.methods.method import Method
 from vlprompt.methods.options import PromptOptions
 from vlprompt.prompting import Prompts, build_prompts, text_engine, words_of
+from vlprompt.prompting.prompts import ROOM_FOR_NAME, token_counts
 
 CONTEXT_STD = 0.02
 """Standard deviation of random initial context vectors (CoOp, section 3.2)."""
@@ -79,6 +80,11 @@ class PromptLearner(Method):
 
     def _context_of_words(self, words: str) -> Tensor:
         """Embeddings of the words, as many vectors as they have tokens."""
+        (length,) = token_counts(self.backbone, [words_of(words)])
+        if not 1 <= length <= self.backbone.text.context_length - ROOM_FOR_NAME:
+            raise SettingsError(
+                f"context_init {words!r} has {length} tokens; it must have at least one and leave room for a name."
+            )
         prompts = build_prompts(self.backbone, [words], context_length=0)
         ids = prompts.token_ids[0, prompts.start : prompts.start + prompts.name_lengths[0]]
         return self.backbone.embed_tokens(ids).clone()

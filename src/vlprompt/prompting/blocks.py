@@ -51,7 +51,7 @@ class FrozenBlock:
 
 def frozen_mlp(mlp: Any, hidden: Tensor) -> Tensor:
     """c_proj(gelu(c_fc(x))) with only the activation's input kept for the way back: (..., D) -> (..., D)."""
-    if torch.is_autocast_enabled(hidden.device.type):
+    if torch.is_autocast_enabled(hidden.device.type) or getattr(mlp.gelu, "approximate", "none") != "none":
         return mlp(hidden)
     first, second = mlp.c_fc, mlp.c_proj
     slope = QUICK_GELU_SLOPE if isinstance(mlp.gelu, QuickGELU) else None

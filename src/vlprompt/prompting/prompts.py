@@ -16,10 +16,14 @@ import torch
 from torch import Tensor
 
 from vlprompt.backbones import Backbone
-from vlprompt.errors import DataError, UnknownNameError
+from vlprompt.errors import DataError, SettingsError, UnknownNameError
 
 Position = Literal["end", "middle", "front"]
 POSITIONS: tuple[str, ...] = get_args(Position)
+
+
+ROOM_FOR_NAME = 4
+"""Tokens that the shortest name takes with [SOS], full stop and [EOS]."""
 
 
 def words_of(class_name: str) -> str:
@@ -107,12 +111,18 @@ def build_prompts(
         position: "end", "middle" or "front", the class token position.
 
     Raises:
+        SettingsError: the context alone leaves no room for a name.
         DataError: a prompt is longer than the text tower's context; the message names the class.
         UnknownNameError: no such position.
     """
     if position not in POSITIONS:
         raise UnknownNameError("class token position", position, POSITIONS)
     names = [words_of(name) for name in class_names]
+    if context_length + ROOM_FOR_NAME > backbone.text.context_length:
+        raise SettingsError(
+            f"context_length is {context_length}, which leaves no room for a name; this backbone takes "
+            f"{backbone.text.context_length} tokens in all."
+        )
     filler = " ".join(["X"] * context_length)
     token_ids = tokenize(backbone, [f"{filler} {name}.".strip() for name in names], class_names)
     start = _first_text_token(backbone)
@@ -122,7 +132,7 @@ def build_prompts(
         context_length=context_length,
         position=position,
         start=start,
-        name_lengths=tuple(_name_lengths(backbone, names, start)),
+        name_lengths=tuple(token_counts(backbone, names)),
         ends=tuple((backbone.text.pooled_positions(token_ids) + 1).tolist()),
     )
 
@@ -153,8 +163,8 @@ def _first_text_token(backbone: Backbone) -> int:
     return int((first != second).int().argmax())
 
 
-def _name_lengths(backbone: Backbone, names: Sequence[str], start: int) -> list[int]:
-    """Tokens of each name alone, as the published code counts them (without the full stop)."""
+def token_counts(backbone: Backbone, names: Sequence[str]) -> list[int]:
+    """Tokens of each name alone, as the published code counts them: without [SOS], full stop and [EOS]."""
     encode = getattr(backbone.tokenizer, "encode", None)
     if encode is not None:
         return [len(encode(name)) for name in names]
