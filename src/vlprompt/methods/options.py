@@ -71,7 +71,7 @@ class PromptOptions:
         class_specific: a context of its own for each class (CoOp only); it then starts from N(0, 0.02).
         position: class token position: "end", "middle" or "front".
         engine: "segments", "plain", or "auto", which takes segments wherever the text tower is causal.
-        memory: bytes for the activations of a step, or "auto", half of what is free.
+        memory: bytes for the activations of a step, or "auto", a quarter of the machine's or the GPU's memory.
     """
 
     context_length: int = 4

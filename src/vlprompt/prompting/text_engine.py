@@ -33,8 +33,8 @@ def text_engine(
     Args:
         class_specific: whether contexts differ between classes.
         engine: "segments", "plain", or "auto": segments wherever the tower allows it.
-        memory: bytes that the activations of a step may take, or "auto": half of what is free now. Only the segments
-            path heeds it; it splits and recomputes as far as needed.
+        memory: bytes that the activations of a step may take, or "auto": a quarter of the machine's or the GPU's. Only
+            the segments path heeds it; it splits and recomputes as far as needed.
 
     Raises:
         SettingsError: segments were asked for, and the tower is not causal or pools otherwise.
@@ -63,9 +63,10 @@ def bytes_per_row(backbone: Backbone) -> int:
 
 def _budget(memory: str | int, backbone: Backbone) -> int:
     if memory == "auto":
+        # Of all memory, not of what happens to be free: how the work is split shows in a gradient's last bits.
         if backbone.device.type == "cuda":
-            return torch.cuda.mem_get_info(backbone.device)[0] // 2
-        return psutil.virtual_memory().available // 2
+            return torch.cuda.get_device_properties(backbone.device).total_memory // 4
+        return psutil.virtual_memory().total // 4
     if not isinstance(memory, int) or memory <= 0:
         raise SettingsError(f"memory is {memory!r}; it must be 'auto' or a number of bytes above 0.")
     return memory
