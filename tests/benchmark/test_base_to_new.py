@@ -37,8 +37,9 @@ class Dying(CoOp):
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Runs a plan without touching the user's feature cache."""
+def run(tmp_path, monkeypatch):
+    """Runs a plan without touching the user's feature cache, as on one core: threads that spin wait for each other."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
     return lambda plan, out=tmp_path / "out", **options: run_base_to_new(plan, out, cache=tmp_path / "cache", **options)
 
 
@@ -88,17 +89,30 @@ def test_other_settings_do_not_write_over_results(plan, run, tmp_path):
 
 
 def test_worker_processes_give_the_same_results_as_one(plan, run, tmp_path, monkeypatch):
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in each of the workers on two cores
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    try:
-        alone = run(plan, tmp_path / "alone", workers=1)
-    finally:
-        torch.set_num_threads(threads)
+    alone = run(plan, tmp_path / "alone", workers=1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)  # one thread in each of the workers
     together = run(plan, tmp_path / "together", workers=2)
     assert [_without_times(record) for record in together] == [_without_times(record) for record in alone]
+
+
+def test_a_result_made_again_alone_is_the_same_to_the_last_bit(plan, run, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    first = run(plan, workers="auto")
+    next((tmp_path / "out" / "records").glob("*/*/coop-*seed2.json")).unlink()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        again = run(plan, workers="auto")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+    def timeless(record: ResultRecord) -> ResultRecord:
+        return replace(record, times=None, finished="")
+
+    assert [timeless(record) for record in again] == [timeless(record) for record in first]
 
 
 def test_training_images_are_drawn_over_all_classes_before_the_halves(plan, run, monkeypatch):

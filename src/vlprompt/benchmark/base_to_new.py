@@ -39,7 +39,8 @@ def run_base_to_new(
     """Compute what a plan asks for and is not below `out` yet, and return all its records in the plan's order.
 
     Arguments:
-        workers: processes; "auto" is one a core on a CPU, each with cores // workers threads, and one on a GPU.
+        workers: processes; "auto" is one a core on a CPU, and one on a GPU. Each has cores // workers threads, however
+            few runs are missing.
         progress: bars on stderr; None shows them on a terminal and a line a finished run elsewhere, False nothing.
         cache: folder of the feature cache; "default" is the user's, None keeps no features.
 
@@ -58,14 +59,15 @@ def run_base_to_new(
     runs = runs_of(plan, datasets, facts)
     missing = [run for run in runs if _kept(run, out) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))
-    count, threads = _team(workers, len(missing), backbone, isinstance(plan.backbone, str))
+    team, threads = _team(workers, backbone, isinstance(plan.backbone, str))
+    count = max(1, min(team, len(missing)))
     if missing:
         drawn = sys.stderr.isatty() if progress is None else progress
         with progress_bars(drawn) as board:
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
             if count == 1:
                 bench = Bench(out, backbone, datasets, cache, "auto")
-                outcomes = compute_here(missing, bench, board, watch.started)
+                outcomes = compute_here(missing, bench, board, watch.started, threads)
             else:
                 assert isinstance(plan.backbone, str)
                 sources = dict(zip(datasets, plan.datasets, strict=True))
@@ -85,18 +87,19 @@ def _load_backbone(plan: BaseToNewPlan) -> Backbone:
     return load_backbone(plan.backbone, device=plan.device, precision=plan.precision)
 
 
-def _team(workers: int | str, runs: int, backbone: Backbone, loaded_by_name: bool) -> tuple[int, int]:
-    """Number of workers, and of torch's threads in each."""
+def _team(workers: int | str, backbone: Backbone, loaded_by_name: bool) -> tuple[int, int]:
+    """Number of workers, and of torch's threads in each.
+
+    Sums are rounded otherwise with other numbers of threads, so these follow from the cores and the workers asked for
+    alone, and not from how many runs are missing: a benchmark that goes on computes what it would have computed.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not loaded_by_name:
-        count = 1
-    elif workers == "auto":
-        count = cores if backbone.device.type == "cpu" else 1
+    if workers == "auto":
+        count = cores if backbone.device.type == "cpu" and loaded_by_name else 1
     elif isinstance(workers, int) and workers >= 1:
-        count = workers
+        count = workers if loaded_by_name else 1
     else:
         raise SettingsError(f'workers is {workers!r}; it must be "auto" or a number from 1 on')
-    count = max(1, min(count, runs))
     return count, max(1, cores // count)
 
 

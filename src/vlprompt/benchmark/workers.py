@@ -75,11 +75,20 @@ def attempt(run: Run, bench: Bench, board: Board) -> Outcome:
     return Outcome(run, record, reason, trace, heard)
 
 
-def compute_here(runs: Sequence[Run], bench: Bench, board: Board, started: Callable[[Run], None]) -> Generator[Outcome]:
-    """The outcomes of runs computed one after another in this process."""
-    for run in runs:
-        started(run)
-        yield attempt(run, bench, board)
+def compute_here(
+    runs: Sequence[Run], bench: Bench, board: Board, started: Callable[[Run], None], threads: int
+) -> Generator[Outcome]:
+    """The outcomes of runs computed one after another in this process, with a worker's number of torch threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for run in runs:
+            started(run)
+            yield attempt(run, bench, board)
+    finally:
+        torch.set_num_threads(before)
 
 
 def compute_in_workers(
