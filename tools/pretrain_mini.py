@@ -7,26 +7,32 @@ direction that captions of the thing are drawn to as well (both cross-entropies 
 points are dropped at the end). Every fourth step, scenes are also compared with one randomly worded
 prompt for each of 360 names, and told apart from false captions about the same thing.
 
-A checkpoint is written every few minutes; the same command continues from it, and Ctrl-C loses at
-most the step under way. Batches depend on the seed, the step and the share of training done; with
-`--steps` in place of `--minutes` that share does not depend on the machine's speed.
+A checkpoint is written every few minutes; the same command continues from it. Ctrl-C, or `kill` for a
+run in the background, saves one more and loses at most the step under way. Batches depend on the seed,
+the step and the share of training done; with `--steps` in place of `--minutes` that share does not
+depend on the machine's speed.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import os
 import random
+import signal
 import time
+import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
-from emoji_sources import TRAINING_STUDIOS, Thing, fetch, load_studios, render, things
+from emoji_sources import TRAINING_STUDIOS, Studio, Thing, fetch, load_studios, render, things
 from mini_captions import captions, facts, prompt, vocabulary
 from mini_model import IMAGE_SIZE, TrainedModel, export
 from mini_scenes import SceneComposer
@@ -65,15 +71,42 @@ def load_drawings(packages: Path, cache: Path) -> Drawings:
         for thing in things(packages)
     ]
     drawn = [(thing, found) for thing, found in icons if len(found) >= LEAST_STUDIOS]
-    if cache.is_file():
-        pixels = np.load(cache, allow_pickle=False)["pixels"]
-    else:
+    digest = _digest(drawn)
+    pixels = _read_pixels(cache, digest)
+    if pixels is None:
         pixels = np.stack([_premultiplied(studio.svg(icon)) for _, found in drawn for studio, icon in found])
-        np.savez_compressed(cache, pixels=pixels)
+        _write_pixels(cache, digest, pixels)
     counts = torch.tensor([len(found) for _, found in drawn])
     starts = counts.cumsum(0) - counts
     rows = starts[:, None] + torch.arange(len(TRAINING_STUDIOS))
     return Drawings([thing for thing, _ in drawn], torch.from_numpy(pixels), rows, counts)
+
+
+def _digest(drawn: list[tuple[Thing, list[tuple[Studio, str]]]]) -> str:
+    """What determines the pixels: which icon of which studio draws which thing, its SVG, and the size."""
+    digest = hashlib.blake2b(f"{IMAGE_SIZE}\n".encode(), digest_size=20)
+    for thing, found in drawn:
+        for studio, icon in found:
+            svg = hashlib.blake2b(studio.svg(icon).encode(), digest_size=20).hexdigest()
+            digest.update(f"{thing.code}\t{studio.name}\t{icon}\t{svg}\n".encode())
+    return digest.hexdigest()
+
+
+def _read_pixels(cache: Path, digest: str) -> np.ndarray[Any, Any] | None:
+    """The pixels in `cache`; None where it is missing, damaged or of other drawings."""
+    try:
+        with np.load(cache, allow_pickle=False) as stored:
+            return stored["pixels"] if str(stored["digest"]) == digest else None
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _write_pixels(cache: Path, digest: str, pixels: np.ndarray[Any, Any]) -> None:
+    """Atomically, as `save_checkpoint` does."""
+    partial = cache.with_name(cache.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, pixels=pixels, digest=digest)
+    os.replace(partial, cache)
 
 
 def _premultiplied(svg: str) -> np.ndarray[Any, Any]:
@@ -256,7 +289,7 @@ def resume(path: Path, trainer: Trainer, progress: Progress) -> None:
 
 
 def train(trainer: Trainer, progress: Progress, checkpoint: Path, every: float) -> None:
-    """Run until done, with a checkpoint each `every` seconds and at the end or on Ctrl-C."""
+    """Run until done, with a checkpoint each `every` seconds and at the end or when it is interrupted."""
     recent: dict[str, float] = {}
     saved = time.monotonic()
     composing = ThreadPoolExecutor(1)  # composes the next batch while this one is learned
@@ -285,6 +318,15 @@ def train(trainer: Trainer, progress: Progress, checkpoint: Path, every: float) 
     save_checkpoint(checkpoint, trainer, progress)
 
 
+def stop_on_sigterm() -> None:
+    """Makes SIGTERM interrupt as Ctrl-C does: runs in the background (`nohup ... &`) ignore SIGINT."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--packages", type=Path, required=True, help="folder with node_modules")
@@ -302,6 +344,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
+    stop_on_sigterm()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
     checkpoint = options.work / "checkpoint.pt"

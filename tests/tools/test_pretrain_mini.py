@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import BinaryIO
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -74,6 +80,96 @@ def test_an_exported_model_gives_the_trained_models_features(tmp_path: Path) -> 
         given = torch.nn.functional.normalize(model.eval().encode_text(texts), dim=-1)
         # The weights were rounded to half precision.
         torch.testing.assert_close(given, trained.encode_text([sequence]), atol=5e-3, rtol=0)
+
+
+class Studio:
+    """A studio that draws everything by one icon."""
+
+    def __init__(self, name: str, icon: str) -> None:
+        self.name, self.only = name, icon
+
+    def icon(self, thing: object) -> str:
+        return self.only
+
+    def svg(self, icon: str) -> str:
+        return f"{self.name} {icon}"
+
+
+@pytest.fixture
+def studio_drawings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[str]]:
+    """Loads the drawings of eight made-up studios and gives what had to be rendered for it."""
+    rendered: list[str] = []
+
+    def render(svg: str, size: int) -> np.ndarray:
+        rendered.append(svg)
+        return np.full((size, size, 4), len(rendered), np.uint8)
+
+    def load(icon: str = "icon", code: str = "1f431") -> list[str]:
+        studios = {name: Studio(name, icon) for name in pretrain.TRAINING_STUDIOS}
+        monkeypatch.setattr(pretrain, "load_studios", lambda packages, names: studios)
+        monkeypatch.setattr(pretrain, "things", lambda packages: [Thing("cat", code, "animals", "cat")])
+        monkeypatch.setattr(pretrain, "render", render)
+        rendered.clear()
+        drawings = pretrain.load_drawings(tmp_path, tmp_path / "drawings.npz")
+        assert drawings.pixels.shape == (8, 4, pretrain.IMAGE_SIZE, pretrain.IMAGE_SIZE)
+        return list(rendered)
+
+    return load
+
+
+def test_drawings_are_rendered_once(studio_drawings: Callable[..., list[str]], tmp_path: Path) -> None:
+    assert len(studio_drawings()) == 8
+    assert studio_drawings() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["drawings.npz"]
+
+
+@pytest.mark.parametrize("change", [{"icon": "other"}, {"code": "1f408"}])
+def test_other_drawings_are_rendered_anew(studio_drawings: Callable[..., list[str]], change: dict[str, str]) -> None:
+    studio_drawings()
+    assert len(studio_drawings(**change)) == 8
+    assert studio_drawings(**change) == []
+
+
+@pytest.mark.parametrize("left", [0, 100, 0.5])
+def test_a_cache_cut_short_is_rendered_anew(
+    studio_drawings: Callable[..., list[str]], tmp_path: Path, left: float
+) -> None:
+    studio_drawings()
+    cache = tmp_path / "drawings.npz"
+    whole = cache.read_bytes()
+    cache.write_bytes(whole[: left if isinstance(left, int) else int(left * len(whole))])
+    assert len(studio_drawings()) == 8
+
+
+def test_a_write_that_fails_leaves_no_cache(
+    studio_drawings: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: BinaryIO, **arrays: object) -> None:
+        file.write(b"half")
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez_compressed", full)
+        with pytest.raises(OSError, match="no space left"):
+            studio_drawings()
+    assert not (tmp_path / "drawings.npz").exists()
+    assert len(studio_drawings()) == 8
+
+
+def test_sigterm_saves_a_checkpoint_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = SimpleNamespace(
+        batch=lambda number, difficulty: number,
+        step=lambda batch, rate: os.kill(os.getpid(), signal.SIGTERM) if batch == 2 else {"image": 1.0},
+    )
+    saved: list[int] = []
+    monkeypatch.setattr(pretrain, "save_checkpoint", lambda path, trainer, progress: saved.append(progress.step))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        pretrain.stop_on_sigterm()
+        pretrain.train(trainer, pretrain.Progress(steps=9, minutes=0), tmp_path / "c.pt", every=1e9)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert saved == [2]
 
 
 @pytest.mark.slow
