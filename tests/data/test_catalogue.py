@@ -54,12 +54,18 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["nowhere/at/all", "gone.csv", Path("nowhere"), "~/nowhere at all", "long/" + 300 * "x"]
+    "source", ["nowhere/at/all", "gone.csv", Path("nowhere"), "~/nowhere at all", "~nosuchuser/x", "long/" + 300 * "x"]
 )
 def test_a_path_that_does_not_exist_is_named(source, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=f"there is no folder or file {source}"):
         load_dataset(source)
+
+
+def test_an_image_root_of_a_user_that_does_not_exist_is_named(tmp_path) -> None:
+    (tmp_path / "m.csv").write_text("path,label\na.png,cat\n")
+    with pytest.raises(DataError, match=r"image_root is ~nosuchuser/x, which is no folder"):
+        load_dataset(tmp_path / "m.csv", image_root="~nosuchuser/x")
 
 
 def test_only_bundled_data_sets_have_domains(write_folder) -> None:

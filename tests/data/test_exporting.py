@@ -53,6 +53,15 @@ def test_pictures_are_numbered_png_files_in_class_folders(tmp_path) -> None:
     ]
 
 
+def test_classes_of_the_same_name_stay_apart(tmp_path) -> None:
+    names = ("crane", "crane 2", "a/c", "a/c", "crane")  # as two of ImageNet's
+    folder = export_dataset(Dataset("any", pictures(*names)), tmp_path / "x")
+    again = load_dataset(folder, random_splits=False)
+    assert sorted(again.class_names) == ["a/c", "a/c 2", "crane", "crane 2", "crane 3"]
+    apart = ("crane", "crane 2", "a/c", "a/c 2", "crane 3")
+    assert content(again.train) == content(pictures(*apart))
+
+
 def test_a_data_set_with_training_images_only_has_no_split_folders(tmp_path) -> None:
     folder = export_dataset(Dataset("any", pictures("cat", "dog")), tmp_path / "x")
     assert sorted(os.listdir(folder)) == ["cat", "dog"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlprompt.data.images import describe, find_unreadable, image_key, is_image_file, open_image
+from vlprompt.data.images import describe, find_unreadable, image_key, is_image_file, open_image, to_rgb
 from vlprompt.data.samples import Sample
 from vlprompt.errors import DataError, UnreadableImageError
 
@@ -194,6 +194,15 @@ def test_truncated_files_of_every_common_format_are_noticed(tmp_path, suffix) ->
 def test_a_truncated_picture_in_memory_is_noticed(tmp_path) -> None:
     with pytest.raises(UnreadableImageError, match=r"an image \(Pillow image\) cannot be read"):
         open_image(Image.open(damaged(tmp_path, "truncated")))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "F", "I;16", "LAB", "CMYK"])
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
+def test_a_picture_without_pixels_is_refused(mode, size) -> None:
+    with pytest.raises(DataError, match=rf"it has no pixels \({size[0]} x {size[1]}\)"):
+        open_image(Image.new(mode, size))
+    with pytest.raises(DataError, match=r"it has no pixels"):
+        to_rgb(Image.new(mode, size))
 
 
 def test_a_picture_beyond_pillows_limit_is_a_sentence(write_picture, monkeypatch) -> None:

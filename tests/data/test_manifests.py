@@ -53,6 +53,18 @@ def test_without_a_split_column_images_are_split_at_random(write_manifest) -> No
     assert [len(dataset.train), len(dataset.val), len(dataset.test)] == [2, 0, 2]
 
 
+@pytest.mark.parametrize("empty", ["", " ", "null", "NaN", '""'])
+def test_empty_splits_are_no_splits(write_manifest, empty) -> None:
+    if empty.strip():
+        row = '{{"path": "{}.png", "label": "{}", "split": {}}}\n'
+        text = "".join(row.format(picture, label, empty) for picture, label in zip("abcd", "xxyy", strict=True))
+        dataset = load_dataset(write_manifest(text, "m.jsonl"))
+    else:
+        rows = "".join(f"{picture}.png,{label},{empty}\n" for picture, label in zip("abcd", "xxyy", strict=True))
+        dataset = load_dataset(write_manifest("path,label,split\n" + rows))
+    assert [len(dataset.train), len(dataset.val), len(dataset.test)] == [2, 0, 2]
+
+
 def test_cells_may_be_quoted(write_manifest) -> None:
     dataset = load_dataset(write_manifest('path,label\na.png,"dog, small"\nb.png,cat\n'))
     assert dataset.class_names == ["cat", "dog, small"]
@@ -89,6 +101,25 @@ def test_a_missing_column_is_named_with_the_file(write_manifest, column) -> None
 def test_a_path_outside_the_folder_is_refused_with_file_and_line(write_manifest, outside) -> None:
     with pytest.raises(DataError, match=r"pictures.csv:3 lists .*, which is not inside"):
         load_dataset(write_manifest(f"path,label\na.png,cat\n{outside},dog\n"))
+
+
+@pytest.mark.parametrize("listed", ["link.png", "folder/x.png"])
+def test_a_link_that_leads_out_of_the_folder_is_refused(write_manifest, write_picture, tmp_path, listed) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    outside = write_picture("outside/x.png")
+    (inside / "link.png").symlink_to(outside)
+    (inside / "folder").symlink_to(outside.parent)
+    manifest = write_manifest(f"path,label\n{listed},cat\n{listed},dog\n", "inside/m.csv")
+    with pytest.raises(DataError, match=r"m.csv:2 lists .*, a link that leads out of"):
+        load_dataset(manifest)
+
+
+def test_links_within_the_folder_and_to_the_folder_are_followed(write_manifest, tmp_path) -> None:
+    write_manifest("path,label\na.png,cat\nlink.png,dog\n")
+    (tmp_path / "link.png").symlink_to("b.png")
+    (tmp_path / "here").symlink_to(tmp_path)
+    assert load_dataset(tmp_path / "here" / "pictures.csv").class_names == ["cat", "dog"]
 
 
 def test_an_absolute_path_inside_the_folder_is_taken(write_manifest, tmp_path) -> None:
@@ -133,7 +164,7 @@ def test_very_many_missing_files_are_counted(write_manifest) -> None:
         ("path,label\na.png\n", "m.csv", r"m.csv:2 has no value for 'label'"),
         ("path,label\na.png,cat, small\n", "m.csv", r"m.csv:2 has 3 cells for 2 columns"),
         ("path,label,split\na.png,cat,tarin\n", "m.csv", r"m.csv:2 has the split 'tarin'; it must be train, val or"),
-        ("path,label,split\na.png,cat,\n", "m.csv", r"m.csv:2 has the split ''"),
+        ("path,label,split\na.png,cat,train\nb.png,dog,\n", "m.csv", r"m gives a split for some images and none"),
         ("path,label\n", "m.csv", r"m.csv lists no images"),
         ("", "m.csv", r"m.csv has no column 'path'; its columns are none"),
         ("", "m.jsonl", r"m.jsonl lists no images"),

@@ -120,7 +120,7 @@ def _load_path(
 
 
 def _existing(source: str | Path) -> Path:
-    path = Path(source).expanduser()
+    path = _expanded(source)
     if os.path.exists(path):  # unlike Path.exists, no error for a name that is too long or a folder without permission
         return path
     text = str(source)
@@ -129,10 +129,14 @@ def _existing(source: str | Path) -> Path:
     raise UnknownNameError("data set or folder", text, DATASETS)
 
 
+def _expanded(path: str | Path) -> Path:
+    return Path(os.path.expanduser(path))  # unlike Path.expanduser, no error for a user that does not exist
+
+
 def _image_root(image_root: str | Path | None) -> Path | None:
     if image_root is None:
         return None
-    root = Path(image_root).expanduser()
+    root = _expanded(image_root)
     if not root.is_dir():
         raise DataError(f"image_root is {root}, which is no folder.")
     return root

@@ -6,11 +6,12 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
 
+from vlprompt.data.checks import words_of
 from vlprompt.data.class_words import BESIDE_THE_CLASSES
 from vlprompt.data.images import open_image
 from vlprompt.data.samples import Dataset, Sample
@@ -24,8 +25,9 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
     """Writes train/, val/ and test/ with a folder of PNGs for each class; `load_dataset(folder)` reads them back.
 
     Without test and validation images, or without training images, the class folders stand alone and are split when
-    they are loaded. Class names that cannot be folder names are written to `class_words.yaml` beside them. The labels
-    of the data set read back follow the sorted folder names.
+    they are loaded. Class names that cannot be folder names are written to `class_words.yaml` beside them. Of classes
+    with the same name, all but the first get a number. The labels of the data set read back follow the sorted folder
+    names.
 
     Args:
         folder: new or empty; it appears when everything is written.
@@ -39,7 +41,8 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
     _refuse_filled(folder)
     splits = {name: samples for name in ("train", "val", "test") if (samples := getattr(dataset, name))}
     everything = [sample for samples in splits.values() for sample in samples]
-    folder_names = _folder_names(dataset.class_names)
+    names = _distinct_names({sample.label: sample.class_name for sample in everything})
+    folder_names = _folder_names(names)
     unfinished = folder.absolute().with_name(f".tmp-{os.urandom(6).hex()}-{folder.name}")
     try:
         unfinished.mkdir(parents=True)
@@ -47,7 +50,7 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
             _write_png(path, sample)
             if progress is not None:
                 progress(done, len(everything))
-        _write_class_words(unfinished, {folder_names[sample.class_name]: sample.class_name for sample in everything})
+        _write_class_words(unfinished, {folder_names[label]: name for label, name in names.items()})
         if folder.exists():
             folder.rmdir()
         unfinished.rename(folder.absolute())
@@ -63,29 +66,44 @@ def _refuse_filled(folder: Path) -> None:
         raise OutputError(f"{folder} exists and is not an empty folder; name a new one.")
 
 
-def _folder_names(class_names: Iterable[str]) -> dict[str, str]:
-    """A folder name for each class name, all different even where case does not count."""
-    chosen: dict[str, str] = {}
+def _distinct_names(names: dict[int, str]) -> dict[int, str]:
+    """A name for each label: published splits may name two classes alike, class folders may not."""
+    taken = {words_of(name) for name in names.values()}
+    seen: set[str] = set()
+    chosen: dict[int, str] = {}
+    for label, name in sorted(names.items()):
+        candidate, number = name, 2
+        while words_of(name) in seen and words_of(candidate) in taken:
+            candidate, number = f"{name} {number}", number + 1
+        seen.add(words_of(name))
+        taken.add(words_of(candidate))
+        chosen[label] = candidate
+    return chosen
+
+
+def _folder_names(names: dict[int, str]) -> dict[int, str]:
+    """A folder name for each label, all different even where case does not count."""
+    chosen: dict[int, str] = {}
     taken: set[str] = set()
-    for name in class_names:
+    for label, name in names.items():
         plain = FORBIDDEN_IN_FOLDER_NAMES.sub("-", name).strip(" .") or "class"
         candidate, number = plain, 2
         while candidate.casefold() in taken:
             candidate, number = f"{plain} {number}", number + 1
         taken.add(candidate.casefold())
-        chosen[name] = candidate
+        chosen[label] = candidate
     return chosen
 
 
 def _placed(
-    splits: dict[str, tuple[Sample, ...]], folder: Path, folder_names: dict[str, str]
+    splits: dict[str, tuple[Sample, ...]], folder: Path, folder_names: dict[int, str]
 ) -> Iterator[tuple[Path, Sample]]:
     """Each sample with its path: pictures of a class are numbered from 1 in the order of the samples."""
     with_splits = "train" in splits and len(splits) > 1
     counts: Counter[Path] = Counter()
     for split, samples in splits.items():
         for sample in samples:
-            below = (folder / split if with_splits else folder) / folder_names[sample.class_name]
+            below = (folder / split if with_splits else folder) / folder_names[sample.label]
             counts[below] += 1
             yield below / f"{counts[below]:04d}.png", sample
 

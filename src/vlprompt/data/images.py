@@ -122,7 +122,14 @@ def is_image_file(path: Path) -> bool:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A Pillow image of any mode as upright RGB of 8 bits; raises whatever Pillow raises when it cannot be decoded."""
+    """A Pillow image of any mode as upright RGB of 8 bits.
+
+    Raises:
+        DataError: it has no pixels.
+        Exception: whatever Pillow raises when it cannot be decoded.
+    """
+    if 0 in image.size:
+        raise DataError(f"it has no pixels ({image.width} x {image.height}).")
     image.load()
     image = _upright(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):

@@ -20,13 +20,22 @@ def path_inside(root: Path, listed: str, where: str) -> Path:
         where: `file:line`, for the error.
 
     Raises:
-        DataError: the path leads out of `root`, by `..` or by being absolute elsewhere.
+        DataError: the path leads out of `root`, by `..`, by being absolute elsewhere or by a symbolic link.
     """
     inside = os.path.abspath(root)
     path = os.path.normpath(os.path.join(inside, listed.replace("\\", "/")))
     if not path.startswith(os.path.join(inside, "")):
         raise DataError(f"{where} lists {listed!r}, which is not inside {root}; list images of that folder only.")
+    if not _stays_inside(path, inside):
+        raise DataError(f"{where} lists {listed!r}, a link that leads out of {root}; list images of that folder only.")
     return root / os.path.relpath(path, inside)
+
+
+def _stays_inside(path: str, root: str) -> bool:
+    try:
+        return os.path.realpath(path).startswith(os.path.join(os.path.realpath(root), ""))
+    except ValueError:  # a null character: no file can be called so, and missing files are reported together
+        return True
 
 
 def refuse_missing(paths: Sequence[Path], source: Path, advice: str) -> None:

@@ -4,7 +4,8 @@
     images/1.jpg,cat,train
     images/2.jpg,dog,test
 
-`split` may be left out as a whole. Labels are class names, or keys (numbers, codes) that class words give names to.
+`split` may be left out as a whole, or be empty (null in JSON) in every row. Labels are class names, or
+keys (numbers, codes) that class words give names to.
 """
 
 from __future__ import annotations
@@ -42,8 +43,7 @@ def manifest_entries(manifest: Path, image_root: Path | None = None) -> list[Ent
     for line, row in rows:
         where = f"{manifest}:{line}"
         path, label = (_value(row, column, where) for column in COLUMNS)
-        split = _split_of(row, where) if "split" in row else None
-        entries.append(Entry(path_inside(root, path, where), label, split))
+        entries.append(Entry(path_inside(root, path, where), label, _split_of(row, where)))
     if not entries:
         raise DataError(f"{manifest} lists no images.")
     refuse_missing([entry.path for entry in entries], manifest, f"paths start from {root}")
@@ -117,8 +117,12 @@ def _value(row: dict[str, Any], column: str, where: str) -> str:
     return str(value).strip()
 
 
-def _split_of(row: dict[str, Any], where: str) -> Split:
-    word = str(row["split"]).strip()
+def _split_of(row: dict[str, Any], where: str) -> Split | None:
+    value = row.get("split")
+    # What pandas writes for a missing value: an empty cell, null or NaN, which alone differs from itself.
+    word = "" if value is None or value != value else str(value).strip()
+    if not word:
+        return None
     if word.lower() not in SPLIT_WORDS:
         raise DataError(f"{where} has the split {word!r}; it must be train, val or test.")
     return SPLIT_WORDS[word.lower()]
