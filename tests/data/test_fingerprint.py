@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from vlprompt.data.catalogue import load_dataset
+from vlprompt.data.emoji.scenes import Scene
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.samples import Sample
 
@@ -33,6 +35,20 @@ def test_it_follows_images_labels_names_and_order(write_folder) -> None:
         (replace(first, image=first.image.parent / "more.png"), *samples[1:]),
     ]
     assert len({dataset_fingerprint(each) for each in (samples, *others)}) == 6
+
+
+def test_it_follows_the_bytes_of_a_file_whose_size_stays(write_folder) -> None:
+    samples = load_dataset(write_folder("pets", cat=2, dog=2), random_splits=False).train
+    before = dataset_fingerprint(samples)
+    content = bytearray(samples[0].image.read_bytes())
+    content[-1] ^= 1
+    samples[0].image.write_bytes(content)
+    assert dataset_fingerprint(samples) != before
+
+
+def test_scenes_are_not_composed_for_it(monkeypatch) -> None:
+    monkeypatch.setattr(Scene, "open", lambda self: pytest.fail("a scene was composed"))
+    assert len(dataset_fingerprint(load_dataset("emoji-food").test)) == 40
 
 
 def test_images_in_memory_stand_by_their_pixels() -> None:

@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vlprompt.data.images import image_key
 from vlprompt.data.samples import Sample
+from vlprompt.errors import UnreadableImageError
 
 
 def dataset_fingerprint(samples: Iterable[Sample]) -> str:
     """Follows the images, labels and class names, and their order.
 
-    A file stands for itself by its place below the folder that all files share and its size: cheap, and the same when
-    the whole folder moves. Other images stand by their `image_key`.
+    An image stands by its `image_key`, which for a file follows the bytes; all files are read once. A file stands also
+    by its place below the folder that all files share, which is the same when the whole folder moves.
     """
     samples = list(samples)
     paths = [os.path.abspath(sample.image) for sample in samples if isinstance(sample.image, (str, Path))]
     shared = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
     digest = hashlib.blake2b(digest_size=20)
+    keys = _content_keys(paths)
     for sample in samples:
         image = sample.image
-        key = _file_key(image, shared) if isinstance(image, (str, Path)) else image_key(image)
+        key = f"{_place(image, shared)} {next(keys)}" if isinstance(image, (str, Path)) else image_key(image)
         digest.update(f"{key}\t{sample.label}\t{sample.class_name}\n".encode())
     return digest.hexdigest()
 
 
-def _file_key(path: str | Path, shared: str) -> str:
+def _content_keys(paths: list[str]) -> Iterator[str]:
+    """The key of each file, in order; hashing lets threads run beside each other."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        return iter(list(threads.map(_content_key, paths)))
+
+
+def _content_key(path: str) -> str:
     try:
-        size = os.stat(path).st_size
-    except OSError:
-        size = -1  # a file that is missing is reported where images are read
-    return f"{Path(os.path.relpath(os.path.abspath(path), shared)).as_posix()} {size}"
+        return image_key(path)
+    except UnreadableImageError:
+        return "unreadable"  # it is reported where images are decoded
+
+
+def _place(path: str | Path, shared: str) -> str:
+    return Path(os.path.relpath(os.path.abspath(path), shared)).as_posix()
