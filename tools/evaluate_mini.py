@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import open_clip
@@ -52,8 +53,10 @@ def accuracy(images: Tensor, texts: Tensor, labels: Tensor) -> float:
     return 100 * float(((images @ texts.t()).argmax(1) == labels).float().mean())
 
 
-def evaluate(model: ZeroShot, template: str | None, every: int) -> dict[str, dict[str, float]]:
-    """Accuracy by data set, then by domain; "all names" against the classes of all data sets."""
+def evaluate(
+    model: ZeroShot, template: str | None, every: int, domains: Sequence[str] = EMOJI_DOMAINS
+) -> dict[str, dict[str, float]]:
+    """Accuracy by data set, then by domain; "all names": flat, against the classes of all data sets."""
     flat = [load_emoji(name) for name in EMOJI_DATASETS]
     texts = [model.names(dataset.class_names, template or dataset.template) for dataset in flat]
     everything = torch.cat(texts)
@@ -61,12 +64,12 @@ def evaluate(model: ZeroShot, template: str | None, every: int) -> dict[str, dic
     table: dict[str, dict[str, float]] = {}
     for name, own, start in zip(EMOJI_DATASETS, texts, starts, strict=True):
         row = table.setdefault(name, {})
-        for domain in EMOJI_DOMAINS:
+        for domain in domains:
             images, labels = model.pictures(load_emoji(name, domain), every)
             row[domain] = accuracy(images, own, labels)
             if domain == "flat":
                 row["all names"] = accuracy(images, everything, labels + start)
-    columns = [*EMOJI_DOMAINS, "all names"]
+    columns = list(table[EMOJI_DATASETS[0]])
     table["average"] = {column: sum(table[name][column] for name in EMOJI_DATASETS) / len(flat) for column in columns}
     return table
 

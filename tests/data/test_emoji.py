@@ -140,7 +140,8 @@ def test_the_manifest_describes_the_sheets() -> None:
 @needs_mini
 def test_pack_and_weights_take_less_than_twelve_megabytes_in_a_wheel() -> None:
     files = [path for folder in (PACK, MINI) for path in folder.iterdir() if path.is_file()]
-    assert sum(len(zlib.compress(path.read_bytes())) for path in files) < 12e6
+    # The quickest level: a wheel's own is slower and packs tighter.
+    assert sum(len(zlib.compress(path.read_bytes(), level=1)) for path in files) < 12e6
 
 
 @needs_mini
@@ -176,5 +177,5 @@ def test_the_mini_model_names_unseen_drawings() -> None:
     from tests.tools.tool_modules import tool
 
     evaluate_mini = tool("evaluate_mini")
-    table = evaluate_mini.evaluate(evaluate_mini.ZeroShot(MINI), None, every=5)
+    table = evaluate_mini.evaluate(evaluate_mini.ZeroShot(MINI), None, every=5, domains=["flat"])
     assert table["average"]["flat"] > 65
