@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vlprompt.errors import SettingsError
-from vlprompt.report.summary import compare, estimate, harmonic_mean, summarize
+from vlprompt.report.summary import chosen, compare, estimate, harmonic_mean, summarize
 
 PUBLISHED = {"CLIP": (69.34, 74.22, 71.70), "CoOp": (82.69, 63.22, 71.66), "CoCoOp": (80.47, 71.69, 75.83)}
 
@@ -109,3 +110,41 @@ def test_records_of_two_backbones_do_not_share_a_table(record_of):
 def test_no_records_are_a_clear_error():
     with pytest.raises(SettingsError, match="run a benchmark first"):
         summarize([])
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "says"),
+    [
+        ("dataset", {"fingerprint": "e" * 16}, r"data set a .*data set's fingerprint is d+ and e+"),
+        ("dataset", {"template": "a {}."}, r"data set a .*template is a drawing of a \{\}\. and a \{\}\."),
+        ("dataset", {"new_classes": ("owl",)}, "data set a .*new classes is"),
+        ("method", {"options": {"context_length": 8}}, "coop on a .*option context_length is 4 and 8"),
+    ],
+)
+def test_records_of_other_data_or_options_do_not_share_a_table(record_of, part, changes, says):
+    first, second = record_of("a", "coop", 1, 80, 70), record_of("a", "coop", 2, 80, 70)
+    with pytest.raises(SettingsError, match=says):
+        summarize([first, replace(second, **{part: replace(getattr(second, part), **changes)})])
+
+
+def test_records_of_other_training_settings_do_not_share_a_table(record_of):
+    first, second = record_of("a", "coop", 1, 80, 70), record_of("a", "coop", 2, 80, 70)
+    seeds = [replace(record, training={**record.training, "seed": record.seed}) for record in (first, second)]
+    assert summarize(seeds).seeds == (1, 2)
+    with pytest.raises(SettingsError, match="coop on a .*epochs is 200 and 3;"):
+        summarize([first, replace(second, training={**second.training, "epochs": 3})])
+
+
+def test_data_sets_may_differ_in_settings_as_methods_may(record_of):
+    first, second = record_of("a", "coop", 1, 80, 70), record_of("b", "coop", 1, 80, 70)
+    assert summarize([first, replace(second, dataset=replace(second.dataset, template="a {}."))]).datasets == ("a", "b")
+
+
+def test_one_of_several_backbones_and_numbers_of_shots_is_chosen(record_of):
+    records = [
+        record_of("a", "coop", 1, 80, 70, shots=shots, backbone=backbone) for shots in (1, 16) for backbone in "xy"
+    ]
+    assert chosen(records, shots=None, backbone=None) == records
+    assert chosen(records, shots=16, backbone="x") == [records[2]]
+    with pytest.raises(SettingsError, match="no results for --shots 4; there are some of x with 1 shots"):
+        chosen(records, shots=4, backbone=None)

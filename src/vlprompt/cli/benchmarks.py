@@ -57,6 +57,9 @@ def report(options: Namespace) -> None:
     if not records:
         raise SettingsError(f"{out} holds no results; vlprompt benchmark base-to-new --out {out} makes some.")
     check_writable(out)
+    from vlprompt.report.summary import chosen
+
+    records = chosen(records, shots=options.shots, backbone=options.backbone)
     _print_table(records, options.format)
     _write_report(records, out)
 

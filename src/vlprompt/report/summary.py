@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, pstdev, stdev
-from typing import Literal
+from typing import Any, Literal
 
 from vlprompt.benchmark.records import ResultRecord
 from vlprompt.errors import SettingsError
@@ -123,7 +123,7 @@ def summarize(records: Sequence[ResultRecord], *, interval: Interval = "student"
     """The numbers of a table, from the records of one backbone and one number of shots.
 
     Raises:
-        SettingsError: there are no records, or they mix backbones or numbers of shots.
+        SettingsError: there are no records, or they mix backbones, numbers of shots, data or settings.
     """
     runs = _Runs(records)
     cells = {(dataset, method): runs.cell([dataset], method, interval) for dataset, method in runs.by_pair}
@@ -241,15 +241,68 @@ def _method_rank(label: str) -> tuple[int, str]:
     return (METHOD_ORDER.index(label) if label in METHOD_ORDER else len(METHOD_ORDER), label)
 
 
+def chosen(records: Sequence[ResultRecord], *, shots: int | None, backbone: str | None) -> list[ResultRecord]:
+    """The records of one number of shots and one backbone, each None for any.
+
+    Raises:
+        SettingsError: there are none of these.
+    """
+    found = [r for r in records if shots in (None, r.shots) and backbone in (None, r.backbone.name)]
+    if records and not found:
+        there = sorted({f"{record.backbone.name} with {record.shots} shots" for record in records})
+        asked = [f"--backbone {backbone}"] * (backbone is not None) + [f"--shots {shots}"] * (shots is not None)
+        raise SettingsError(f"there are no results for {' '.join(asked)}; there are some of {', '.join(there)}")
+    return found
+
+
 def _check_one_comparison(records: Sequence[ResultRecord]) -> None:
+    """Refuse records whose difference would be taken for one of methods, data sets or seeds."""
     if not records:
         raise SettingsError("there are no result records yet; run a benchmark first")
-    for what, values in (
-        ("backbone", {f"{record.backbone.name} ({record.backbone.fingerprint[:8]})" for record in records}),
-        ("number of shots", {str(record.shots) for record in records}),
+    for what, values, option in (
+        ("backbone", {f"{r.backbone.name} ({r.backbone.fingerprint[:8]})" for r in records}, "--backbone NAME"),
+        ("number of shots", {str(r.shots) for r in records}, "--shots NUMBER"),
+        ("precision", {r.backbone.precision for r in records}, ""),
     ):
         if len(values) > 1:
             raise SettingsError(
                 f"a table is of one {what}, and these records are of {' and '.join(sorted(values))}; "
-                "choose one of them, or give each benchmark its own output folder"
+                f"choose one of them{f' ({option})' if option else ''}, or give each benchmark its own output folder"
             )
+    first_of_dataset: dict[str, ResultRecord] = {}
+    first_of_pair: dict[tuple[str, str], ResultRecord] = {}
+    for record in records:
+        dataset, method = record.dataset.name, record.method.label
+        other = first_of_dataset.setdefault(dataset, record)
+        _refuse_difference(f"data set {dataset}", _of_dataset(other), _of_dataset(record))
+        other = first_of_pair.setdefault((dataset, method), record)
+        _refuse_difference(f"{method} on {dataset}", _of_pair(other), _of_pair(record))
+
+
+def _of_dataset(record: ResultRecord) -> dict[str, Any]:
+    """What all results on a data set must share."""
+    names = ("data set's fingerprint", "template", "base classes", "new classes")
+    return {name: record.settings[name] for name in names}
+
+
+def _of_pair(record: ResultRecord) -> dict[str, Any]:
+    """What all seeds of a method on a data set must share."""
+    settings = record.settings
+    rest = {name: settings.get(name) for name in ("method", "method file's hash")}
+    options = {f"option {name}": value for name, value in record.method.options.items()}
+    return {**rest, **options, **{name: v for name, v in (record.training or {}).items() if name != "seed"}}
+
+
+def _refuse_difference(of_what: str, first: dict[str, Any], second: dict[str, Any]) -> None:
+    for name in {**first, **second}:
+        if first.get(name) != second.get(name):
+            values = " and ".join(_short(side.get(name)) for side in (first, second))
+            raise SettingsError(
+                f"results of {of_what} were made with different settings and cannot share a table: {name} is {values}; "
+                "give each benchmark its own output folder, or remove the results that are no longer wanted"
+            )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
