@@ -24,7 +24,7 @@ from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.in_memory import dataset_from_lists, label_images
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
-from vlprompt.fitted import Evaluation, FittedClassifier, load_fitted, probabilities
+from vlprompt.fitted import Evaluation, FittedClassifier, image_keys, load_fitted, probabilities
 from vlprompt.methods import METHODS, build_method, method_class
 from vlprompt.methods.options import check_template
 from vlprompt.model_card import package_versions
@@ -114,7 +114,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             VlpromptError: the data or the settings cannot be used; told before anything is computed where possible.
         """
-        recipe = self._checked_recipe()
+        recipe = self.checked_recipe()
         dataset = self._checked_dataset(images, labels)
         samples, _ = sample_few_shot(dataset.train, (), self.shots, self.seed)
         backbone = self._load_backbone()
@@ -132,6 +132,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             "seed": self.seed,
             "versions": package_versions(),
         }
+        if not dataset.test:
+            record["image_keys"] = image_keys(samples)
         if method.learns:
             record |= self._train(method, samples, recipe, record["data"]["fingerprint"])
         self.training_samples_ = samples
@@ -227,8 +229,12 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.fitted_ = fitted
         self.classes_ = np.array(fitted.class_names)
 
-    def _checked_recipe(self) -> Recipe:
-        """The recipe with this estimator's changes, all of its settings checked."""
+    def checked_recipe(self) -> Recipe:
+        """The recipe with this estimator's changes, all of its settings checked.
+
+        Raises:
+            SettingsError: an option has a value that cannot be used, or names something that does not exist.
+        """
         method_class(self.method)
         if self.template is not None:
             check_template(self.template)

@@ -14,12 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlprompt.data.checks import check_class_names
-from vlprompt.data.images import describe
+from vlprompt.data.images import describe, image_key
 from vlprompt.data.samples import Sample
-from vlprompt.errors import BackboneError, DataError, ModelFolderError
-from vlprompt.methods import METHODS, build_method
+from vlprompt.errors import BackboneError, DataError, ModelFolderError, UnreadableImageError
+from vlprompt.methods import METHODS, build_method, method_class
 from vlprompt.model_card import model_card
-from vlprompt.model_folder import TENSORS_FILE, SavedModel, method_file_hash, read_model_folder, write_model_folder
+from vlprompt.model_folder import (
+    DESCRIPTION_FILE,
+    TENSORS_FILE,
+    SavedModel,
+    method_file_hash,
+    read_model_folder,
+    write_model_folder,
+)
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -113,6 +120,15 @@ class FittedClassifier:
             self.evaluation[name] = asdict(evaluation)
         return evaluation
 
+    def not_trained_on(self, samples: Sequence[Sample]) -> list[Sample]:
+        """The samples whose pictures, whatever they are called, are not among those that the model was trained on.
+
+        These are known where the training data had no test split (`image_keys` in `training`); otherwise none is left
+        out. A picture that cannot be read is not left out either.
+        """
+        trained_on = set(self.training.get("image_keys", ()))
+        return [sample for sample in samples if _key_or_nothing(sample) not in trained_on] if trained_on else [*samples]
+
     def with_class_names(self, names: Sequence[str]) -> FittedClassifier:
         """The same model over other classes, which need not have been trained on.
 
@@ -169,10 +185,7 @@ def load_fitted(
     model, tensors = read_model_folder(folder)
     name = _trusted_method(folder, model, method)
     frozen = _same_backbone(folder, model, backbone, device)
-    seed = model.training.get("seed", 1)
-    built = build_method(
-        name, frozen, model.trained_class_names, options=model.options, template=model.template, seed=seed
-    )
+    built = _rebuilt(folder, name, model, frozen)
     try:
         built.load_state_dict(tensors)
     except RuntimeError as error:
@@ -181,8 +194,26 @@ def load_fitted(
             f"{' '.join(str(error).split())}"
         ) from error
     if model.class_names != model.trained_class_names:
-        built = built.with_class_names(model.class_names)
+        try:
+            built = built.with_class_names(model.class_names)
+        except ValueError as error:
+            raise ModelFolderError(f"{folder / DESCRIPTION_FILE} was changed: {error}") from error
     return FittedClassifier(frozen, built, name, model.trained_class_names, model.training, model.evaluation)
+
+
+def _rebuilt(folder: Path, name: str, model: SavedModel, backbone: Backbone) -> Method:
+    """The method as it was before training; values that it cannot be built from are the file's fault."""
+    method_class(name)
+    seed = model.training.get("seed", 1)
+    try:
+        return build_method(
+            name, backbone, model.trained_class_names, options=model.options, template=model.template, seed=seed
+        )
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = str(error).rstrip(".")
+        raise ModelFolderError(
+            f"{folder / DESCRIPTION_FILE} was changed: no method can be made of it ({reason})."
+        ) from error
 
 
 def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
@@ -219,6 +250,18 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     """The softmax of logits (n, N) over the classes."""
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
+
+
+def _key_or_nothing(sample: Sample) -> str | None:
+    try:
+        return image_key(sample.image)
+    except UnreadableImageError:
+        return None
+
+
+def image_keys(samples: Sequence[Sample]) -> list[str]:
+    """The content keys of the pictures that can be read."""
+    return [key for key in map(_key_or_nothing, samples) if key is not None]
 
 
 def _as_list(images: Sequence[Any]) -> list[Any]:

@@ -58,7 +58,7 @@ def _results(evaluation: dict[str, Any]) -> str:
 
 
 def _training(model: SavedModel) -> dict[str, Any]:
-    record = {key: value for key, value in model.training.items() if key not in ("data", "losses")}
+    record = {key: value for key, value in model.training.items() if key not in ("data", "image_keys", "losses")}
     losses = model.training.get("losses")
     if losses:
         record["loss"] = f"{losses[0]:.4f} in the first epoch, {losses[-1]:.4f} in the last"

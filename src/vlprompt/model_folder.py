@@ -1,7 +1,9 @@
 """A fitted classifier as a folder: model.json, prompts.safetensors and README.md, without any backbone weights.
 
 The folder is built beside its place and moved there when it is complete, so that an interrupted save leaves the old
-model as it was. Reading checks everything that could have gone wrong with files: missing, cut short, changed, foreign.
+model as it was. A folder cannot be replaced in one step: the old model steps aside as `.NAME.old-*`, and a process that
+is killed at that very moment leaves it there, where the next reading finds it and the next saving puts it back.
+Reading checks everything that could have gone wrong with files: missing, cut short, changed, foreign.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from dataclasses import asdict, dataclass, field
@@ -26,6 +29,11 @@ FORMAT_VERSION = 1
 DESCRIPTION_FILE = "model.json"
 TENSORS_FILE = "prompts.safetensors"
 CARD_FILE = "README.md"
+
+LONGEST_NAME = 255
+"""Bytes that file systems take for one name."""
+LONGEST_MODEL_NAME = 230
+"""Bytes of a model's name, so that the names of its unfinished and its old folder also fit."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,8 @@ def write_model_folder(folder: Path, model: SavedModel, tensors: dict[str, torch
     Raises OutputError when the place cannot be written or holds something that is not a model of ours.
     """
     check_replaceable(folder)
+    # Links are followed: what a link leads to is replaced, and the link stays.
+    folder = Path(os.path.realpath(folder))
     staged = folder.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{folder.name}")
     try:
         staged.mkdir(parents=True)
@@ -79,7 +89,9 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
 
     Raises ModelFolderError naming the file that is missing, damaged or not ours.
     """
-    if not folder.is_dir():
+    if not os.path.lexists(folder):
+        folder = _left_aside(folder) or folder
+    if not os.path.isdir(folder):
         raise ModelFolderError(f"there is no model folder {folder}; `vlprompt fit DATA --out {folder}` makes one.")
     description = _read_description(folder / DESCRIPTION_FILE)
     tensors = _read_tensors(folder / TENSORS_FILE, description["tensors_sha256"])
@@ -96,8 +108,14 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
             raise ModelFolderError(f"{path} was changed: {name} is {description[name]!r}.")
         values[name] = description[name]
     for name in ("class_names", "trained_class_names"):
-        if not all(isinstance(entry, str) for entry in values[name]):
-            raise ModelFolderError(f"{path} was changed: {name} must be a list of text.")
+        if not all(isinstance(entry, str) and entry.strip(" _") for entry in values[name]):
+            raise ModelFolderError(f"{path} was changed: {name} must be a list of text, none of it empty.")
+        if len(values[name]) < 2:
+            raise ModelFolderError(f"{path} was changed: {name} is {values[name]!r}; a model has at least two classes.")
+    if values["template"].count("{}") != 1:
+        raise ModelFolderError(f"{path} was changed: template is {values['template']!r}; it must have {{}} once.")
+    _check_training(values["training"], path)
+    _check_evaluation(values["evaluation"], path)
     return SavedModel(**values)
 
 
@@ -115,13 +133,54 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
+def _check_training(training: dict[str, Any], path: Path) -> None:
+    """What is read again of the record of the training; the rest is only shown."""
+    seed, shots = training.get("seed", 1), training.get("shots")
+    keys, losses = training.get("image_keys", []), training.get("losses", [])
+    wrong = {
+        "seed": not _is_count(seed),
+        "shots": shots is not None and not _is_count(shots),
+        "data": not isinstance(training.get("data", {}), dict),
+        "image_keys": not isinstance(keys, list) or not all(isinstance(key, str) for key in keys),
+        "losses": not isinstance(losses, list) or not all(isinstance(loss, int | float) for loss in losses),
+    }
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            raise ModelFolderError(f"{path} was changed: training.{name} is {training[name]!r:.80}.")
+
+
+def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
+    for name, result in evaluation.items():
+        figures = [result.get(key) for key in ("accuracy", "macro_f1", "total")] if isinstance(result, dict) else [None]
+        if not all(isinstance(figure, int | float) for figure in figures):
+            raise ModelFolderError(f"{path} was changed: evaluation of {name!r} is {result!r:.80}.")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
 def check_replaceable(folder: Path) -> None:
-    """Raise OutputError when `folder` is something that a model must not replace."""
-    if not folder.exists():
+    """Raise OutputError when `folder` is something that a model must not replace, or no name for a folder."""
+    place = os.path.realpath(folder)
+    if place in (os.path.realpath(os.curdir), os.path.realpath(os.sep)):
+        raise OutputError(
+            f"{folder} is {'the current folder' if place != os.sep else 'the root of all folders'}, and saving a model "
+            "replaces its folder; choose another --out."
+        )
+    name = os.path.basename(place)
+    if len(os.fsencode(name)) > LONGEST_MODEL_NAME or any(
+        len(os.fsencode(part)) > LONGEST_NAME for part in Path(place).parts
+    ):
+        raise OutputError(f"{folder} is too long a name for a folder; choose another --out.")
+    if not os.path.exists(folder):
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise OutputError(f"{folder} is a file, and a model is a folder; choose another --out.")
-    entries = {entry.name for entry in folder.iterdir()}
+    try:
+        entries = set(os.listdir(folder))
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be read: {error.strerror}; choose another --out.") from error
     if entries and (DESCRIPTION_FILE not in entries or entries - {DESCRIPTION_FILE, TENSORS_FILE, CARD_FILE}):
         raise OutputError(f"{folder} holds other files, and saving a model replaces its folder; choose another --out.")
 
@@ -157,18 +216,42 @@ def _write_parts(folder: Path, model: SavedModel, tensors: dict[str, torch.Tenso
 
 
 def _swap(staged: Path, folder: Path) -> None:
-    """Move the finished folder to its place; what was there goes last."""
-    if not folder.exists():
-        staged.rename(folder)
-        return
-    old = folder.with_name(f"{staged.name}-old")
-    folder.rename(old)
+    """Move the finished folder to its place; what was there goes last, and comes back whatever stops this."""
+    aside = _left_aside(folder)
+    if aside is not None and not os.path.lexists(folder):
+        aside.rename(folder)
+    old = folder.with_name(f"{_aside_prefix(folder)}{secrets.token_hex(4)}")
     try:
+        if os.path.lexists(folder):
+            folder.rename(old)
         staged.rename(folder)
-    except OSError:
-        old.rename(folder)
+    except BaseException:  # Ctrl-C too must not cost the old model
+        if os.path.lexists(old) and not os.path.lexists(folder):
+            old.rename(folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    for entry in _all_aside(folder):
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def _left_aside(folder: Path) -> Path | None:
+    """The whole old model that a save which was killed left beside `folder`, the newest if there are several."""
+    parts = (DESCRIPTION_FILE, TENSORS_FILE)
+    whole = [entry for entry in _all_aside(folder) if all(os.path.isfile(entry / part) for part in parts)]
+    return max(whole, key=lambda entry: entry.stat().st_mtime, default=None)
+
+
+def _all_aside(folder: Path) -> list[Path]:
+    folder = Path(os.path.abspath(folder))
+    try:
+        names = os.listdir(folder.parent)
+    except OSError:
+        return []
+    ours = re.compile(re.escape(_aside_prefix(folder)) + "[0-9a-f]{8}")
+    return [folder.parent / name for name in names if ours.fullmatch(name)]
+
+
+def _aside_prefix(folder: Path) -> str:
+    return f".{folder.name}.old-"
 
 
 def _read_description(path: Path) -> dict[str, Any]:
@@ -178,7 +261,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise ModelFolderError(f"{path} is missing; {path.parent} is not a complete model folder.") from error
     except OSError as error:
         raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"{path} is damaged or not a model of vlprompt: it is not valid JSON.") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFolderError(f'{path} was not written by vlprompt: it has no "format": "{FORMAT}".')
