@@ -48,3 +48,15 @@ def model(vlprompt, tmp_path):
     write_pictures(tmp_path / "pictures")
     assert vlprompt("fit", "pictures", "--out", "model", *QUICK).code == 0
     return tmp_path / "model"
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return write_pictures(tmp_path / "pictures")
+
+
+@pytest.fixture
+def nothing_is_computed(monkeypatch):
+    from vlprompt import PromptClassifier
+
+    monkeypatch.setattr(PromptClassifier, "fit", lambda *_: pytest.fail("it computed before it checked"))

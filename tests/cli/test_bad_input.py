@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli.pictures import QUICK, write_pictures
-
-FIT = ("fit", "pictures", "--out", "model", *QUICK)
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    return write_pictures(tmp_path / "pictures")
-
-
-def assert_refused(outcome, *named: str, lines: int = 1) -> None:
-    """One sentence (and, for several files, a line for each), that names what is wrong; nothing on stdout."""
-    assert outcome.code == 2, outcome
-    assert outcome.out == ""
-    assert outcome.err.startswith("vlprompt: ")
-    assert outcome.err.count("\n") == lines, outcome.err
-    assert "Traceback" not in outcome.err
-    for text in named:
-        assert text in outcome.err
-
-
-def assert_left_nothing(folder: Path) -> None:
-    left = {entry.name for entry in folder.iterdir()} - {"pictures", "cache", "home"}
-    assert not left
-
+from tests.cli.pictures import write_pictures
+from tests.cli.refusals import FIT, assert_left_nothing, assert_refused
+from vlprompt.errors import UnreadableImagesError
 
 # --- data ---
 
@@ -123,6 +101,71 @@ def test_pictures_that_cannot_be_read_can_be_skipped(vlprompt, pictures):
     assert "blue/0.png" in outcome.err
 
 
+@pytest.mark.parametrize("splits", [True, False])
+def test_a_picture_to_be_evaluated_that_cannot_be_read_is_named_before_the_training(
+    vlprompt, tmp_path, nothing_is_computed, splits
+):
+    for folder in ("pictures/train", "pictures/test") if splits else ("pictures",):
+        write_pictures(tmp_path / folder)
+    bad = "pictures/test/blue/1.png" if splits else "pictures/blue/1.png"
+    BROKEN["truncated"](tmp_path / bad)
+    assert_refused(vlprompt(*FIT), bad, "--on-unreadable skip", lines=2)
+    assert_left_nothing(tmp_path)
+
+
+def test_settings_are_refused_before_the_pictures_are_checked(vlprompt, pictures, monkeypatch):
+    monkeypatch.setattr("vlprompt.data.images.find_unreadable", lambda *_, **__: pytest.fail("it read pictures"))
+    assert_refused(vlprompt(*FIT, "--momentum", "7"), "momentum")
+
+
+def test_a_picture_to_be_evaluated_that_cannot_be_read_can_be_skipped(vlprompt, tmp_path):
+    for split in ("train", "test"):
+        write_pictures(tmp_path / "pictures" / split)
+    BROKEN["truncated"](tmp_path / "pictures/test/blue/1.png")
+    outcome = vlprompt(*FIT, "--on-unreadable", "skip")
+    assert outcome.code == 0
+    assert "of 8 pictures" in outcome.err
+
+
+def test_no_picture_to_evaluate_that_can_be_read_is_no_reason_to_fail(vlprompt, pictures):
+    for name in ("blue", "green", "red"):
+        shutil.copy(pictures / name / "0.png", pictures / name / "1.png")
+        BROKEN["truncated"](pictures / name / "2.png")
+    outcome = vlprompt(*FIT, "--shots", "3", "--on-unreadable", "skip")
+    assert outcome.code == 0, outcome
+    assert Path("model/model.json").is_file()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), UnreadableImagesError({"a.png": "it went away"})])
+def test_a_model_whose_evaluation_fails_is_saved(vlprompt, pictures, monkeypatch, stop):
+    from vlprompt import PromptClassifier
+
+    def evaluate(*_):
+        raise stop
+
+    monkeypatch.setattr(PromptClassifier, "evaluate", evaluate)
+    outcome = vlprompt(*FIT)
+    assert outcome.code in (2, 130)
+    assert "The trained model is kept in model" in outcome.err
+    monkeypatch.undo()
+    assert Path(pictures.parent / "model/model.json").is_file()
+
+
+def test_a_split_of_data_without_splits(vlprompt, model):
+    assert_refused(vlprompt("evaluate", "model", "pictures", "--split", "val"), "--split is val", "no splits")
+
+
+def test_evaluating_on_nothing_but_the_training_pictures(vlprompt, pictures):
+    assert vlprompt(*FIT, "--shots", "3").code == 0
+    assert_refused(vlprompt("evaluate", "model", "pictures"), "trained on all pictures", "--split all")
+
+
+def test_a_class_folder_whose_name_is_no_text(vlprompt, pictures, tmp_path):
+    os.rename(os.fsencode(pictures / "blue"), os.fsencode(pictures) + b"/bl\xffe")
+    assert_refused(vlprompt(*FIT), "bl\\udcffe", "Unicode")
+    assert_left_nothing(tmp_path)
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_predict_names_a_picture_that_cannot_be_read(vlprompt, model, pictures_of_model, kind):
     BROKEN[kind](pictures_of_model / "blue/0.png")
@@ -189,6 +232,11 @@ def test_an_unknown_data_set_suggests_the_nearest(vlprompt):
         (("fit", "pictures", "--out", "model", "--position", "back"), ("--position", "'back'", "end, middle, front")),
         (("fit", "pictures", "--out", "model", "--recipe", "coop"), ("'coop'", "coop-")),
         (("fit", "pictures", "--out", "model", "--config", "no.yaml"), ("no.yaml",)),
+        (("fit", "pictures", "--out", "model", "--config", "x" * 300), ("--config", "too long")),
+        (("fit", "pictures", "--out", "model", "--shots", "0"), ("--shots is 0", "at least 1")),
+        (("fit", "pictures", "--out", "model", "--split-seed", "2"), ("--split-seed",)),
+        (("benchmark", "base-to-new", "pictures", "--shots", "0"), ("--shots is 0", "at least 1")),
+        (("predict", "x" * 300, "x.png"), ("no model folder",)),
         (("fit", "pictures", "more", "--out", "model"), ("'more'",)),
         (("benchmark",), ("base-to-new",)),
         (("benchmark", "base-to-new", "pictures", "--seeds", "1,two"), ("--seeds", "'two'")),
@@ -207,9 +255,26 @@ def test_a_wrong_command_line_is_one_sentence(vlprompt, pictures, tmp_path, argu
     assert_left_nothing(tmp_path)
 
 
-def test_an_unknown_key_in_the_yaml_file(vlprompt, pictures, tmp_path):
-    (tmp_path / "fit.yaml").write_text("epohs: 3\n")
-    assert_refused(vlprompt(*FIT, "--config", "fit.yaml"), "epohs", "epochs")
+@pytest.mark.parametrize(("key", "meant"), [("epohs", "--epochs"), ("shotz", "--shots"), ("no_progres", "--no-prog")])
+def test_an_unknown_key_in_the_yaml_file(vlprompt, pictures, tmp_path, key, meant):
+    (tmp_path / "fit.yaml").write_text(f"{key}: 3\n")
+    assert_refused(vlprompt(*FIT, "--config", "fit.yaml"), key.split("_")[0], f"did you mean {meant}")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"shots: \xff4\n", "UTF-8"),
+        (b"shots: [4\nepochs: 3: 2\n", "not YAML (line 2)"),
+        (b"shots: \x01\n", "not YAML"),
+        (b"- shots\n", "option: value"),
+    ],
+)
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_yaml_file_that_is_none_is_named(vlprompt, pictures, tmp_path, content, problem, joined):
+    (tmp_path / "fit.yaml").write_bytes(content)
+    option = ("--config=fit.yaml",) if joined else ("--config", "fit.yaml")
+    assert_refused(vlprompt(*FIT, *option), "--config fit.yaml", problem)
 
 
 # --- model folders ---
@@ -240,123 +305,3 @@ def test_a_model_for_another_backbone_names_both_fingerprints(vlprompt, model, t
 
 def test_a_folder_that_is_no_model(vlprompt, pictures):
     assert_refused(vlprompt("predict", "pictures", "pictures"), "pictures/model.json")
-
-
-# --- the place of the output ---
-
-
-@pytest.fixture
-def nothing_is_computed(monkeypatch):
-    from vlprompt import PromptClassifier
-
-    monkeypatch.setattr(PromptClassifier, "fit", lambda *_: pytest.fail("it computed before it checked the output"))
-
-
-def test_an_output_folder_without_permission(vlprompt, pictures, tmp_path, nothing_is_computed, monkeypatch):
-    # Root may write everywhere, so the operating system's answer is played.
-    monkeypatch.setattr("vlprompt.files.os.access", lambda *_: False)
-    assert_refused(vlprompt(*FIT), str(tmp_path), "cannot be written")
-
-
-def test_no_disk_space_for_the_output(vlprompt, pictures, nothing_is_computed, monkeypatch):
-    usage = shutil.disk_usage(".")
-    monkeypatch.setattr("vlprompt.files.shutil.disk_usage", lambda _: usage._replace(free=1000))
-    assert_refused(vlprompt(*FIT), "free")
-    assert_refused(vlprompt("benchmark", "base-to-new", "pictures"), "free")
-
-
-def test_an_output_that_is_a_file_or_below_one(vlprompt, pictures, tmp_path, nothing_is_computed):
-    (tmp_path / "letter").write_text("dear")
-    for out in ("letter", "letter/model"):
-        assert_refused(vlprompt("fit", "pictures", "--out", out, *QUICK), "letter")
-
-
-def test_an_output_folder_with_other_files_in_it(vlprompt, pictures, nothing_is_computed):
-    assert_refused(vlprompt("fit", "pictures", "--out", "pictures", *QUICK), "pictures", "other files")
-    assert len(list(pictures.rglob("*.png"))) == 9
-
-
-def test_a_model_whose_place_fails_after_the_training_is_kept_elsewhere(vlprompt, pictures, tmp_path, monkeypatch):
-    from vlprompt import model_folder
-
-    swap = model_folder._swap
-
-    def full(staged: Path, folder: Path) -> None:
-        if folder.parent.resolve() == tmp_path:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        swap(staged, folder)
-
-    monkeypatch.setattr(model_folder, "_swap", full)
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "home"))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    (tmp_path / "home").mkdir()
-    outcome = vlprompt(*FIT)
-    assert outcome.code == 2
-    assert "No space left" in outcome.err
-    kept = Path(outcome.err.split("is kept in ")[1].strip().rstrip("."))
-    assert (kept / "prompts.safetensors").is_file()
-
-
-# --- Ctrl-C ---
-
-
-def test_an_interrupted_fit_says_how_to_go_on_and_goes_on(vlprompt, pictures, tmp_path, monkeypatch):
-    from vlprompt.training import loop
-
-    epoch = loop._Run._epoch
-
-    def interrupt_in_third(run, number):
-        if number == 2:
-            raise KeyboardInterrupt
-        epoch(run, number)
-
-    monkeypatch.setattr(loop._Run, "_epoch", interrupt_in_third)
-    outcome = vlprompt(*FIT, "--epochs", "4")
-    assert outcome.code == 130
-    assert "after 2 of 4 epochs" in outcome.err
-    assert "the same command goes on" in outcome.err
-    assert outcome.err.count("\n") == 1
-
-    made = []
-    monkeypatch.setattr(loop._Run, "_epoch", lambda run, number: (made.append(number), epoch(run, number)))
-    assert vlprompt(*FIT, "--epochs", "4").code == 0
-    assert made == [2, 3]
-
-
-def test_an_unfinished_training_with_other_settings_is_started_over(vlprompt, pictures, tmp_path, monkeypatch):
-    from vlprompt.training import loop
-
-    with monkeypatch.context() as patch:
-        epoch = loop._Run._epoch
-        patch.setattr(loop._Run, "_epoch", lambda run, number: stop() if number == 2 else epoch(run, number))
-        assert vlprompt(*FIT, "--epochs", "4").code == 130
-    outcome = vlprompt(*FIT, "--epochs", "3")
-    assert outcome.code == 0
-    assert "other settings" in outcome.err
-
-
-def stop():
-    raise KeyboardInterrupt
-
-
-def test_an_interrupted_benchmark_says_how_to_go_on(vlprompt, tmp_path, monkeypatch):
-    from vlprompt.training import loop
-
-    for split in ("train", "test"):
-        write_pictures(tmp_path / "data" / split, ("blue", "green", "red", "yellow"))
-    monkeypatch.setattr(loop._Run, "_epoch", lambda *_: stop())
-    quick = ("--epochs", "2", "--views", "1", "--shots", "2", "--seeds", "1", "--workers", "1")
-    outcome = vlprompt("benchmark", "base-to-new", "data", "--methods", "zero-shot,coop", *quick)
-    assert outcome.code == 130
-    assert "the same command" in outcome.err
-    assert "Traceback" not in outcome.err
-
-
-def test_ctrl_c_in_any_command_is_one_sentence(vlprompt, monkeypatch):
-    from vlprompt.cli import listings
-
-    monkeypatch.setitem(listings.LISTS, "methods", stop)
-    outcome = vlprompt("list", "methods")
-    assert outcome.code == 130
-    assert outcome.err.startswith("vlprompt: interrupted; the same command")
-    assert outcome.err.count("\n") == 1

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -105,12 +106,57 @@ def test_predict_can_skip_what_cannot_be_read(vlprompt, model, tmp_path):
 
 
 def test_evaluate_prints_the_accuracy_of_each_class_and_of_all(vlprompt, model):
-    outcome = vlprompt("evaluate", "model", "pictures", "--json")
+    outcome = vlprompt("evaluate", "model", "pictures", "--split", "all", "--json")
     values = json.loads(outcome.out)
-    assert values["total"] == 9
+    assert (values["total"], values["split"]) == (9, "all")
     assert set(values["per_class"]) == {"blue", "green", "red"}
-    text = vlprompt("evaluate", "model", "pictures").out
+    text = vlprompt("evaluate", "model", "pictures", "--split", "all").out
     assert f"accuracy\t{values['accuracy']:.2f}" in text
+
+
+def test_evaluate_leaves_out_the_pictures_that_the_model_was_trained_on_as_fit_does(vlprompt, model, tmp_path):
+    (tmp_path / "pictures").rename(tmp_path / "moved")
+    outcome = vlprompt("evaluate", "model", "moved", "--json")
+    values = json.loads(outcome.out)
+    assert (values["total"], values["split"]) == (3, "not trained on")
+    assert outcome.err == "6 of 9 pictures are left out, because the model was trained on them.\n"
+    (saved,) = json.loads((model / "model.json").read_text())["evaluation"].values()
+    assert saved["accuracy"] == values["accuracy"]
+
+
+def test_evaluate_on_a_test_split_leaves_nothing_out(vlprompt, model, tmp_path):
+    for split in ("train", "test"):
+        write_pictures(tmp_path / "data" / split)
+    outcome = vlprompt("evaluate", "model", "data", "--json")
+    assert (json.loads(outcome.out)["total"], json.loads(outcome.out)["split"]) == (9, "test")
+    assert outcome.err == ""
+
+
+def test_evaluate_says_when_it_cannot_know_what_the_model_was_trained_on(vlprompt, model):
+    path = model / "model.json"
+    values = json.loads(path.read_text())
+    del values["training"]["image_keys"]
+    path.write_text(json.dumps(values))
+    outcome = vlprompt("evaluate", "model", "pictures", "--json")
+    assert json.loads(outcome.out)["split"] == "all"
+    assert "does not tell" in outcome.err
+
+
+def test_the_card_does_not_list_the_keys_of_the_pictures(model):
+    assert "image keys" not in (model / "README.md").read_text()
+
+
+def test_what_the_code_of_backbones_warns_of_is_shown_and_what_libraries_warn_of_is_not(vlprompt, monkeypatch):
+    from vlprompt.backbones import openclip
+    from vlprompt.cli import listings
+
+    def warn() -> list[tuple[str, str]]:
+        warnings.warn_explicit("this takes GELU", UserWarning, openclip.__file__, 1)
+        warnings.warn_explicit("deep inside", UserWarning, warnings.__file__, 1)
+        return []
+
+    monkeypatch.setitem(listings.LISTS, "methods", warn)
+    assert vlprompt("list", "methods").err == "vlprompt: warning: this takes GELU\n"
 
 
 @pytest.mark.parametrize("what", ["methods", "recipes", "backbones"])

@@ -11,11 +11,13 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from vlprompt.errors import VlpromptError
 
 USER_ERROR = 2
 INTERRUPTED = 130
+BACKBONES = Path(__file__).parents[1] / "backbones"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +59,7 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    """Our own warnings as one line; those of the libraries are not for the user."""
-    if category.__module__.startswith("vlprompt"):
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
+    """Our own warnings as one line, and what the code of backbones warns of; the libraries' are not for the user."""
+    if category.__module__.startswith("vlprompt") or Path(filename).parent == BACKBONES:
         print(f"vlprompt: warning: {message}", file=sys.stderr)

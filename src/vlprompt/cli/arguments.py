@@ -18,6 +18,7 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from vlprompt import __version__
+from vlprompt.cli.config_files import check_config_files
 from vlprompt.errors import SettingsError, UnknownNameError
 from vlprompt.methods.options import PromptOptions, ZeroShotOptions
 from vlprompt.recipes import TrainingSettings
@@ -56,6 +57,7 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     if not arguments:
         parser.print_help()
         return None
+    check_config_files(arguments)
     try:
         parsed = parser.parse_args(arguments)
     except ArgumentError as error:
@@ -139,7 +141,12 @@ def _evaluate_parser() -> ArgumentParser:
     parser = _parser("Measure a saved classifier on labelled pictures.")
     _add_model(parser)
     parser.add_argument("data", metavar="DATA", type=str, help=DATA_HELP)
-    parser.add_argument("--split", type=_choice("train", "val", "test", "all"), default="test", help="which pictures")
+    parser.add_argument(
+        "--split",
+        type=_choice("train", "val", "test", "all"),
+        default="test",
+        help="which pictures; where the data have no splits, test is those that the model was not trained on",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     _add_data_options(parser)
     _add_device(parser)
@@ -157,6 +164,15 @@ def _base_to_new_parser() -> ArgumentParser:
     parser.add_argument("--methods", type=str, default="zero-shot,coop,cocoop", help="names with commas")
     parser.add_argument("--shots", type=int, default=16, help="pictures per class")
     parser.add_argument("--seeds", type=str, default="1,2,3", help="numbers with commas")
+    parser.add_argument(
+        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML or CSV: folder name, words"
+    )
+    parser.add_argument(
+        "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
+    )
+    parser.add_argument(
+        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
+    )
     _add_backbone(parser)
     parser.add_argument("--workers", type=str, default="auto", help="processes, or auto for one per core")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
@@ -230,7 +246,6 @@ def _add_data_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
     )
-    parser.add_argument("--split-seed", type=int, default=1, help="of the random split, where the data have none")
     parser.add_argument(
         "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
     )
@@ -270,9 +285,7 @@ def _explained(message: str, arguments: list[str]) -> SettingsError:
             f"a command is missing after {_command(arguments) or 'vlprompt'}: {match[1].replace(',', ', ')}."
         )
     if match := re.search(r"does not accept option '([^']+)'", message):
-        return UnknownNameError(
-            "option", match[1].split(".")[-1], [flag.replace("-", "_") for flag in _flags(arguments)]
-        )
+        return UnknownNameError("option", _as_typed(match[1]), _flags(arguments))
     return SettingsError(" ".join(message.split()))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from vlprompt.cli.models import given
+from vlprompt.cli.models import check_shots, given
 from vlprompt.cli.output import note
 from vlprompt.errors import SettingsError
 from vlprompt.files import check_writable
@@ -26,6 +26,7 @@ REPORT_FILE = "report.html"
 
 def base_to_new(options: Namespace) -> None:
     """Run what is not there yet, print the table and write the report."""
+    check_shots(options.shots)
     out = Path(options.out)
     seeds = tuple(_whole_number("--seeds", seed) for seed in _items(options.seeds))
     workers = options.workers if options.workers == "auto" else _whole_number("--workers", options.workers)
@@ -42,6 +43,9 @@ def base_to_new(options: Namespace) -> None:
         backbone=options.backbone,
         device=options.device,
         training=given(options, TrainingSettings, leave_out=("seed",)),
+        class_words=options.class_words,
+        image_root=options.image_root,
+        on_unreadable=options.on_unreadable,
     )
     records = run_base_to_new(plan, out, workers=workers, progress=False if options.no_progress else None)
     _print_table(records, "text")

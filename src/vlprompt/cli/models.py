@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from vlprompt.cli.output import names_from, note, print_json, print_table
-from vlprompt.errors import CheckpointError, DataError, OutputError, SettingsError
+from vlprompt.errors import (
+    CheckpointError,
+    DataError,
+    OutputError,
+    SettingsError,
+    UnreadableImageError,
+    UnreadableImagesError,
+    VlpromptError,
+)
 from vlprompt.files import check_writable
 from vlprompt.methods.options import PromptOptions, ZeroShotOptions
 from vlprompt.model_folder import check_replaceable
@@ -21,22 +30,23 @@ from vlprompt.recipes import TrainingSettings
 
 if TYPE_CHECKING:
     from vlprompt.classifier import PromptClassifier
-    from vlprompt.data.samples import Dataset
-    from vlprompt.fitted import Evaluation
+    from vlprompt.data.samples import Dataset, Sample
+    from vlprompt.fitted import Evaluation, FittedClassifier
 
 MODEL_BYTES = 20_000_000
 """More than a model folder with class-specific contexts of 1000 classes takes."""
 
 
 def fit(options: Namespace) -> None:
-    """Train on labelled pictures, tell how good the result is on pictures kept apart, and save it."""
-    out = Path(options.out)
-    check_replaceable(out)
-    check_writable(out.absolute().parent, MODEL_BYTES)
+    """Train on labelled pictures, save the model, tell how good it is on pictures kept apart, and add that to it."""
+    check_shots(options.shots)
+    check_replaceable(Path(options.out))
+    out = Path(os.path.abspath(options.out))
+    check_writable(out.parent, MODEL_BYTES)
     dataset = _load_data(options)
     from vlprompt.classifier import PromptClassifier
 
-    checkpoint = out.absolute().with_name(f".{out.name}.training")
+    checkpoint = out.with_name(f".{out.name}.training")
     classifier = PromptClassifier(
         method=options.method,
         backbone=options.backbone,
@@ -51,13 +61,21 @@ def fit(options: Namespace) -> None:
         checkpoint=checkpoint,
         progress=False if options.no_progress else None,
     )
+    classifier.checked_recipe()
+    if options.on_unreadable == "fail":
+        _refuse_unreadable(dataset.test or dataset.train, progress=False if options.no_progress else None)
     _fit_or_start_over(classifier, dataset, checkpoint)
-    evaluation = _evaluate_rest(classifier, dataset, options.on_unreadable)
     _save_somewhere(classifier, out)
     shutil.rmtree(checkpoint, ignore_errors=True)
+    try:
+        evaluation = _evaluate_rest(classifier, dataset, options.on_unreadable)
+    except (VlpromptError, KeyboardInterrupt):
+        note(f"The trained model is kept in {options.out}; measure it with: vlprompt evaluate {options.out} DATA")
+        raise
     if evaluation is not None:
+        _save_somewhere(classifier, out)
         note(f"{evaluation.accuracy:.1f}% of {evaluation.total} pictures that it was not trained on are named right.")
-    note(f"The model is in {out}; name pictures with: vlprompt predict {out} PICTURE...")
+    note(f"The model is in {options.out}; name pictures with: vlprompt predict {options.out} PICTURE...")
 
 
 def predict(options: Namespace) -> None:
@@ -95,21 +113,45 @@ def _best(shares: Any, names: Any, count: int) -> list[tuple[str, float]]:
 def evaluate(options: Namespace) -> None:
     """Print accuracy and macro F1 on labelled pictures."""
     dataset = _load_data(options)
+    has_splits = bool(dataset.val or dataset.test)
+    if not has_splits and options.split not in ("test", "all"):
+        raise SettingsError(f"--split is {options.split}, but {options.data} has no splits; it must be test or all.")
     samples = _chosen(dataset, options.split)
     if not samples:
         raise DataError(f"{options.data} has no pictures in its {options.split} split; choose another --split.")
     from vlprompt.fitted import load_fitted
 
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
+    split = options.split
+    if not has_splits and split == "test":
+        samples, split = _not_trained_on(classifier, samples, options.data)
     evaluation = classifier.evaluate(samples, on_unreadable=options.on_unreadable)
     if options.json:
-        print_json({"data": dataset.name, "split": options.split, **asdict(evaluation)})
+        print_json({"data": dataset.name, "split": split, **asdict(evaluation)})
         return
     rows = [(name, f"{accuracy:.1f}") for name, accuracy in evaluation.per_class.items()]
     print_table(("class", "accuracy %"), rows)
     print(f"accuracy\t{evaluation.accuracy:.2f}")
     print(f"macro F1\t{evaluation.macro_f1:.2f}")
     print(f"correct\t{evaluation.correct} of {evaluation.total}")
+
+
+def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], data: str) -> tuple[list[Sample], str]:
+    """The pictures of data without splits that the model was not trained on, and what they are called.
+
+    Raises:
+        DataError: it was trained on all of them.
+    """
+    if not classifier.training.get("image_keys"):
+        note(f"{data} has no splits, and the model does not tell which pictures it was trained on: all are counted.")
+        return list(samples), "all"
+    rest = classifier.not_trained_on(samples)
+    if not rest:
+        raise DataError(f"the model was trained on all pictures of {data}; name others, or --split all.")
+    left_out = len(samples) - len(rest)
+    if left_out:
+        note(f"{left_out} of {len(samples)} pictures are left out, because the model was trained on them.")
+    return rest, "not trained on"
 
 
 def _load_data(options: Namespace) -> Dataset:
@@ -123,6 +165,12 @@ def _load_data(options: Namespace) -> Dataset:
         template=options.template,
         random_splits=False,
     )
+
+
+def check_shots(shots: int | None) -> None:
+    """Raise SettingsError when --shots is no number of pictures."""
+    if shots is not None and shots < 1:
+        raise SettingsError(f"--shots is {shots}; it must be at least 1.")
 
 
 def given(options: Namespace, settings: type, leave_out: Sequence[str] = ()) -> dict[str, Any]:
@@ -141,15 +189,41 @@ def _fit_or_start_over(classifier: PromptClassifier, dataset: Dataset, checkpoin
         classifier.fit(dataset)
 
 
+def _refuse_unreadable(samples: Sequence[Sample], progress: bool | None) -> None:
+    """Find the pictures that could not be evaluated after the training before it begins.
+
+    Raises:
+        UnreadableImagesError: some files cannot be read; all of them are listed.
+    """
+    from vlprompt.data.images import find_unreadable
+    from vlprompt.progress import progress_bars
+
+    files = [sample for sample in samples if isinstance(sample.image, Path)]
+    with progress_bars(progress) as board:
+        task = board.task("checking the pictures", len(files), "img")
+        failures = find_unreadable(files, progress=lambda done, _: task.advance())
+    if failures:
+        raise UnreadableImagesError(failures)
+
+
 def _evaluate_rest(classifier: PromptClassifier, dataset: Dataset, on_unreadable: str) -> Evaluation | None:
     """Evaluate on the test split, or where the data have no splits on the pictures that were not drawn."""
     if dataset.test:
         return classifier.evaluate(dataset.test, f"{dataset.name} test", on_unreadable)
-    trained_on = set(map(id, classifier.training_samples_))
-    rest = [sample for sample in dataset.train if id(sample) not in trained_on]
-    if not rest:
+    rest = classifier.fitted_.not_trained_on(dataset.train)
+    if not any(map(_is_readable, rest)):
         return None
     return classifier.evaluate(rest, f"{dataset.name}, pictures not trained on", on_unreadable)
+
+
+def _is_readable(sample: Sample) -> bool:
+    from vlprompt.data.images import open_image
+
+    try:
+        open_image(sample.image)
+    except UnreadableImageError:
+        return False
+    return True
 
 
 def _save_somewhere(classifier: PromptClassifier, out: Path) -> None:
@@ -164,7 +238,7 @@ def _save_somewhere(classifier: PromptClassifier, out: Path) -> None:
 
 def _chosen(dataset: Dataset, split: str) -> Sequence[Any]:
     splits = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
-    if split == "all" or not (dataset.val or dataset.test):
+    if split == "all" or not (dataset.val or dataset.test):  # without splits, all are in train
         return [*dataset.train, *dataset.val, *dataset.test]
     return splits[split]
 
@@ -180,9 +254,10 @@ def _expand(patterns: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern)
-        if path.is_dir():
+        # os.path, unlike Path, takes a name that is too long as one that does not exist.
+        if os.path.isdir(path):
             below = sorted(entry for entry in path.rglob("*") if entry.is_file() and is_image_file(entry))
-        elif path.exists() or not any(sign in pattern for sign in "*?["):
+        elif os.path.exists(path) or not any(sign in pattern for sign in "*?["):
             below = [path]
         else:
             below = sorted(map(Path, glob(pattern, recursive=True)))

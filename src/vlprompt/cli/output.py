@@ -35,12 +35,14 @@ def note(line: str) -> None:
 
 def names_from(value: str) -> list[str]:
     """Class names: a text file with one a line, or names with commas."""
+    import os
     from pathlib import Path
 
     from vlprompt.errors import DataError
 
     path = Path(value)
-    if "," not in value and (path.is_file() or path.suffix in (".txt", ".csv")):
+    # os.path, unlike Path, takes a name that is too long as one that does not exist.
+    if "," not in value and (os.path.isfile(path) or path.suffix in (".txt", ".csv")):
         try:
             return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
