@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,16 @@ import pytest
 
 from vlprompt.benchmark import BaseToNewPlan, MethodRun, ResultRecord, read_records, run_base_to_new
 from vlprompt.benchmark import base_to_new as protocol
+from vlprompt.benchmark.running import describe_failure
 from vlprompt.data.few_shot import sample_few_shot
-from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, OutputError, SettingsError
+from vlprompt.errors import (
+    BenchmarkInterrupted,
+    DataError,
+    FailedRunsError,
+    OutputError,
+    SettingsError,
+    UnreadableImagesError,
+)
 
 FAILING = """
 from vlprompt.methods.coop import CoOp
@@ -284,3 +293,58 @@ def test_a_record_says_what_it_takes_to_repeat_it(plan, run, tmp_path):
     assert record["method"]["options"]["context_init"] == "a photo of a"
     assert record["machine"]["threads"] >= 1
     assert record["times"]["train_s"] > 0
+
+
+@pytest.fixture
+def damaged(pictures, tmp_path) -> Path:
+    """A copy of the pictures, two of which cannot be read."""
+    folder = shutil.copytree(pictures, tmp_path / "damaged")
+    (folder / "train" / "blue" / "0.png").write_bytes(b"")
+    (folder / "test" / "red" / "1.png").write_text("no picture")
+    return folder
+
+
+def test_pictures_that_cannot_be_read_are_all_named_before_anything_is_trained(plan, run, damaged, monkeypatch):
+    monkeypatch.setattr(protocol, "compute_here", lambda *_: pytest.fail("computed"))
+    with pytest.raises(UnreadableImagesError) as caught:
+        run(replace(plan, datasets=(damaged,)), workers=1)
+    assert sorted(map(os.path.basename, caught.value.failures)) == ["0.png", "1.png"]
+
+
+def test_pictures_that_cannot_be_read_are_skipped_where_that_is_wished(plan, run, damaged, tmp_path):
+    plan = replace(plan, datasets=(damaged,), methods=plan.methods[:2], seeds=(1,), on_unreadable="skip")
+    with pytest.warns(UserWarning, match="2 pictures of damaged cannot be read and are left out"):
+        records = run(plan, workers=2)
+    assert [record.results.new.total for record in records] == [3, 3]
+    assert records[0].dataset.loading == {"on_unreadable": "skip"}
+
+
+def test_a_class_without_a_readable_picture_is_an_error(plan, run, damaged):
+    for path in damaged.glob("*/red/*"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="no picture of class red"):
+        run(replace(plan, datasets=(damaged,), on_unreadable="skip"), workers=1)
+
+
+def test_words_for_classes_reach_the_workers(plan, run, tmp_path):
+    (tmp_path / "words.csv").write_text("red,scarlet\n")
+    plan = replace(plan, methods=plan.methods[:2], seeds=(1,), class_words=tmp_path / "words.csv")
+    records = run(plan, workers=2)
+    assert all("scarlet" in record.dataset.new_classes for record in records)
+
+
+def test_an_edited_method_does_not_keep_its_results(plan, run, tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("from vlprompt.methods.coop import CoOp\n\nclass Own(CoOp):\n    name = 'own'\n")
+    plan = replace(plan, methods=(MethodRun(f"{own}:Own", "own", training={"epochs": 2}),), seeds=(1,))
+    first = run(plan, workers=1)
+    assert run(plan, workers=1) == first
+    own.write_text(own.read_text() + "    # edited\n")
+    with pytest.raises(SettingsError, match="method file's hash"):
+        run(plan, workers=1)
+
+
+def test_a_failure_of_ours_keeps_all_its_lines():
+    text = describe_failure(UnreadableImagesError({"a.png": "it is empty.", "b.png": "it is empty."}))
+    assert "a.png" in text
+    assert "b.png" in text

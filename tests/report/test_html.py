@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, OutputError, SettingsError
 from vlprompt.report import report_html, write_report
@@ -40,7 +41,10 @@ def disagreeing(records):
 
     def changed(record):
         choices = tuple((index + (record.method.label == "coop" and index % 3 == 0)) % 6 for index in range(24))
-        return replace(record, results=replace(record.results, new=replace(record.results.new, predictions=choices)))
+        shown = _pictures(record.dataset.source)
+        facts = replace(record.dataset, fingerprint=dataset_fingerprint([*shown.train, *shown.test]))
+        new = replace(record.results.new, predictions=choices)
+        return replace(record, dataset=facts, results=replace(record.results, new=new))
 
     return [changed(record) for record in records]
 
@@ -121,9 +125,15 @@ def test_pictures_that_have_gone_are_no_obstacle(records):
     assert "The pictures" not in page
 
 
-def test_a_data_set_that_has_changed_shows_no_predictions(records):
-    short = [replace(r, results=replace(r.results, new=replace(r.results.new, predictions=(0, 1)))) for r in records]
-    assert "The methods disagree" not in report_html(short, load=_pictures)
+def test_a_data_set_that_has_changed_shows_no_predictions(disagreeing):
+    def changed(source) -> Dataset:
+        dataset = _pictures(source)
+        return replace(dataset, test=dataset.test[::-1])  # as many pictures, in another order
+
+    assert "The methods disagree" in report_html(disagreeing, load=_pictures)
+    page = report_html(disagreeing, load=changed)
+    assert "The methods disagree" not in page
+    assert "<img" not in page
 
 
 @pytest.mark.parametrize("methods", [("zero-shot",), ("zero-shot", "coop"), ("coop", "cocoop")])

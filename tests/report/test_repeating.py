@@ -49,3 +49,8 @@ def test_the_command_line_understands_the_command(published):
     _, options = parse(words[1:])
     assert options.data == ["pictures of/pets"]
     assert options.epochs == 3
+
+
+def test_how_the_data_were_loaded_is_in_the_command(published):
+    facts = [replace(r, dataset=replace(r.dataset, loading={"on_unreadable": "skip"})) for r in published()]
+    assert "--on-unreadable skip" in repeat_command(facts)

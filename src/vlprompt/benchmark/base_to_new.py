@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlprompt.benchmark.pictures import refuse_unreadable
 from vlprompt.benchmark.plan import BaseToNewPlan, Run, load_datasets, runs_of
 from vlprompt.benchmark.records import BackboneFacts, ResultRecord, read_record
 from vlprompt.benchmark.running import WORK_FOLDER, Bench
 from vlprompt.benchmark.watch import Watch
 from vlprompt.benchmark.workers import Outcome, Setup, compute_here, compute_in_workers
+from vlprompt.data.catalogue import DATASETS
+from vlprompt.data.samples import Dataset
 from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
 from vlprompt.files import check_writable, write_atomically
-from vlprompt.progress import progress_bars
+from vlprompt.progress import ProgressBoard, Task, progress_bars
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -46,7 +49,7 @@ def run_base_to_new(
 
     Raises:
         SettingsError: the plan cannot be carried out, or `out` has results of the same runs with other settings.
-        DataError: a data set cannot be used.
+        DataError: a data set cannot be used, or has pictures that cannot be read.
         OutputError: `out` cannot be written.
         RecordError: a record below `out` is damaged.
         FailedRunsError: some runs failed; all others are done and kept.
@@ -64,13 +67,18 @@ def run_base_to_new(
     if missing:
         drawn = sys.stderr.isatty() if progress is None else progress
         with progress_bars(drawn) as board:
+            if plan.on_unreadable == "fail":
+                _check_pictures([datasets[name] for name in {run.dataset.name: None for run in missing}], board)
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
             if count == 1:
                 bench = Bench(out, backbone, datasets, cache, "auto")
                 outcomes = compute_here(missing, bench, board, watch.started, threads)
             else:
                 assert isinstance(plan.backbone, str)
-                sources = dict(zip(datasets, plan.datasets, strict=True))
+                sources = {
+                    name: source if source in DATASETS else datasets[name]
+                    for name, source in zip(datasets, plan.datasets, strict=True)
+                }
                 setup = Setup(out, plan.backbone, plan.device, plan.precision, sources, cache, threads)
                 outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
             _follow(outcomes, watch, out)
@@ -85,6 +93,22 @@ def _load_backbone(plan: BaseToNewPlan) -> Backbone:
     from vlprompt.backbones import load_backbone
 
     return load_backbone(plan.backbone, device=plan.device, precision=plan.precision)
+
+
+def _check_pictures(datasets: Sequence[Dataset], board: ProgressBoard) -> None:
+    """Refuse what cannot be read before anything is trained."""
+    row: list[Task] = []
+
+    def on_progress(done: int, total: int) -> None:
+        if not row:
+            row.append(board.task("pictures looked at", total, "img"))
+        row[0].advance()
+
+    try:
+        refuse_unreadable(datasets, on_progress)
+    finally:
+        for shown in row:
+            shown.close()
 
 
 def _team(workers: int | str, backbone: Backbone, loaded_by_name: bool) -> tuple[int, int]:
@@ -113,7 +137,7 @@ def _kept(run: Run, out: Path) -> ResultRecord | None:
         return record
     there, here = record.settings, run.settings
     different = [
-        f"{name} ({_short(there[name])} there, {_short(here[name])} here)"
+        f"{name} ({_short(there.get(name))} there, {_short(here[name])} here)"
         for name in here
         if there.get(name) != here[name]
     ]

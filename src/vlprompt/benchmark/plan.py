@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlprompt.benchmark.pictures import load_source
 from vlprompt.benchmark.records import (
     BackboneFacts,
     DatasetFacts,
@@ -15,7 +16,7 @@ from vlprompt.benchmark.records import (
     hash_settings,
     record_path,
 )
-from vlprompt.data.catalogue import DATASETS, load_dataset
+from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
@@ -68,6 +69,9 @@ class BaseToNewPlan:
         backbone: a name or path for `load_backbone`; a loaded one only with one worker.
         precision: of the frozen backbone, "fp32" or on CUDA "fp16" or "bf16".
         training: fields of `TrainingSettings` that differ from the published recipes, for all methods that learn.
+        class_words: a file with better words for the classes of the data sets that are not bundled.
+        image_root: where the paths of manifests start.
+        on_unreadable: "fail" names all pictures that cannot be read before anything is trained, "skip" leaves them out.
 
     Raises:
         SettingsError: nothing to do, or a value that cannot be used.
@@ -81,6 +85,9 @@ class BaseToNewPlan:
     device: str = "auto"
     precision: str = "fp32"
     training: Mapping[str, Any] = field(default_factory=dict)
+    class_words: str | Path | None = None
+    image_root: str | Path | None = None
+    on_unreadable: str = "fail"
 
     def __post_init__(self) -> None:
         for name, values in (("data set", self.datasets), ("method", self.methods), ("seed", self.seeds)):
@@ -90,6 +97,11 @@ class BaseToNewPlan:
             raise SettingsError(f"shots is {self.shots}; it must be at least 1")
         if wrong := [seed for seed in self.seeds if seed < 1]:
             raise SettingsError(f"seed {wrong[0]} cannot be used; seeds count from 1")
+        if self.on_unreadable not in ("fail", "skip"):
+            raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip")
+        for name in ("class_words", "image_root"):
+            if getattr(self, name) is not None and all(source in DATASETS for source in self.datasets):
+                raise SettingsError(f"{name} is {getattr(self, name)}, but bundled data sets do not take it")
         _refuse_repeats("seed", self.seeds)
         _refuse_repeats("method", [run.label or run.method for run in self.method_runs])
 
@@ -97,6 +109,12 @@ class BaseToNewPlan:
     def method_runs(self) -> list[MethodRun]:
         """The methods with what differs from their recipes."""
         return [method if isinstance(method, MethodRun) else MethodRun.named(method) for method in self.methods]
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """How data sets that are not bundled are loaded, where it differs from the default."""
+        words = {name: str(value) for name in ("class_words", "image_root") if (value := getattr(self, name))}
+        return {**words, **({"on_unreadable": "skip"} if self.on_unreadable == "skip" else {})}
 
     @property
     def backbone_name(self) -> str:
@@ -145,7 +163,7 @@ def load_datasets(plan: BaseToNewPlan) -> dict[str, Dataset]:
     """
     loaded: dict[str, Dataset] = {}
     for source in plan.datasets:
-        dataset = source if isinstance(source, Dataset) else load_dataset(source)
+        dataset = load_source(source, plan.loading)
         if dataset.name in loaded:
             raise DataError(f"two data sets are named {dataset.name}; results could not be told apart")
         loaded[dataset.name] = dataset
@@ -159,7 +177,7 @@ def runs_of(plan: BaseToNewPlan, datasets: Mapping[str, Dataset], backbone: Back
     different data sets, so that two workers seldom need the same features at the same time.
     """
     facts = {
-        name: _dataset_facts(dataset, source)
+        name: _dataset_facts(dataset, source, plan.loading)
         for (name, dataset), source in zip(datasets.items(), plan.datasets, strict=True)
     }
     methods = [_method_and_training(run, plan) for run in plan.method_runs]
@@ -179,7 +197,7 @@ def runs_of(plan: BaseToNewPlan, datasets: Mapping[str, Dataset], backbone: Back
     return fixed + learned
 
 
-def _dataset_facts(dataset: Dataset, source: str | Path | Dataset) -> DatasetFacts:
+def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, loading: dict[str, Any]) -> DatasetFacts:
     """Raises DataError where one half could not be trained on or tested."""
     base, new = select_half(dataset, "base"), select_half(dataset, "new")
     if len(base.class_names) < 2 or not new.class_names:
@@ -202,12 +220,14 @@ def _dataset_facts(dataset: Dataset, source: str | Path | Dataset) -> DatasetFac
         base_classes=tuple(base.class_names),
         new_classes=tuple(new.class_names),
         train_images=len(base.train),
+        loading={} if source in DATASETS else loading,
     )
 
 
 def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFacts, TrainingSettings | None]:
     """A method's full options and training settings: the published recipe with the plan's changes."""
     from vlprompt.methods import method_class
+    from vlprompt.model_folder import method_file_hash
 
     found = method_class(run.method)
     recipe = _recipe(run.method, found.learns, plan.shots)
@@ -218,7 +238,8 @@ def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFac
             "classes; leave class_specific out of a base-to-new benchmark"
         )
     as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
-    facts = MethodFacts(run.method, run.label or run.method, found.learns, _plain(as_values))
+    file_hash = method_file_hash(run.method)
+    facts = MethodFacts(run.method, run.label or run.method, found.learns, _plain(as_values), file_hash)
     if not found.learns:
         return facts, None
     return facts, recipe.with_training(**{**plan.training, **run.training}).training

@@ -12,7 +12,7 @@ import json
 import re
 import types
 import typing
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +26,12 @@ RECORDS_FOLDER = "records"
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """The data set of a run. `source` is what `load_dataset` was given; classes are in the order of their labels."""
+    """The data set of a run; classes are in the order of their labels.
+
+    Attributes:
+        source: what `load_dataset` was given.
+        loading: with which options beside it, see `vlprompt.benchmark.pictures.load_source`.
+    """
 
     name: str
     source: str
@@ -35,6 +40,7 @@ class DatasetFacts:
     base_classes: tuple[str, ...]
     new_classes: tuple[str, ...]
     train_images: int
+    loading: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,13 @@ class BackboneFacts:
 
 @dataclass(frozen=True)
 class MethodFacts:
-    """The method of a run, its label in tables and its options."""
+    """The method of a run, its label in tables, its options and the SHA-256 of a user's own file of it."""
 
     name: str
     label: str
     learns: bool
     options: dict[str, Any]
+    file_hash: str | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,7 @@ def determining_settings(
     training: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """What determines a result, by name: no times, versions, machine or places of files."""
+    file_hash = {"method file's hash": method.file_hash} if method.file_hash else {}
     return {
         "protocol": protocol,
         "data set": dataset.name,
@@ -164,6 +172,7 @@ def determining_settings(
         "backbone's fingerprint": backbone.fingerprint,
         "precision": backbone.precision,
         "method": method.name,
+        **file_hash,
         "options": method.options,
         "shots": shots,
         "seed": seed,
@@ -275,12 +284,13 @@ def _decode(expected: Any, value: Any, where: str) -> Any:
 def _decode_dataclass(expected: type, value: Any, where: str) -> Any:
     entries = _expect(value, dict, where)
     hints = typing.get_type_hints(expected)
-    names = {field.name for field in fields(expected)}
-    if missing := sorted(names - entries.keys()):
+    names = {entry.name for entry in fields(expected)}
+    required = {e.name for e in fields(expected) if e.default is MISSING and e.default_factory is MISSING}
+    if missing := sorted(required - entries.keys()):
         raise _MismatchError(f"{where} lacks {', '.join(missing)}")
     if surplus := sorted(entries.keys() - names):
         raise _MismatchError(f"{where} has the unknown {', '.join(surplus)}")
-    return expected(**{name: _decode(hints[name], entries[name], f"{where}.{name}") for name in names})
+    return expected(**{name: _decode(hints[name], entries[name], f"{where}.{name}") for name in names & entries.keys()})
 
 
 def _expect(value: Any, expected: type, where: str) -> Any:

@@ -263,8 +263,10 @@ class _Clock:
 
 
 def describe_failure(error: BaseException) -> str:
-    """An error in one line: its own sentence where it is ours, else with its kind."""
+    """An error of ours in its own words, all lines of them, and another in one line with its kind."""
     from vlprompt.errors import VlpromptError
 
+    if isinstance(error, VlpromptError):
+        return str(error)
     text: Any = str(error).splitlines()[0] if str(error) else ""
-    return text if isinstance(error, VlpromptError) else f"{type(error).__name__}: {text}".rstrip(": ")
+    return f"{type(error).__name__}: {text}".rstrip(": ")

@@ -10,7 +10,7 @@ import os
 import signal
 import traceback
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -47,7 +47,7 @@ class Setup:
     backbone: str
     device: str
     precision: str
-    sources: dict[str, str | Path | Dataset]
+    sources: Mapping[str, str | Path | Dataset]
     cache: str | Path | None
     threads: int
 

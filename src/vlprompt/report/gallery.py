@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vlprompt.benchmark.records import ResultRecord
+from vlprompt.benchmark.records import DatasetFacts, ResultRecord
 from vlprompt.errors import VlpromptError
 
 THUMBNAIL_SIDE = 96
@@ -48,7 +49,7 @@ class Gallery:
 def galleries_of(
     records: Sequence[ResultRecord], load: Callable[[str], Any] | None = None
 ) -> tuple[list[Gallery], list[str]]:
-    """One gallery for each data set that can still be loaded, and the names of those that cannot.
+    """One gallery for each data set that can still be loaded as it was, and the names of those that cannot.
 
     Arguments:
         load: gives a `Dataset` from a record's `source`; `load_dataset` by default.
@@ -59,36 +60,45 @@ def galleries_of(
     galleries, missing = [], []
     for name, runs in sorted(by_dataset.items()):
         try:
-            galleries.append(_gallery(name, runs, (load or _load_dataset)(runs[0].dataset.source)))
+            facts = runs[0].dataset
+            dataset = load(facts.source) if load else _load_dataset(facts)
+            if gallery := _gallery(name, runs, dataset):
+                galleries.append(gallery)
+            else:
+                missing.append(name)
         except (VlpromptError, OSError):
             missing.append(name)
     return galleries, missing
 
 
-def _load_dataset(source: str) -> Any:
-    from vlprompt.data.catalogue import load_dataset
+def _load_dataset(facts: DatasetFacts) -> Any:
+    from vlprompt.benchmark.pictures import load_source
 
-    return load_dataset(source)
+    with warnings.catch_warnings(action="ignore"):  # what is left out was told when the results were made
+        return load_source(facts.source, facts.loading)
 
 
-def _gallery(name: str, runs: Sequence[ResultRecord], dataset: Any) -> Gallery:
+def _gallery(name: str, runs: Sequence[ResultRecord], dataset: Any) -> Gallery | None:
+    """None where the data set is not the one any more that the results are of."""
+    from vlprompt.data.fingerprint import dataset_fingerprint
     from vlprompt.data.splits import select_half
 
+    fingerprint = dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test])
+    if any(run.dataset.fingerprint != fingerprint for run in runs):
+        return None
     base, new = select_half(dataset, "base").test, select_half(dataset, "new").test
-    shown = _first_seed_of_each_method(runs, len(new))
+    shown = _first_seed_of_each_method(runs)
     disagreeing = [index for index in range(len(new)) if len({run.results.new.predictions[index] for run in shown}) > 1]
     examples = [_example(new[index], index, shown) for index in _spread(disagreeing, EXAMPLES)]
     return Gallery(name, _strip(base), _strip(new), tuple(examples), len(disagreeing), len(new))
 
 
-def _first_seed_of_each_method(runs: Sequence[ResultRecord], images: int) -> list[ResultRecord]:
-    """Runs whose predictions are of this test split; other lengths mean that the data set has changed since."""
+def _first_seed_of_each_method(runs: Sequence[ResultRecord]) -> list[ResultRecord]:
     from vlprompt.report.summary import METHOD_ORDER
 
     first: dict[str, ResultRecord] = {}
     for run in sorted(runs, key=lambda run: run.seed):
-        if len(run.results.new.predictions) == images:
-            first.setdefault(run.method.label, run)
+        first.setdefault(run.method.label, run)
     order = [*METHOD_ORDER, *sorted(set(first) - set(METHOD_ORDER))]
     return [first[label] for label in order if label in first]
 

@@ -24,6 +24,8 @@ def repeat_command(records: Sequence[ResultRecord]) -> str:
     lines += [["--seeds", ",".join(map(str, summary.seeds))]] if summary.seeds else []
     changes, sayable = _changes(records)
     lines += [[f"--{name.replace('_', '-')}", _as_typed(value)] for name, value in changes.items()]
+    loading = {name: value for record in records for name, value in record.dataset.loading.items()}
+    lines += [[f"--{name.replace('_', '-')}", str(value)] for name, value in loading.items()]
     lines += [["--backbone", summary.backbone], ["--out", "runs/again"]]
     command = " \\\n  ".join(shlex.join(line) for line in lines)
     return command if sayable else f"{command}\n# with each method's own settings, as below"

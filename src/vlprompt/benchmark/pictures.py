@@ -1,0 +1,83 @@
+"""The data sets of a benchmark as it uses them: with the user's words for classes, and readable pictures only.
+
+Pictures are looked at before anything is trained, so that a damaged one costs nothing but this look.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vlprompt.data.catalogue import DATASETS, load_dataset
+from vlprompt.data.images import describe, find_unreadable
+from vlprompt.data.samples import Dataset, Sample
+from vlprompt.errors import DataError, UnreadableImagesError
+
+OnProgress = Callable[[int, int], None]
+
+
+class LeftOutWarning(UserWarning):
+    """Pictures that cannot be read were left out of a benchmark."""
+
+
+def load_source(source: str | Path | Dataset, loading: Mapping[str, Any]) -> Dataset:
+    """A data set of a plan; bundled ones have their own words and pictures.
+
+    Arguments:
+        loading: `class_words`, `image_root` and `on_unreadable`, where they are not the default.
+
+    Raises:
+        DataError: as `load_dataset`, or too few pictures are left.
+    """
+    if isinstance(source, Dataset):
+        dataset = source
+    elif source in DATASETS:
+        return load_dataset(source)
+    else:
+        dataset = load_dataset(
+            source, **{name: loading[name] for name in ("class_words", "image_root") & loading.keys()}
+        )
+    return without_unreadable(dataset) if loading.get("on_unreadable") == "skip" else dataset
+
+
+def without_unreadable(dataset: Dataset) -> Dataset:
+    """The data set without the pictures that cannot be read, of which one warning tells.
+
+    Raises:
+        DataError: a class has no picture left.
+    """
+    failures = _unreadable([dataset])
+    if not failures:
+        return dataset
+    train, val, test = (tuple(s for s in part if describe(s.image) not in failures) for part in _parts(dataset))
+    left = replace(dataset, train=train, val=val, test=test)
+    before, after = ({s.class_name for part in _parts(one) for s in part} for one in (dataset, left))
+    if lost := sorted(before - after):
+        raise DataError(f"no picture of class {lost[0]} in data set {dataset.name} can be read")
+    listed = "; ".join(f"{image}: {reason}" for image, reason in failures.items())
+    count = f"{len(failures)} picture{'s' if len(failures) > 1 else ''}"
+    warnings.warn(
+        f"{count} of {dataset.name} cannot be read and {'are' if len(failures) > 1 else 'is'} left out: {listed}",
+        LeftOutWarning,
+        stacklevel=2,
+    )
+    return left
+
+
+def refuse_unreadable(datasets: Iterable[Dataset], progress: OnProgress | None = None) -> None:
+    """Raises UnreadableImagesError with all pictures, in whatever data set, that cannot be read."""
+    if failures := _unreadable(datasets, progress):
+        raise UnreadableImagesError(failures)
+
+
+def _unreadable(datasets: Iterable[Dataset], progress: OnProgress | None = None) -> dict[str, str]:
+    """Reasons by file; pictures that are composed or in memory are readable already."""
+    samples = [sample for dataset in datasets for part in _parts(dataset) for sample in part]
+    return find_unreadable([s for s in samples if isinstance(s.image, (str, Path))], progress)
+
+
+def _parts(dataset: Dataset) -> tuple[tuple[Sample, ...], ...]:
+    return dataset.train, dataset.val, dataset.test
