@@ -78,9 +78,10 @@ def finished(pid):
 def kill_at_random(folder):
     clock, kills = random.Random(5), 0
     while True:
-        pid = child(lambda: run(folder, lambda epoch: time.sleep(0.02)))
-        # Longer and longer, so that a busy machine gets to the end too.
-        time.sleep(clock.uniform(0.01, 0.05) * (1 + kills / 3))
+        # Slow against the first waits, so that even a busy machine, which oversleeps, kills the run several times;
+        # the waits grow, so that it gets to the end too.
+        pid = child(lambda: run(folder, lambda epoch: time.sleep(0.15)))
+        time.sleep(clock.uniform(0.01, 0.05) * (1 + kills))
         os.kill(pid, signal.SIGKILL)
         if finished(pid):
             return kills, {run(folder)}
