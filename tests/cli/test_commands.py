@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import warnings
@@ -191,7 +192,7 @@ def test_cache_info_tells_what_is_kept_and_clear_empties_it(vlprompt, model):
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
-    command = f"{sys.executable} -m vlprompt list recipes | head -1"
+    command = f"{shlex.quote(sys.executable)} -m vlprompt list recipes | head -1"
     outcome = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
     assert outcome.returncode == 0
     assert outcome.stderr == ""
