@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from vlprompt.benchmark.pictures import refuse_unreadable
 from vlprompt.benchmark.plan import BaseToNewPlan, Run, load_datasets, runs_of
-from vlprompt.benchmark.records import BackboneFacts, ResultRecord, read_record
+from vlprompt.benchmark.records import BackboneFacts, ResultRecord, read_record, shortened
 from vlprompt.benchmark.running import WORK_FOLDER, Bench
 from vlprompt.benchmark.watch import Watch
 from vlprompt.benchmark.workers import Outcome, Setup, compute_here, compute_in_workers
@@ -137,7 +137,7 @@ def _kept(run: Run, out: Path) -> ResultRecord | None:
         return record
     there, here = record.settings, run.settings
     different = [
-        f"{name} ({_short(there.get(name))} there, {_short(here[name])} here)"
+        f"{name} ({shortened(there.get(name))} there, {shortened(here[name])} here)"
         for name in here
         if there.get(name) != here[name]
     ]
@@ -145,11 +145,6 @@ def _kept(run: Run, out: Path) -> ResultRecord | None:
         f"{path} is a result with other settings: {'; '.join(different) or 'an edited record'}; "
         "choose another output folder, or remove the results that are no longer wanted"
     )
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _follow(outcomes: Generator[Outcome], watch: Watch, out: Path) -> None:

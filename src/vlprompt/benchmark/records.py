@@ -297,3 +297,9 @@ def _expect(value: Any, expected: type, where: str) -> Any:
     if type(value) is not expected:
         raise _MismatchError(f"{where} is {type(value).__name__}, not {expected.__name__}")
     return value
+
+
+def shortened(value: object) -> str:
+    """A setting's value as text that fits into a sentence."""
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

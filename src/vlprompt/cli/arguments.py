@@ -33,7 +33,6 @@ DATA_HELP = (
     "a bundled data set (vlprompt list datasets), a folder of class folders, a folder with train, val and test, "
     "a CSV or JSONL manifest (path, label and optionally split), or a split_zhou_*.json"
 )
-UNREADABLE = "what to do about pictures that cannot be read"
 # Where each command's function is; imported when it is called.
 FUNCTIONS = {
     "fit": "models:fit",

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import yaml
 
+from vlprompt.data.text_files import read_text
 from vlprompt.errors import DataError, UnknownNameError
 
 ClassWords: TypeAlias = "Mapping[str, str] | Mapping[int, str] | str | Path"
@@ -68,7 +69,7 @@ def _yaml_rows(path: Path) -> Iterator[tuple[int, str, str]]:
     # Composed, not loaded: every key and value stays the text that was written, so that `no: Norway` and `007: agent`
     # keep their keys, and a key that stands twice is seen.
     try:
-        root = yaml.compose(_text(path), Loader=yaml.SafeLoader)
+        root = yaml.compose(read_text(path, "class words file"), Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise DataError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if root is None:
@@ -83,7 +84,7 @@ def _yaml_rows(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, str, str]]:
-    reader = csv.reader(_text(path).splitlines())
+    reader = csv.reader(read_text(path, "class words file").splitlines())
     for row in reader:
         cells = [cell.strip() for cell in row]
         if not any(cells) or (reader.line_num == 1 and tuple(cell.lower() for cell in cells) in HEADERS):
@@ -91,12 +92,3 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, str, str]]:
         if len(cells) != 2:
             raise DataError(f"{path}:{reader.line_num} has {len(cells)} columns; it must have two, folder and words.")
         yield reader.line_num, cells[0], cells[1]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"there is no class words file {path}.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the class words file {path} cannot be read as UTF-8 text: {error}") from error

@@ -18,6 +18,7 @@ from typing import Any
 
 from vlprompt.data.entries import SPLIT_WORDS, Entry, Split
 from vlprompt.data.inside import path_inside, refuse_missing
+from vlprompt.data.text_files import read_text
 from vlprompt.errors import DataError
 
 COLUMNS = ("path", "label")
@@ -68,7 +69,7 @@ def check_numbers_have_words(manifest: Path, entries: list[Entry], words: Mappin
 def _csv_rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     separator = "\t" if manifest.suffix.lower() == ".tsv" else ","
     # Kept line ends: a quoted cell may hold a line break.
-    reader = csv.reader(_text(manifest).splitlines(keepends=True), delimiter=separator)
+    reader = csv.reader(read_text(manifest, "manifest").splitlines(keepends=True), delimiter=separator)
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
         for column in COLUMNS:
@@ -89,7 +90,7 @@ def _csv_rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _json_rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, text in enumerate(_text(manifest).split("\n"), start=1):
+    for line, text in enumerate(read_text(manifest, "manifest").split("\n"), start=1):
         if not text.strip():
             continue
         try:
@@ -126,12 +127,3 @@ def _split_of(row: dict[str, Any], where: str) -> Split | None:
     if word.lower() not in SPLIT_WORDS:
         raise DataError(f"{where} has the split {word!r}; it must be train, val or test.")
     return SPLIT_WORDS[word.lower()]
-
-
-def _text(manifest: Path) -> str:
-    try:
-        return manifest.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"there is no manifest {manifest}.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the manifest {manifest} cannot be read as UTF-8 text: {error}") from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, final
 
 import torch
 from torch import Tensor, nn
@@ -79,11 +79,18 @@ class Method(nn.Module, ABC):
             (b, N, E), where b is B, or 1 where the classes' features do not depend on the image.
         """
 
+    @final
     def forward(self, image_features: Tensor) -> Tensor:
         """Logits exp(s) cos(f, w): image features (B, E), normalised or not -> (B, N)."""
-        backbone = self.backbone
-        images = F.normalize(image_features.to(backbone.device, backbone.dtype), dim=-1)
-        classes = F.normalize(self.class_features(images), dim=-1)
+        images = self._normalised(image_features)
+        return self._logits(images, self.class_features(images))
+
+    def _normalised(self, image_features: Tensor) -> Tensor:
+        return F.normalize(image_features.to(self.backbone.device, self.backbone.dtype), dim=-1)
+
+    def _logits(self, images: Tensor, class_features: Tensor) -> Tensor:
+        """Normalised images (B, E) and class features (b, N, E) -> (B, N)."""
+        backbone, classes = self.backbone, F.normalize(class_features, dim=-1)
         cosines = images @ classes[0].T if len(classes) == 1 else torch.einsum("be,bne->bn", images, classes)
         return backbone.logit_scale * cosines + backbone.logit_bias
 
@@ -92,7 +99,14 @@ class Method(nn.Module, ABC):
         """Logits without gradients, some images at a time: (n, E) -> (n, N)."""
         if not len(image_features):
             return torch.empty(0, len(self.class_names))
-        return torch.cat([self(batch).cpu() for batch in image_features.split(batch_size)])
+        logits, fixed = [], None
+        for batch in image_features.split(batch_size):
+            images = self._normalised(batch)
+            class_features = self.class_features(images) if fixed is None else fixed
+            if len(images) > 1 and len(class_features) == 1:
+                fixed = class_features  # the same for every image, so encoded once for all batches
+            logits.append(self._logits(images, class_features).cpu())
+        return torch.cat(logits)
 
     def with_class_names(self, class_names: Sequence[str]) -> Self:
         """The same method over other classes, sharing everything that it has learned.

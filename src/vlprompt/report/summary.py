@@ -13,7 +13,7 @@ from math import sqrt
 from statistics import fmean, pstdev, stdev
 from typing import Any, Literal
 
-from vlprompt.benchmark.records import ResultRecord
+from vlprompt.benchmark.records import ResultRecord, shortened
 from vlprompt.errors import SettingsError
 
 Interval = Literal["student", "published"]
@@ -296,13 +296,8 @@ def _of_pair(record: ResultRecord) -> dict[str, Any]:
 def _refuse_difference(of_what: str, first: dict[str, Any], second: dict[str, Any]) -> None:
     for name in {**first, **second}:
         if first.get(name) != second.get(name):
-            values = " and ".join(_short(side.get(name)) for side in (first, second))
+            values = " and ".join(shortened(side.get(name)) for side in (first, second))
             raise SettingsError(
                 f"results of {of_what} were made with different settings and cannot share a table: {name} is {values}; "
                 "give each benchmark its own output folder, or remove the results that are no longer wanted"
             )
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
