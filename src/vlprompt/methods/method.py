@@ -3,14 +3,14 @@
     p(y = i | x) = softmax_i( exp(s) cos(f(x), w_i(x)) )            (CoOp, eq. 1 and 2; CoCoOp, eq. 3)
 
 A method of your own is a class in a file of its own: derive from `Method` and give `class_features`, or derive from
-`PromptLearner` and give `context`; then name it as `path/to/file.py:ClassName` wherever a method is asked for.
+`PromptLearner` and give `context` (not `forward`, which prediction takes apart); then name it as `path/to/file.py:ClassName` wherever a method is asked for.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +79,6 @@ class Method(nn.Module, ABC):
             (b, N, E), where b is B, or 1 where the classes' features do not depend on the image.
         """
 
-    @final
     def forward(self, image_features: Tensor) -> Tensor:
         """Logits exp(s) cos(f, w): image features (B, E), normalised or not -> (B, N)."""
         images = self._normalised(image_features)
