@@ -3,7 +3,8 @@
     p(y = i | x) = softmax_i( exp(s) cos(f(x), w_i(x)) )            (CoOp, eq. 1 and 2; CoCoOp, eq. 3)
 
 A method of your own is a class in a file of its own: derive from `Method` and give `class_features`, or derive from
-`PromptLearner` and give `context` (not `forward`, which prediction takes apart); then name it as `path/to/file.py:ClassName` wherever a method is asked for.
+`PromptLearner` and give `context` (not `forward`, which prediction takes apart); then name it as
+`path/to/file.py:ClassName` wherever a method is asked for.
 """
 
 from __future__ import annotations
