@@ -49,23 +49,21 @@ def useful_operations(backbone: Backbone, prompts: Prompts, images: int) -> int:
     """Floating-point operations of one step that the mathematics needs: real tokens only, forward and backward.
 
     A multiply-add is two operations. Frozen weights need no gradient, so the backward pass of a projection costs as
-    much as its forward pass, and that of attention's two products twice as much. [SOS] is a constant; the last layer
-    needs keys and values of all tokens, and the rest of [EOS] only.
+    much as its forward pass, and that of attention's two products twice as much. [SOS] is a constant; tokens with which
+    several names begin count once; the last layer needs keys and values of all tokens, and the rest of [EOS] only.
     """
     width, layers = backbone.token_width, len(backbone.text.blocks)
     context, features = prompts.context_length, backbone.feature_size
-    tails = [end - 1 - context for end in prompts.ends]
-    rows, ends = images * (context + sum(tails)), images * len(tails)
+    tails = [(*prompts.name_tokens(index), *prompts.closing_tokens(index)) for index in range(len(prompts.ends))]
+    beginnings = {tail[:length] for tail in tails for length in range(1, len(tail) + 1)}
+    rows, ends = images * (context + len(beginnings)), images * len(set(tails))
     linear = 2 * width * width * (12 * (layers - 1) * rows + 2 * rows + 10 * ends) + 2 * ends * width * features
-
-    def attended(length: int, before: int) -> int:
-        return length * before + length * (length + 1) // 2
-
-    pairs = images * (attended(context, 1) + sum(attended(tail, 1 + context) for tail in tails))
-    last = images * sum(1 + context + tail for tail in tails)
+    pairs = images * sum(1 + number for number in range(1, context + 1))
+    pairs += images * sum(1 + context + len(beginning) for beginning in beginnings)
+    last = images * sum(1 + context + len(tail) for tail in set(tails))
     attention = 4 * width * ((layers - 1) * pairs + last)
     # The first layer's projections of name tokens are constants in both directions.
-    constant = 2 * 3 * width * width * images * sum(tails)
+    constant = 2 * 3 * width * width * images * len(beginnings)
     return 2 * linear + 3 * attention - 2 * constant
 
 

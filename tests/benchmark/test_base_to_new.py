@@ -159,7 +159,7 @@ def test_ctrl_c_keeps_results_and_says_how_to_go_on(plan, run, tmp_path, monkeyp
 
 
 def test_a_killed_benchmark_goes_on_to_the_same_results(plan, run, tmp_path):
-    methods = (MethodRun("coop", training={"epochs": 4}), MethodRun("cocoop", training={"epochs": 30}))
+    methods = (MethodRun("coop", training={"epochs": 4}), MethodRun("cocoop", training={"epochs": 120}))
     plan = replace(plan, methods=methods)
     whole = run(plan, tmp_path / "whole", workers=1)
     script = (

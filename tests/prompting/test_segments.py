@@ -61,8 +61,8 @@ def problems(draw: st.DrawFn) -> dict[str, Any]:
         "position": draw(st.sampled_from(POSITIONS)),
         "class_specific": draw(st.booleans()),
         "images": draw(st.sampled_from([1, 2, 3])),
-        "rows_at_once": draw(st.sampled_from([None, 6, 20, 45])),
-        "tile_rows": draw(st.sampled_from([128, 24, 5])),
+        "memory": draw(st.sampled_from([None, 1, 100_000, 300_000, 1_000_000])),
+        "tile_rows": draw(st.sampled_from([128, 32, 5])),
         "seed": draw(st.integers(0, 99)),
     }
 
@@ -89,15 +89,14 @@ def assert_same(problem: dict[str, Any], dtype: torch.dtype, tolerance: float) -
     cotangent = torch.randn(
         problem["images"], len(problem["names"]), backbone.feature_size, generator=generator, dtype=dtype
     )
+    context_of = range(contexts) if problem["class_specific"] else None
     segments = SegmentsEngine(
-        backbone,
-        prompts,
-        class_specific=problem["class_specific"],
-        rows_at_once=problem["rows_at_once"],
-        tile_rows=problem["tile_rows"],
+        backbone, prompts, context_of=context_of, memory=problem["memory"], tile_rows=problem["tile_rows"]
     )
     features, gradient = features_and_gradient(segments, context, cotangent)
-    plain_features, plain_gradient = features_and_gradient(PlainEngine(backbone, prompts), context, cotangent)
+    plain_features, plain_gradient = features_and_gradient(
+        PlainEngine(backbone, prompts, context_of=context_of), context, cotangent
+    )
     assert relative(features, plain_features) < tolerance
     assert relative(gradient, plain_gradient) < tolerance
 

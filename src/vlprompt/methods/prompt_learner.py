@@ -31,7 +31,7 @@ class PromptLearner(Method):
         self.encode_prompts = text_engine(
             self.backbone,
             self.prompts,
-            class_specific=self.context_vectors.ndim == 3,
+            context_of=range(len(self.class_names)) if self.context_vectors.ndim == 3 else None,
             engine=self.options.engine,
             memory=self.options.memory,
         )
@@ -55,13 +55,16 @@ class PromptLearner(Method):
             (B, k, E), not normalised.
         """
         images, candidates = classes.shape
-        context = self.context(image_features).expand(images, candidates, -1, -1)
-        # Each (image, class) pair is a prompt with a context of its own.
-        prompts = self.prompts.select(classes.flatten().tolist())
+        context = self.context(image_features).expand(images, -1, -1, -1)
+        # Every image's context is one of B contexts, shared by the prompts of its classes.
         encode = text_engine(
-            self.backbone, prompts, class_specific=True, engine=self.options.engine, memory=self.options.memory
+            self.backbone,
+            self.prompts.select(classes.flatten().tolist()),
+            context_of=[image for image in range(images) for _ in range(candidates)],
+            engine=self.options.engine,
+            memory=self.options.memory,
         )
-        return encode(context.flatten(0, 1)[None])[0].unflatten(0, (images, candidates))
+        return encode(context.transpose(0, 1))[0].unflatten(0, (images, candidates))
 
     def _prompts(self) -> Prompts:
         return build_prompts(

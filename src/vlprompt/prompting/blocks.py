@@ -1,8 +1,9 @@
-"""One frozen residual attention block, in the pieces that the segments path needs.
+"""The frozen residual attention blocks of a text tower, as plain weights.
 
     x' = x + out(attention(ln_1(x))),    x'' = x' + mlp(ln_2(x'))
 
-All weights are the tower's own and get no gradient; only the way back to the input is computed.
+All weights are the tower's own. `PackedPass` runs them over packed rows, forwards and backwards; here stands the block
+itself, for the tokens that are computed once ([SOS] and names that come before any context).
 """
 
 from __future__ import annotations
@@ -16,76 +17,117 @@ from torch.nn import functional as F
 
 QUICK_GELU_SLOPE = 1.702
 
-
-class FrozenBlock:
-    """A block of the text tower. Hidden states are (..., D); H heads of width d = D / H."""
-
-    def __init__(self, block: ResidualAttentionBlock, heads: int) -> None:
-        self.block = block
-        self.heads = heads
-
-    def queries_keys_values(self, hidden: Tensor) -> Tensor:
-        """(..., D) -> (..., 3, H, d)."""
-        attention = self.block.attn
-        projected = F.linear(self.block.ln_1(hidden), attention.in_proj_weight, attention.in_proj_bias)
-        return projected.unflatten(-1, (3, self.heads, -1))
-
-    def keys_values(self, hidden: Tensor) -> Tensor:
-        """(..., D) -> (..., 2, H, d), for tokens that ask nothing in the last layer."""
-        attention, width = self.block.attn, hidden.shape[-1]
-        weight, bias = attention.in_proj_weight[width:], attention.in_proj_bias[width:]
-        return F.linear(self.block.ln_1(hidden), weight, bias).unflatten(-1, (2, self.heads, -1))
-
-    def queries(self, hidden: Tensor) -> Tensor:
-        """(..., D) -> (..., H, d)."""
-        attention, width = self.block.attn, hidden.shape[-1]
-        weight, bias = attention.in_proj_weight[:width], attention.in_proj_bias[:width]
-        return F.linear(self.block.ln_1(hidden), weight, bias).unflatten(-1, (self.heads, -1))
-
-    def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
-        """The rest of the block, from what attention gave: (..., D), (..., D) -> (..., D)."""
-        block: Any = self.block
-        hidden = hidden + block.ls_1(block.attn.out_proj(attended))
-        return hidden + block.ls_2(frozen_mlp(block.mlp, block.ln_2(hidden)))
+KeysValues = Tensor
+"""Keys and values of some tokens in one layer, (2, b, L, H, d)."""
 
 
-def frozen_mlp(mlp: Any, hidden: Tensor) -> Tensor:
-    """c_proj(gelu(c_fc(x))) with only the activation's input kept for the way back: (..., D) -> (..., D)."""
-    if torch.is_autocast_enabled(hidden.device.type) or getattr(mlp.gelu, "approximate", "none") != "none":
-        return mlp(hidden)
-    first, second = mlp.c_fc, mlp.c_proj
-    slope = QUICK_GELU_SLOPE if isinstance(mlp.gelu, QuickGELU) else None
-    rows = hidden.reshape(-1, hidden.shape[-1])
-    output = _FrozenMLP.apply(rows, first.weight, first.bias, second.weight, second.bias, slope)
-    return output.view(hidden.shape)
+class Norm:
+    """A frozen LayerNorm over rows (n, D), with the way back to its input."""
+
+    def __init__(self, norm: Any) -> None:
+        self.shape, self.weight, self.bias, self.eps = list(norm.normalized_shape), norm.weight, norm.bias, norm.eps
+
+    def __call__(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, D) -> normalised (n, D), mean and reciprocal deviation (n, 1)."""
+        return torch.native_layer_norm(rows, self.shape, self.weight, self.bias, self.eps)
+
+    def backward(self, gradient: Tensor, rows: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        """Gradient of the input: (n, D)."""
+        mask = [True, False, False]
+        return torch.ops.aten.native_layer_norm_backward(
+            gradient, rows, self.shape, mean, deviation, self.weight, self.bias, mask
+        )[0]
 
 
-class _FrozenMLP(torch.autograd.Function):
-    """W2 a(W1 x + b1) + b2.
+class Activation:
+    """The MLP's activation a, as a(x) = shape(slope x) / slope.
 
-    QuickGELU is x sigmoid(c x) = silu(c x) / c with c = 1.702. The factors go into the matrix products, where they cost
-    nothing, and cancel on the way back: the Jacobian is W2 diag(silu'(c (W1 x + b1))) W1.
+    QuickGELU is x sigmoid(c x) = silu(c x) / c with c = 1.702. The factors go into the matrix products around it, where
+    they cost nothing.
     """
 
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, slope: float | None) -> Tensor:
-        if slope is None:
-            inner = torch.addmm(b1, rows, w1.T)
-            output = torch.addmm(b2, F.gelu(inner), w2.T)
-        else:
-            inner = torch.addmm(b1 * slope, rows, w1.T, alpha=slope)
-            output = torch.addmm(b2, F.silu(inner), w2.T, alpha=1 / slope)
-        ctx.through = torch.ops.aten.gelu_backward if slope is None else torch.ops.aten.silu_backward
-        ctx.save_for_backward(inner, w1, w2)
-        ctx.save_for_forward(inner, w1, w2)
-        return output
+    def __init__(self, module: Any) -> None:
+        self.quick = isinstance(module, QuickGELU)
+        self.slope = QUICK_GELU_SLOPE if self.quick else 1.0
+        self.approximate = getattr(module, "approximate", "none")
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        inner, w1, w2 = ctx.saved_tensors
-        return ctx.through(gradient @ w2, inner) @ w1, None, None, None, None, None
+    def __call__(self, scaled: Tensor, out: Tensor) -> Tensor:
+        """shape(scaled), written to `out`."""
+        if self.quick:
+            return torch.ops.aten.silu.out(scaled, out=out)
+        return torch.ops.aten.gelu.out(scaled, approximate=self.approximate, out=out)
 
-    @staticmethod
-    def jvp(ctx: Any, change: Tensor, *_: None) -> Tensor:
-        inner, w1, w2 = ctx.saved_tensors
-        return ctx.through(change @ w1.T, inner) @ w2.T
+    def backward(self, gradient: Tensor, scaled: Tensor) -> Tensor:
+        """shape'(scaled) times the gradient, which is overwritten."""
+        if self.quick:
+            return torch.ops.aten.silu_backward.grad_input(gradient, scaled, grad_input=gradient)
+        return torch.ops.aten.gelu_backward.grad_input(
+            gradient, scaled, approximate=self.approximate, grad_input=gradient
+        )
+
+
+class FrozenBlock:
+    """One block's weights in the type that its products run in; H heads of width d = D / H.
+
+    Attributes:
+        in_weight, in_bias: of queries, keys and values, (3 D, D) and (3 D,).
+        out_weight, out_bias: of attention's output, (D, D) and (D,).
+        fc_weight, fc_bias: of the MLP's first layer, times the activation's slope in the bias, (4 D, D) and (4 D,).
+        proj_weight, proj_bias: of its second, (D, 4 D) and (D,).
+    """
+
+    def __init__(self, block: ResidualAttentionBlock, heads: int, dtype: torch.dtype) -> None:
+        layers: Any = block
+        attention, mlp = layers.attn, layers.mlp
+        self.heads = heads
+        self.norm_1, self.norm_2 = Norm(layers.ln_1), Norm(layers.ln_2)
+        self.activation = Activation(mlp.gelu)
+        self.in_weight, self.in_bias = attention.in_proj_weight.to(dtype), attention.in_proj_bias.to(dtype)
+        self.out_weight, self.out_bias = _scaled(attention.out_proj, layers.ls_1, dtype)
+        self.fc_weight, self.fc_bias = mlp.c_fc.weight.to(dtype), mlp.c_fc.bias.to(dtype) * self.activation.slope
+        self.proj_weight, self.proj_bias = _scaled(mlp.c_proj, layers.ls_2, dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the products."""
+        return self.in_weight.dtype
+
+    def queries_keys_values(self, hidden: Tensor) -> Tensor:
+        """(b, L, D) -> (3, b, L, H, d)."""
+        normalised, *_ = self.norm_1(hidden)
+        projected = F.linear(normalised.to(self.dtype), self.in_weight, self.in_bias)
+        return projected.unflatten(-1, (3, self.heads, -1)).movedim(2, 0)
+
+    def __call__(self, hidden: Tensor, before: KeysValues | None, mask: Tensor) -> tuple[Tensor, KeysValues]:
+        """The whole block over L tokens that also see P earlier ones.
+
+        Args:
+            hidden: (b, L, D).
+            before: keys and values of the earlier tokens, or None.
+            mask: (b or 1, 1, L, P + L), added to the scores.
+
+        Returns:
+            (b, L, D), and the tokens' own keys and values.
+        """
+        queries, *own = self.queries_keys_values(hidden)
+        keys_values = torch.stack(own)
+        seen = keys_values
+        if before is not None:
+            seen = torch.cat([before.expand(-1, len(hidden), -1, -1, -1), keys_values], dim=2)
+        queries, keys, values = (some.transpose(1, 2) for some in (queries, *seen))
+        attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask).transpose(1, 2).flatten(2)
+        hidden = hidden + F.linear(attended, self.out_weight, self.out_bias)
+        normalised, *_ = self.norm_2(hidden)
+        slope = self.activation.slope
+        inner = F.linear(normalised.to(self.dtype), slope * self.fc_weight, self.fc_bias)
+        inner = self.activation(inner, torch.empty_like(inner))
+        return hidden + F.linear(inner, self.proj_weight / slope, self.proj_bias), keys_values
+
+
+def _scaled(linear: Any, layer_scale: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a linear layer with the LayerScale behind it, which most towers do not have, folded in."""
+    weight, bias = linear.weight, linear.bias
+    gamma = getattr(layer_scale, "gamma", None)
+    if gamma is not None:
+        weight, bias = gamma[:, None] * weight, gamma * bias
+    return weight.detach().to(dtype), bias.detach().to(dtype)

@@ -5,6 +5,8 @@ This is what the published code does, and what the segments path is held to. It 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,18 +17,24 @@ from vlprompt.prompting.prompts import Prompts
 class PlainEngine:
     """Text features of prompts by encoding whole sequences (CoOp's and CoCoOp's reference computation)."""
 
-    def __init__(self, backbone: Backbone, prompts: Prompts) -> None:
+    def __init__(self, backbone: Backbone, prompts: Prompts, *, context_of: Sequence[int] | None = None) -> None:
+        """Look up what the words of the prompts are.
+
+        Args:
+            context_of: which of n contexts each prompt takes; None: all take the only one.
+        """
         self.tower = backbone.text
         self.autocast = backbone.autocast
         self.token_ids = prompts.token_ids.to(backbone.device)
         self.sources = prompts.sources.to(backbone.device)
+        self.context_of = [0] * len(self.token_ids) if context_of is None else list(context_of)
         self.token_embeddings = backbone.embed_tokens(prompts.token_ids)
 
     def __call__(self, context: Tensor) -> Tensor:
         """Text features g(t), not normalised.
 
         Args:
-            context: (b, n, M, D), b the number of images or 1, n the number of classes or 1.
+            context: (b, n, M, D), b the number of images or 1, n the number of contexts.
 
         Returns:
             (b, N, E).
@@ -36,8 +44,7 @@ class PlainEngine:
 
     def _encode(self, context: Tensor) -> Tensor:
         """(n, M, D) -> (N, E)."""
-        classes = len(self.token_ids)
-        pieces = torch.cat([context.expand(classes, -1, -1), self.token_embeddings], dim=1)
+        pieces = torch.cat([context[self.context_of], self.token_embeddings], dim=1)
         embeddings = pieces.gather(1, self.sources[..., None].expand(-1, -1, pieces.shape[2]))
         with self.autocast():
             return self.tower.encode_embeddings(embeddings, self.token_ids).to(context.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psutil
 import torch
@@ -24,14 +24,15 @@ def text_engine(
     backbone: Backbone,
     prompts: Prompts,
     *,
-    class_specific: bool = False,
+    context_of: Sequence[int] | None = None,
     engine: str = "auto",
     memory: str | int = "auto",
 ) -> TextEngine:
     """Choose and prepare the engine for some prompts.
 
     Args:
-        class_specific: whether contexts differ between classes.
+        context_of: which of n contexts each prompt takes (class-specific contexts: 0 to N - 1); None: all take the only
+            one.
         engine: "segments", "plain", or "auto": segments wherever the tower allows it.
         memory: bytes that the activations of a step may take, or "auto": a quarter of the machine's or the GPU's. Only
             the segments path heeds it; it splits and recomputes as far as needed.
@@ -46,19 +47,8 @@ def text_engine(
     if engine == "segments" and reason:
         raise SettingsError(f"engine 'segments' cannot serve backbone {backbone.name!r}: {reason}; use 'auto'.")
     if engine == "plain" or reason:
-        return PlainEngine(backbone, prompts)
-    rows = max(1, _budget(memory, backbone) // bytes_per_row(backbone))
-    return SegmentsEngine(backbone, prompts, class_specific=class_specific, rows_at_once=rows)
-
-
-def bytes_per_row(backbone: Backbone) -> int:
-    """Memory that one (image, class, token) row holds between forward and backward pass.
-
-    Per layer: the inputs of both norms and of attention (queries, keys, values, output), and the MLP's hidden layer
-    before and after its activation: about 18 D numbers.
-    """
-    text = backbone.text
-    return 18 * text.token_width * len(text.blocks) * text.token_embedding.weight.element_size()
+        return PlainEngine(backbone, prompts, context_of=context_of)
+    return SegmentsEngine(backbone, prompts, context_of=context_of, memory=_budget(memory, backbone))
 
 
 def _budget(memory: str | int, backbone: Backbone) -> int:

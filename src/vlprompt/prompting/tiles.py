@@ -1,21 +1,25 @@
-"""How the tails of N prompts are laid out: packed row behind row, in tiles that attention looks at one by one.
+"""How the tails of N prompts are laid out: row behind row, in tiles whose rows attend together.
 
-A tail is what follows the shared beginning of a prompt: name, full stop and [EOS], say. Whole tails are packed into
-tiles of at most `tile_rows` rows, so that hardly a row is padding; all tiles get the length of the fullest. Inside a
-tile, a mask lets every row see the shared beginning, its own lead and its own tail up to itself. A lead is a name that
-comes before the context: it is a constant, so it gives keys and values but no rows.
+A tail is what follows the shared beginning (the trunk) of a prompt: name, full stop and [EOS], say. Tails that begin
+alike ("great grey owl", "great white shark") share those rows: they are merged into bushes, whose every row knows its
+parent. Bushes are packed into tiles of one length, chosen so that hardly a row is padding. Inside a tile a mask lets
+every row see the shared beginning, its own lead, its ancestors and itself. A lead is a name that comes before the
+context: it is a constant, so it gives keys and values but no rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 Source = tuple[str, int, int]
-"""Where a row's embedding comes from: ("context", class, m) or ("token", id, 0)."""
+"""Where a row's embedding comes from: ("context", number, m) or ("token", id, 0)."""
+
+ROOT = -1
+"""Parent of a row that begins a tail."""
 
 
 @dataclass(frozen=True)
@@ -27,79 +31,234 @@ class Tail:
     first_position: int
 
 
-@dataclass(frozen=True, eq=False)
-class Tiles:
-    """Packed tails. T tiles of R rows each, at most K leads' rows and C classes in any of them.
+@dataclass(frozen=True)
+class Bush:
+    """Tails that share their beginnings, as rows with parents.
 
     Attributes:
-        tails: for each tile its classes, in order, with their tails.
-        sources: T x R; None pads the end of a tile.
-        positions: (T, R) positions in the sequence.
-        leads: T x K lead tokens; None pads.
-        lead_positions: (T, K).
-        visible: (T, R, K + R): which lead rows and tail rows a row sees.
-        ends: (T, C) index of each class's last row within the tile; padding repeats 0.
-        order: (N,) where, in (T, C) flattened, each class stands.
+        lead: tokens that stand before all rows.
+        first_position: of the lead's first token.
+        sources, parents, depths: of each row; a parent is an earlier row or `ROOT`.
+        ends: (class, its last row) for every tail.
     """
 
-    tails: tuple[tuple[tuple[int, Tail], ...], ...]
-    sources: tuple[tuple[Source | None, ...], ...]
+    lead: tuple[int, ...]
+    first_position: int
+    sources: tuple[Source, ...]
+    parents: tuple[int, ...]
+    depths: tuple[int, ...]
+    ends: tuple[tuple[int, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """Packed rows: T tiles of R rows each, behind P shared keys and at most K lead keys; U distinct ends.
+
+    The trunk's own rows stand first in the first tile; as keys they are among the P shared ones.
+
+    Attributes:
+        trunk: M', how many rows are the trunk's.
+        sources: for each of the T R rows; None pads the end of a tile.
+        positions: (T R,) positions in the sequence.
+        leads: T x K lead tokens; None pads.
+        lead_positions: (T, K).
+        visible: (T, R, P + K + R): which keys a row sees.
+        lead_visible: (T, K, start + K): which of [SOS] and the tile's lead keys a lead token sees.
+        ends: (U,) rows of the distinct last tokens.
+        slots: (T, C) indices into `ends` of each tile's own; padding repeats the first.
+        slot_of_end: (U,) where in (T, C) flattened each stands.
+        classes: the classes whose tails are here.
+        end_of_class: for each of them an index into `ends`.
+    """
+
+    trunk: int
+    sources: tuple[Source | None, ...]
     positions: Tensor
     leads: tuple[tuple[int | None, ...], ...]
     lead_positions: Tensor
     visible: Tensor
+    lead_visible: Tensor
     ends: Tensor
-    order: Tensor
+    slots: Tensor
+    slot_of_end: Tensor
+    classes: tuple[int, ...]
+    end_of_class: tuple[int, ...]
 
 
-def pack(tails: Sequence[Tail], tile_rows: int) -> Tiles:
-    """Pack the tails of N classes into tiles (first fit, longest first)."""
-    bins: list[list[int]] = []
-    room: list[int] = []
-    for index in sorted(range(len(tails)), key=lambda index: -len(tails[index].rows)):
-        length = len(tails[index].rows)
-        place = next((tile for tile, free in enumerate(room) if free >= length), None)
-        if place is None:
+def merge(tails: Sequence[Tail], most_rows: int) -> list[Bush]:
+    """Bushes of the tails that share a beginning, none of more than `most_rows` rows unless one tail alone has them."""
+    bushes: list[Bush] = []
+    together: list[int] = []
+    for index in sorted(range(len(tails)), key=lambda index: (tails[index].lead, tails[index].rows)):
+        tail = tails[index]
+        first = tails[together[0]] if together else tail
+        alike = tail.lead == first.lead and tail.first_position == first.first_position
+        if together and alike and tail.rows[:1] == first.rows[:1]:
+            grown = _bush(tails, [*together, index])
+            if len(grown) <= most_rows:
+                together.append(index)
+                bushes[-1] = grown
+                continue
+        together = [index]
+        bushes.append(_bush(tails, together))
+    return bushes
+
+
+def _bush(tails: Sequence[Tail], classes: Sequence[int]) -> Bush:
+    sources: list[Source] = []
+    parents: list[int] = []
+    depths: list[int] = []
+    ends: list[tuple[int, int]] = []
+    place: dict[tuple[Source, ...], int] = {(): ROOT}
+    for index in classes:
+        rows = tails[index].rows
+        for length in range(1, len(rows) + 1):
+            if rows[:length] not in place:
+                place[rows[:length]] = len(sources)
+                sources.append(rows[length - 1])
+                parents.append(place[rows[: length - 1]])
+                depths.append(length - 1)
+        ends.append((index, place[rows]))
+    first = tails[classes[0]]
+    return Bush(first.lead, first.first_position, tuple(sources), tuple(parents), tuple(depths), tuple(ends))
+
+
+def groups_of(bushes: Sequence[Bush], most_rows: int) -> list[list[Bush]]:
+    """Cut the bushes into groups of at most `most_rows` rows that are alike in size (one bush at least in each)."""
+    total = sum(len(bush) for bush in bushes)
+    wanted = total / max(1, -(-total // most_rows))
+    groups: list[list[Bush]] = [[]]
+    rows = 0
+    for bush in bushes:
+        if groups[-1] and (rows + len(bush) > most_rows or rows >= wanted):
+            groups.append([])
+            rows = 0
+        groups[-1].append(bush)
+        rows += len(bush)
+    return groups
+
+
+def pack(bushes: Sequence[Bush], tile_rows: int, *, start: int, trunk: Sequence[Source]) -> Tiles:
+    """Pack bushes into tiles.
+
+    Args:
+        tile_rows: rows of a tile, if no bush is longer; fewer, down to half, where that leaves less padding.
+        start: tokens before the trunk ([SOS]: 1, or 0).
+        trunk: sources of the trunk's rows.
+    """
+    longest = max([1, len(trunk), *(len(bush) for bush in bushes)])
+    most = max(tile_rows, longest)
+    options = [(rows, _first_fit(bushes, rows, len(trunk))) for rows in range(max(longest, most // 2), most + 1)]
+    rows, bins = min(options, key=lambda option: option[0] * len(option[1]))
+    return _lay_out(bins, rows, start, trunk)
+
+
+def _first_fit(bushes: Sequence[Bush], rows: int, trunk: int) -> list[list[Bush]]:
+    """First fit, longest first; the trunk takes its room in the first tile."""
+    bins: list[list[Bush]] = [[]]
+    room = [rows - trunk]
+    place, length = 0, rows
+    for bush in sorted(bushes, key=len, reverse=True):
+        # What had no room for one bush has none for the next of the same length.
+        place, length = (place if len(bush) == length else 0), len(bush)
+        while place < len(bins) and room[place] < length:
+            place += 1
+        if place == len(bins):
             bins.append([])
-            room.append(max(tile_rows, length))
-            place = len(bins) - 1
-        bins[place].append(index)
+            room.append(rows)
+        bins[place].append(bush)
         room[place] -= length
-    return _lay_out([tuple((index, tails[index]) for index in sorted(tile)) for tile in bins])
+    return bins
 
 
-def _lay_out(tiles: list[tuple[tuple[int, Tail], ...]]) -> Tiles:
-    rows = max(sum(len(tail.rows) for _, tail in tile) for tile in tiles)
-    leads = max(sum(len(tail.lead) for _, tail in tile) for tile in tiles)
-    classes = max(len(tile) for tile in tiles)
-    positions = torch.zeros(len(tiles), rows, dtype=torch.long)
-    lead_positions = torch.zeros(len(tiles), leads, dtype=torch.long)
-    visible = torch.zeros(len(tiles), rows, leads + rows, dtype=torch.bool)
-    ends = torch.zeros(len(tiles), classes, dtype=torch.long)
-    order = torch.zeros(sum(len(tile) for tile in tiles), dtype=torch.long)
-    for number, tile in enumerate(tiles):
-        row = lead_row = 0
-        for place, (index, tail) in enumerate(tile):
-            lead, length = len(tail.lead), len(tail.rows)
-            own = slice(row, row + length)
-            positions[number, own] = tail.first_position + lead + torch.arange(length)
-            lead_positions[number, lead_row : lead_row + lead] = tail.first_position + torch.arange(lead)
-            visible[number, own, lead_row : lead_row + lead] = True
-            visible[number, own, leads + row : leads + row + length] = torch.ones(length, length).tril().bool()
-            row, lead_row = row + length, lead_row + lead
-            ends[number, place] = row - 1
-            order[index] = number * classes + place
+def _lay_out(bins: list[list[Bush]], rows: int, start: int, trunk: Sequence[Source]) -> Tiles:
+    count = len(bins)
+    leads = max(sum(len(bush.lead) for bush in tile) for tile in bins)
+    sources: list[Source | None] = [None] * (count * rows)
+    sources[: len(trunk)] = trunk
+    positions = torch.zeros(count * rows, dtype=torch.long)
+    positions[: len(trunk)] = start + torch.arange(len(trunk))
+    lead_tokens: list[list[int | None]] = [[None] * leads for _ in bins]
+    lead_positions = torch.zeros(count, leads, dtype=torch.long)
+    ends: dict[int, int] = {}  # row -> index
+    classes: list[int] = []
+    end_of_class: list[int] = []
+    for tile, bushes in enumerate(bins):
+        for bush, row, lead in _places(bushes, tile, rows, len(trunk)):
+            length = len(bush.lead)
+            lead_tokens[tile][lead : lead + length] = bush.lead
+            lead_positions[tile, lead : lead + length] = bush.first_position + torch.arange(length)
+            sources[row : row + len(bush)] = bush.sources
+            positions[row : row + len(bush)] = bush.first_position + length + torch.tensor(bush.depths)
+            for index, own in bush.ends:
+                classes.append(index)
+                end_of_class.append(ends.setdefault(row + own, len(ends)))
+    slots, slot_of_end = _slots([row // rows for row in ends], count)
     return Tiles(
-        tails=tuple(tiles),
-        sources=tuple(_padded([source for _, tail in tile for source in tail.rows], rows) for tile in tiles),
+        trunk=len(trunk),
+        sources=tuple(sources),
         positions=positions,
-        leads=tuple(_padded([token for _, tail in tile for token in tail.lead], leads) for tile in tiles),
+        leads=tuple(tuple(tile) for tile in lead_tokens),
         lead_positions=lead_positions,
-        visible=visible,
-        ends=ends,
-        order=order,
+        visible=_visible(bins, rows, leads, start, len(trunk)),
+        lead_visible=_lead_visible(bins, leads, start),
+        ends=torch.tensor(list(ends)),
+        slots=slots,
+        slot_of_end=slot_of_end,
+        classes=tuple(classes),
+        end_of_class=tuple(end_of_class),
     )
 
 
-def _padded(values: list, length: int) -> tuple:  # type: ignore[type-arg]
-    return (*values, *[None] * (length - len(values)))
+def _places(bushes: list[Bush], tile: int, rows: int, trunk: int) -> Iterator[tuple[Bush, int, int]]:
+    """Each bush of a tile with its first row among all T R, and the first of its leads in the tile."""
+    row, lead = tile * rows + (trunk if tile == 0 else 0), 0
+    for bush in bushes:
+        yield bush, row, lead
+        row, lead = row + len(bush), lead + len(bush.lead)
+
+
+def _visible(bins: list[list[Bush]], rows: int, leads: int, start: int, trunk: int) -> Tensor:
+    """Which keys a row sees, (T, R, P + K + R); padding sees itself, because a row must see something."""
+    shared, own = start + trunk, start + trunk + leads
+    visible = torch.zeros(len(bins), rows, own + rows, dtype=torch.bool)
+    visible[:, :, :shared] = True
+    visible[:, :, own:] = torch.eye(rows, dtype=torch.bool)
+    visible[0, :trunk] = False
+    visible[0, :trunk, :shared] = torch.ones(shared, shared).tril().bool()[start:]
+    for tile, bushes in enumerate(bins):
+        for bush, place, lead in _places(bushes, tile, rows, trunk):
+            row = place - tile * rows
+            visible[tile, row : row + len(bush), shared + lead : shared + lead + len(bush.lead)] = True
+            for number, parent in enumerate(bush.parents):
+                if parent != ROOT:
+                    earlier = slice(own + row, own + row + number)
+                    visible[tile, row + number, earlier] = visible[tile, row + parent, earlier]
+    return visible
+
+
+def _lead_visible(bins: list[list[Bush]], leads: int, start: int) -> Tensor:
+    """Which of [SOS] and the tile's leads a lead token sees, (T, K, start + K): its own name up to itself."""
+    visible = torch.zeros(len(bins), leads, start + leads, dtype=torch.bool)
+    visible[:, :, :start] = True
+    visible[:, :, start:] = torch.eye(leads, dtype=torch.bool)
+    for tile, bushes in enumerate(bins):
+        for bush, _, lead in _places(bushes, 0, 0, 0):
+            length = len(bush.lead)
+            own = slice(lead, lead + length)
+            visible[tile, own, start:][:, own] |= torch.ones(length, length).tril().bool()
+    return visible
+
+
+def _slots(tile_of_end: list[int], count: int) -> tuple[Tensor, Tensor]:
+    """(T, C) indices of each tile's ends, and where each end stands in it; see `Tiles`."""
+    own: list[list[int]] = [[] for _ in range(count)]
+    for end, tile in enumerate(tile_of_end):
+        own[tile].append(end)
+    most = max(len(ends) for ends in own)
+    slots = torch.tensor([ends + [0] * (most - len(ends)) for ends in own])
+    places = {end: tile * most + place for tile, ends in enumerate(own) for place, end in enumerate(ends)}
+    return slots, torch.tensor([places[end] for end in range(len(tile_of_end))])
