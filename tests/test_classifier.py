@@ -280,7 +280,12 @@ def test_a_model_saved_with_other_class_names_keeps_them(fitted, tmp_path, tiny_
 
 
 def test_the_folder_holds_a_card_json_and_a_few_kilobytes_of_tensors(saved):
-    assert sorted(entry.name for entry in saved.iterdir()) == ["README.md", "model.json", "prompts.safetensors"]
+    assert sorted(entry.name for entry in saved.iterdir()) == [
+        "README.md",
+        "model.json",
+        "prediction.safetensors",
+        "prompts.safetensors",
+    ]
     assert (saved / "prompts.safetensors").stat().st_size < 200_000
     assert "blue, green, red" in (saved / "README.md").read_text()
     assert json.loads((saved / "model.json").read_text())["class_names"] == ["blue", "green", "red"]
@@ -292,14 +297,14 @@ def test_another_backbone_is_refused_with_both_fingerprints(saved, tiny_backbone
         PromptClassifier.load(saved, backbone=other)
 
 
-@pytest.mark.parametrize("name", ["model.json", "prompts.safetensors"])
+@pytest.mark.parametrize("name", ["model.json", "prompts.safetensors", "prediction.safetensors"])
 def test_a_missing_file_is_named(saved, tiny_backbone, name):
     (saved / name).unlink()
     with pytest.raises(ModelFolderError, match=rf"{name} is missing"):
         PromptClassifier.load(saved, backbone=tiny_backbone)
 
 
-@pytest.mark.parametrize("name", ["model.json", "prompts.safetensors"])
+@pytest.mark.parametrize("name", ["model.json", "prompts.safetensors", "prediction.safetensors"])
 def test_a_truncated_file_is_named(saved, tiny_backbone, name):
     data = (saved / name).read_bytes()
     (saved / name).write_bytes(data[: len(data) // 2])

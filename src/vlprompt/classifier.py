@@ -34,6 +34,8 @@ from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
 if TYPE_CHECKING:
     from typing import Self
 
+    from torch import Tensor
+
     from vlprompt.backbones import Backbone
     from vlprompt.features import TrainingFeatures
     from vlprompt.methods.method import Method
@@ -47,7 +49,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         backbone: a name for `load_backbone` ("mini", "ViT-B-16/openai", a local folder or file), or a `Backbone`.
         shots: training pictures per class, drawn with `seed`; None takes all.
         seed: of the draw, the initial prompt and the order of training.
-        recipe: a published recipe by name (`vlprompt.recipes.RECIPES`); None takes the method's base-to-new one.
+        recipe: a recipe by name (`vlprompt.recipes.RECIPES`); None takes the method's base-to-new one.
         epochs, batch_size, learning_rate: where training differs from the recipe; None leaves the recipe's.
         training: other fields of `TrainingSettings` that differ from the recipe, such as {"views": None}.
         options: fields of the method's options that differ from the recipe, such as {"context_length": 16}.
@@ -134,35 +136,50 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         }
         if not dataset.test:
             record["image_keys"] = image_keys(samples)
+        calibration = None
         if method.learns:
-            record |= self._train(method, samples, recipe, record["data"]["fingerprint"])
+            trained, calibration = self._train(method, samples, recipe, record["data"]["fingerprint"])
+            record |= trained
         self.training_samples_ = samples
-        self._use(FittedClassifier(backbone, method, self.method, list(dataset.class_names), record))
+        names = list(dataset.class_names)
+        self._use(FittedClassifier(backbone, method, self.method, names, record, calibration=calibration))
         return self
 
-    def predict(self, images: Sequence[Any]) -> np.ndarray:
-        """The class name of each image, as an array of text (n,)."""
-        best = self.predict_logits(images).argmax(axis=1)
+    def predict(self, images: Sequence[Any], screening: str | int = "auto") -> np.ndarray:
+        """The class name of each image, as an array of text (n,).
+
+        Args:
+            screening: "off" encodes every class for every image; a number k only the k best ones by a first-order
+                expansion; "auto" takes the k that found the exact winner of 99.9% of the training images, where there
+                are so many classes and images that it pays (see `vlprompt.prediction`).
+        """
+        best = self.predict_logits(images, screening).argmax(axis=1)
         return self.classes_[best]
 
-    def predict_proba(self, images: Sequence[Any]) -> np.ndarray:
-        """The softmax over the classes, in the order of `classes_`: (n, N)."""
-        return probabilities(self.predict_logits(images))
+    def predict_proba(self, images: Sequence[Any], screening: str | int = "auto") -> np.ndarray:
+        """The softmax over the classes, in the order of `classes_`: (n, N).
 
-    def predict_logits(self, images: Sequence[Any]) -> np.ndarray:
-        """exp(s) cos(f(x), g(t_i(x))) of each image and class: (n, N).
+        Where images are screened (see `predict`), the k best classes of each image have exact logits, and the tail, all
+        other classes, has first-order approximations, none above the best exact one; the sum that both are divided by
+        holds them too. `screening="off"` gives exact probabilities.
+        """
+        return probabilities(self.predict_logits(images, screening))
+
+    def predict_logits(self, images: Sequence[Any], screening: str | int = "off") -> np.ndarray:
+        """exp(s) cos(f(x), g(t_i(x))) of each image and class: (n, N); exact unless `screening` says otherwise.
 
         Raises:
             UnreadableImagesError: some images cannot be read; all of them are listed.
         """
         check_is_fitted(self)
-        return self.fitted_.logits(images, cache=self.cache, progress=self.progress is not False)[0]
+        progress = self.progress is not False
+        return self.fitted_.logits(images, screening=screening, cache=self.cache, progress=progress)[0]
 
     def score(self, images: Sequence[Any], labels: Sequence[str] | Sequence[int], sample_weight: Any = None) -> float:
         """Share of the images whose class is named right, from 0 to 1."""
         check_is_fitted(self)
         truth = [sample.class_name for sample in label_images(images, labels, self.fitted_.class_names)]
-        return float(accuracy_score(truth, self.predict(images), sample_weight=sample_weight))
+        return float(accuracy_score(truth, self.predict(images, screening="off"), sample_weight=sample_weight))
 
     def evaluate(self, samples: Sequence[Sample], name: str | None = None, on_unreadable: str = "fail") -> Evaluation:
         """Accuracy and macro F1 on labelled images; with a `name`, kept in the saved model's card."""
@@ -274,8 +291,11 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
         return load_backbone(self.backbone, device=self.device) if isinstance(self.backbone, str) else self.backbone
 
-    def _train(self, method: Method, samples: Sequence[Sample], recipe: Recipe, fingerprint: str) -> dict[str, Any]:
-        """Train the method on the samples; what there is to record of it."""
+    def _train(
+        self, method: Method, samples: Sequence[Sample], recipe: Recipe, fingerprint: str
+    ) -> tuple[dict[str, Any], Tensor | None]:
+        """Train the method on the samples; what there is to record of it, and what calibrates screening."""
+        from vlprompt.prediction import calibration_for
         from vlprompt.training import train
 
         settings = cast("TrainingSettings", recipe.training)
@@ -294,7 +314,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
                 identity={"backbone": method.backbone.fingerprint, "data": fingerprint},
                 reporter=board.training(f"{self.method}, {len(labels)} pictures"),
             )
-        return {
+        record = {
             "recipe": recipe.source or "vlprompt's defaults",
             "settings": settings.as_dict(),
             "images": len(labels),
@@ -302,6 +322,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             "features_s": round(encoded - started, 3),
             "train_s": round(time.perf_counter() - encoded, 3),
         }
+        return record, calibration_for(method, features.epoch(settings.epochs - 1))
 
     def _training_features(
         self, backbone: Backbone, images: list[Any], settings: TrainingSettings

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from vlprompt.methods import METHODS, build_method, method_class
 from vlprompt.model_card import model_card
 from vlprompt.model_folder import (
     DESCRIPTION_FILE,
+    KEPT_FILE,
     TENSORS_FILE,
     SavedModel,
     method_file_hash,
@@ -29,8 +31,11 @@ from vlprompt.model_folder import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vlprompt.backbones import Backbone
     from vlprompt.methods.method import Method
+    from vlprompt.prediction import Predictor
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class FittedClassifier:
         trained_class_names: the names that it was trained on.
         training: what repeats the training, as plain values.
         evaluation: results of `evaluate` by name, saved with the model.
+        calibration: features of some training images, (n, E), for screening; None where it would not serve.
     """
 
     backbone: Backbone
@@ -70,6 +76,14 @@ class FittedClassifier:
     trained_class_names: list[str]
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
+    calibration: Tensor | None = None
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Logits from features, with what is kept to give them quickly."""
+        from vlprompt.prediction import Predictor
+
+        return Predictor(self.method, self.calibration)
 
     @property
     def class_names(self) -> list[str]:
@@ -80,6 +94,7 @@ class FittedClassifier:
         self,
         images: Sequence[Any],
         *,
+        screening: str | int = "off",
         on_unreadable: str = "fail",
         cache: str | Path | None = "default",
         progress: bool = True,
@@ -88,6 +103,8 @@ class FittedClassifier:
 
         Args:
             images: paths, Pillow images or uint8 arrays.
+            screening: "off" for exact logits, "auto", or the number of classes that are exact for each image; see
+                `vlprompt.prediction.Predictor.logits`.
             on_unreadable: "fail" names all that cannot be read, "skip" leaves them out.
 
         Raises:
@@ -96,10 +113,12 @@ class FittedClassifier:
         import torch
 
         from vlprompt.features import FeatureExtractor
+        from vlprompt.prediction import check_screening
 
+        check_screening(screening)
         extractor = FeatureExtractor(self.backbone, cache=cache, on_unreadable=on_unreadable, progress=progress)
         extracted = extractor.extract(_as_list(images))
-        logits = self.method.predict_logits(torch.from_numpy(extracted.values))
+        logits = self.predictor.logits(torch.from_numpy(extracted.values), screening)
         return logits.float().cpu().numpy(), extracted.kept
 
     def evaluate(self, samples: Sequence[Sample], name: str | None = None, **options: Any) -> Evaluation:
@@ -140,7 +159,7 @@ class FittedClassifier:
         if len(names) < 2:
             raise DataError(f"class names are {names!r}; at least two are needed.")
         check_class_names(names)
-        return replace(self, method=self.method.with_class_names(names))
+        return replace(self, method=self.method.with_class_names(names), calibration=self.predictor.calibration)
 
     def save(self, folder: str | Path) -> None:
         """Write the model as a folder: its JSON, its learned tensors and a card, without any backbone weights.
@@ -148,6 +167,7 @@ class FittedClassifier:
         Raises:
             OutputError: the folder cannot be written, or holds something else than a model.
         """
+        self.predictor.prepare()
         model = SavedModel(
             method=self.method_name,
             method_file_hash=method_file_hash(self.method_name),
@@ -159,8 +179,10 @@ class FittedClassifier:
             fingerprint=self.backbone.fingerprint,
             training=self.training,
             evaluation=self.evaluation,
+            screening=self.predictor.description(),
         )
-        write_model_folder(Path(folder), model, self.method.state_dict(), model_card(model))
+        card = model_card(model)
+        write_model_folder(Path(folder), model, self.method.state_dict(), self.predictor.tensors(), card)
 
 
 def load_fitted(
@@ -182,7 +204,7 @@ def load_fitted(
         BackboneError: the backbone is not the one that the model was trained on; both fingerprints are named.
     """
     folder = Path(folder)
-    model, tensors = read_model_folder(folder)
+    model, tensors, kept = read_model_folder(folder)
     name = _trusted_method(folder, model, method)
     frozen = _same_backbone(folder, model, backbone, device)
     built = _rebuilt(folder, name, model, frozen)
@@ -198,7 +220,17 @@ def load_fitted(
             built = built.with_class_names(model.class_names)
         except ValueError as error:
             raise ModelFolderError(f"{folder / DESCRIPTION_FILE} was changed: {error}") from error
-    return FittedClassifier(frozen, built, name, model.trained_class_names, model.training, model.evaluation)
+    from vlprompt.prediction import Predictor
+
+    try:
+        predictor = Predictor.restored(built, kept, model.screening)
+    except (ValueError, TypeError) as error:
+        raise ModelFolderError(f"{folder / KEPT_FILE} does not fit the model: {error}.") from error
+    classifier = FittedClassifier(
+        frozen, built, name, model.trained_class_names, model.training, model.evaluation, predictor.calibration
+    )
+    classifier.__dict__["predictor"] = predictor
+    return classifier
 
 
 def _rebuilt(folder: Path, name: str, model: SavedModel, backbone: Backbone) -> Method:

@@ -1,5 +1,8 @@
 """A fitted classifier as a folder: model.json, prompts.safetensors and README.md, without any backbone weights.
 
+prediction.safetensors holds what can be computed again but need not be: the class features of a fixed context, or what
+screened inference needs.
+
 The folder is built beside its place and moved there when it is complete, so that an interrupted save leaves the old
 model as it was. A folder cannot be replaced in one step: the old model steps aside as `.NAME.old-*`, and a process that
 is killed at that very moment leaves it there, where the next reading finds it and the next saving puts it back.
@@ -28,6 +31,7 @@ FORMAT = "vlprompt-model"
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "model.json"
 TENSORS_FILE = "prompts.safetensors"
+KEPT_FILE = "prediction.safetensors"
 CARD_FILE = "README.md"
 
 LONGEST_NAME = 255
@@ -51,6 +55,8 @@ class SavedModel:
         fingerprint: the backbone's fingerprint; the prompts mean something to these weights only.
         training: what repeats the training: data, shots, seed, recipe, settings, versions, losses, times.
         evaluation: accuracies by the name of what was evaluated, if anything was.
+        screening: candidates (k), the agreement that they reached and on how many training images; None where screened
+            inference was not calibrated.
     """
 
     method: str
@@ -63,11 +69,19 @@ class SavedModel:
     fingerprint: str
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
+    screening: dict[str, Any] | None = None
 
 
-def write_model_folder(folder: Path, model: SavedModel, tensors: dict[str, torch.Tensor], card: str) -> None:
+def write_model_folder(
+    folder: Path,
+    model: SavedModel,
+    tensors: dict[str, torch.Tensor],
+    kept: dict[str, torch.Tensor],
+    card: str,
+) -> None:
     """Write the model, replacing an older model there only when the new one is complete.
 
+    `tensors` are the learned ones, `kept` those that only save time.
     Raises OutputError when the place cannot be written or holds something that is not a model of ours.
     """
     check_replaceable(folder)
@@ -76,7 +90,7 @@ def write_model_folder(folder: Path, model: SavedModel, tensors: dict[str, torch
     staged = folder.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{folder.name}")
     try:
         staged.mkdir(parents=True)
-        _write_parts(staged, model, tensors, card)
+        _write_parts(staged, model, tensors, kept, card)
         _swap(staged, folder)
     except OSError as error:
         raise OutputError(f"the model cannot be written to {folder}: {error.strerror or error}.") from error
@@ -84,8 +98,8 @@ def write_model_folder(folder: Path, model: SavedModel, tensors: dict[str, torch
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]]:
-    """The model and its learned tensors.
+def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The model, its learned tensors, and those that only save time (none in folders of older versions).
 
     Raises ModelFolderError naming the file that is missing, damaged or not ours.
     """
@@ -95,13 +109,17 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
         raise ModelFolderError(f"there is no model folder {folder}; `vlprompt fit DATA --out {folder}` makes one.")
     description = _read_description(folder / DESCRIPTION_FILE)
     tensors = _read_tensors(folder / TENSORS_FILE, description["tensors_sha256"])
-    return _model_from(description, folder / DESCRIPTION_FILE), tensors
+    kept_sha256 = description.get("kept_sha256")
+    kept = _read_tensors(folder / KEPT_FILE, str(kept_sha256)) if kept_sha256 is not None else {}
+    return _model_from(description, folder / DESCRIPTION_FILE), tensors, kept
 
 
 def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
     """The model that a description describes, each of its values of the right kind."""
     values = {}
     for name, kind in _KINDS.items():
+        if name == "screening" and name not in description:
+            continue  # written before there was screening
         if name not in description:
             raise ModelFolderError(f"{path} is incomplete: {name} is missing.")
         if not isinstance(description[name], kind):
@@ -116,6 +134,7 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
         raise ModelFolderError(f"{path} was changed: template is {values['template']!r}; it must have {{}} once.")
     _check_training(values["training"], path)
     _check_evaluation(values["evaluation"], path)
+    _check_screening(values.get("screening"), path)
     return SavedModel(**values)
 
 
@@ -130,6 +149,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "fingerprint": str,
     "training": dict,
     "evaluation": dict,
+    "screening": (dict, type(None)),
 }
 
 
@@ -154,6 +174,18 @@ def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
         figures = [result.get(key) for key in ("accuracy", "macro_f1", "total")] if isinstance(result, dict) else [None]
         if not all(isinstance(figure, int | float) for figure in figures):
             raise ModelFolderError(f"{path} was changed: evaluation of {name!r} is {result!r:.80}.")
+
+
+def _check_screening(screening: dict[str, Any] | None, path: Path) -> None:
+    if screening is None:
+        return
+    counts = [screening.get("candidates"), screening.get("images")]
+    agreement = screening.get("agreement")
+    names = {"candidates", "agreement", "images"}
+    if set(screening) != names or not all(map(_is_count, counts)) or not isinstance(agreement, int | float):
+        raise ModelFolderError(f"{path} was changed: screening is {screening!r:.80}.")
+    if counts[0] == 0 or not 0 <= agreement <= 1:
+        raise ModelFolderError(f"{path} was changed: screening is {screening!r:.80}.")
 
 
 def _is_count(value: object) -> bool:
@@ -181,7 +213,9 @@ def check_replaceable(folder: Path) -> None:
         entries = set(os.listdir(folder))
     except OSError as error:
         raise OutputError(f"{folder} cannot be read: {error.strerror}; choose another --out.") from error
-    if entries and (DESCRIPTION_FILE not in entries or entries - {DESCRIPTION_FILE, TENSORS_FILE, CARD_FILE}):
+    if entries and (
+        DESCRIPTION_FILE not in entries or entries - {DESCRIPTION_FILE, TENSORS_FILE, KEPT_FILE, CARD_FILE}
+    ):
         raise OutputError(f"{folder} holds other files, and saving a model replaces its folder; choose another --out.")
 
 
@@ -200,19 +234,29 @@ def method_file_hash(method: str) -> str | None:
         raise ModelFolderError(f"the method file {path} cannot be read: {error.strerror}.") from error
 
 
-def _write_parts(folder: Path, model: SavedModel, tensors: dict[str, torch.Tensor], card: str) -> None:
-    from safetensors.torch import save
-
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+def _write_parts(
+    folder: Path, model: SavedModel, tensors: dict[str, torch.Tensor], kept: dict[str, torch.Tensor], card: str
+) -> None:
+    data = _as_bytes(tensors)
     description = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(model)}
     description["tensors_sha256"] = hashlib.sha256(data).hexdigest()
+    parts = {TENSORS_FILE: data, CARD_FILE: card.encode()}
+    if kept:
+        parts[KEPT_FILE] = _as_bytes(kept)
+        description["kept_sha256"] = hashlib.sha256(parts[KEPT_FILE]).hexdigest()
     text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-    parts = {TENSORS_FILE: data, CARD_FILE: card.encode(), DESCRIPTION_FILE: text.encode()}
+    parts[DESCRIPTION_FILE] = text.encode()
     for name, content in parts.items():
         with open(folder / name, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _as_bytes(tensors: dict[str, torch.Tensor]) -> bytes:
+    from safetensors.torch import save
+
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
 
 
 def _swap(staged: Path, folder: Path) -> None:

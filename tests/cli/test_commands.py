@@ -43,7 +43,7 @@ def test_fit_saves_a_model_and_says_how_good_it_is_on_the_pictures_left_over(vlp
     outcome = vlprompt("fit", "pictures", "--out", "model", *QUICK)
     assert outcome.code == 0
     assert "of 3 pictures that it was not trained on" in outcome.err
-    assert sorted(os.listdir("model")) == ["README.md", "model.json", "prompts.safetensors"]
+    assert sorted(os.listdir("model")) == ["README.md", "model.json", "prediction.safetensors", "prompts.safetensors"]
     assert sorted(entry for entry in os.listdir() if entry.startswith(".")) == []
 
 

@@ -130,6 +130,12 @@ def _predict_parser() -> ArgumentParser:
     parser.add_argument("--top", type=int, default=1, metavar="K", help="the K most probable classes")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
+        "--screening",
+        type=_choice("auto", "off") | int,
+        default="auto",
+        help="off: every class exactly; K: only each picture's K best classes; auto: the calibrated K where it pays",
+    )
+    parser.add_argument(
         "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
     )
     _add_device(parser)

@@ -88,7 +88,7 @@ def predict(options: Namespace) -> None:
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     if options.class_names is not None:
         classifier = classifier.with_class_names(names_from(options.class_names))
-    logits, kept = classifier.logits(images, on_unreadable=options.on_unreadable)
+    logits, kept = classifier.logits(images, screening=options.screening, on_unreadable=options.on_unreadable)
     guesses = [
         (str(images[place]), _best(probabilities_of_image, classifier.class_names, options.top))
         for place, probabilities_of_image in zip(kept, probabilities(logits), strict=True)

@@ -18,6 +18,7 @@ class CoOp(PromptLearner):
     """A learned context, the same for every image."""
 
     name = "coop"
+    image_conditioned = False
 
     def context(self, image_features: Tensor) -> Tensor:
         """(B, E) -> (1, 1, M, D), or (1, N, M, D) with class-specific contexts."""

@@ -31,11 +31,14 @@ class Method(nn.Module, ABC):
         name: as the method is asked for.
         options_class: the dataclass of its options.
         learns: whether there is anything to train.
+        image_conditioned: whether the class features may depend on the image; where they do not, they are computed
+            once and kept.
     """
 
     name: ClassVar[str]
     options_class: ClassVar[type]
     learns: ClassVar[bool] = True
+    image_conditioned: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -84,6 +87,10 @@ class Method(nn.Module, ABC):
         """Logits exp(s) cos(f, w): image features (B, E), normalised or not -> (B, N)."""
         images = self._normalised(image_features)
         return self._logits(images, self.class_features(images))
+
+    def logits_of(self, image_features: Tensor, class_features: Tensor) -> Tensor:
+        """Logits over class features that are known: (B, E), (b, N, E) -> (B, N)."""
+        return self._logits(self._normalised(image_features), class_features)
 
     def _normalised(self, image_features: Tensor) -> Tensor:
         return F.normalize(image_features.to(self.backbone.device, self.backbone.dtype), dim=-1)

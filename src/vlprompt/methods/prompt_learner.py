@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from vlprompt.errors import SettingsError
 from vlprompt.methods.method import Method
 from vlprompt.methods.options import PromptOptions
-from vlprompt.prompting import Prompts, build_prompts, text_engine, words_of
+from vlprompt.prompting import Prompts, TextEngine, build_prompts, check_engine, text_engine, words_of
 from vlprompt.prompting.prompts import ROOM_FOR_NAME, token_counts
 
 CONTEXT_STD = 0.02
@@ -25,10 +26,15 @@ class PromptLearner(Method):
     options: PromptOptions
 
     def prepare(self) -> None:
+        check_engine(self.backbone, self.options.engine, self.options.memory)
         self.generator = torch.Generator().manual_seed(self.seed)
         self.context_vectors = nn.Parameter(self._initial_context())
         self.prompts = self._prompts()
-        self.encode_prompts = text_engine(
+
+    @cached_property
+    def encode_prompts(self) -> TextEngine:
+        """Context -> class features; laid out at the first use, which a model with kept class features never makes."""
+        return text_engine(
             self.backbone,
             self.prompts,
             context_of=range(len(self.class_names)) if self.context_vectors.ndim == 3 else None,

@@ -3,7 +3,7 @@
 from vlprompt.prompting.plain import PlainEngine
 from vlprompt.prompting.prompts import POSITIONS, Prompts, build_prompts, tokenize, words_of
 from vlprompt.prompting.segments import SegmentsEngine
-from vlprompt.prompting.text_engine import TextEngine, text_engine
+from vlprompt.prompting.text_engine import TextEngine, check_engine, text_engine
 
 __all__ = [
     "POSITIONS",
@@ -12,6 +12,7 @@ __all__ = [
     "SegmentsEngine",
     "TextEngine",
     "build_prompts",
+    "check_engine",
     "text_engine",
     "tokenize",
     "words_of",

@@ -41,14 +41,20 @@ def text_engine(
         SettingsError: segments were asked for, and the tower is not causal or pools otherwise.
         UnknownNameError: no such engine.
     """
+    check_engine(backbone, engine, memory)
+    if engine == "plain" or backbone.text.whole_sequence_only:
+        return PlainEngine(backbone, prompts, context_of=context_of)
+    return SegmentsEngine(backbone, prompts, context_of=context_of, memory=_budget(memory, backbone))
+
+
+def check_engine(backbone: Backbone, engine: str, memory: str | int) -> None:
+    """Raise what `text_engine` would raise, without preparing anything."""
     if engine not in ENGINES:
         raise UnknownNameError("text engine", engine, ENGINES)
     reason = backbone.text.whole_sequence_only
     if engine == "segments" and reason:
         raise SettingsError(f"engine 'segments' cannot serve backbone {backbone.name!r}: {reason}; use 'auto'.")
-    if engine == "plain" or reason:
-        return PlainEngine(backbone, prompts, context_of=context_of)
-    return SegmentsEngine(backbone, prompts, context_of=context_of, memory=_budget(memory, backbone))
+    _budget(memory, backbone)
 
 
 def _budget(memory: str | int, backbone: Backbone) -> int:
