@@ -78,11 +78,13 @@ def largest_gradient_error(ours: torch.nn.Module, plain: torch.nn.Module) -> flo
     return max(float((a.grad - b.grad).norm() / b.grad.norm()) for a, b in pairs if b.grad is not None)
 
 
-def measure(architecture: str, classes: int, batch: int, plain_classes: int | None, rounds: int) -> dict[str, Any]:
+def measure(
+    architecture: str, classes: int, batch: int, plain_classes: int | None, rounds: int, memory: int | str = "auto"
+) -> dict[str, Any]:
     """All figures of one setting; `plain_classes` runs the plain way on fewer classes and scales its time."""
     backbone = random_backbone(architecture)
     names = class_names(classes)
-    ours = build_method("cocoop", backbone, names)
+    ours = build_method("cocoop", backbone, names, options={"memory": memory})
     some = plain_classes or classes
     plain = PlainCoCoOp(
         backbone.model, ours.prompts.token_ids[:some], ours.context_vectors.detach(), copy.deepcopy(ours.meta_net)
@@ -91,6 +93,7 @@ def measure(architecture: str, classes: int, batch: int, plain_classes: int | No
     labels = torch.randint(0, some, (batch,))
     figures: dict[str, Any] = {"classes": classes, "batch": batch}
     ways = {"plain": lambda: step(plain, features, labels), "segments": lambda: step(ours, features, labels)}
+    figures["segments_predicted_bytes"] = ours.encode_prompts.predicted_bytes(batch)
     figures["segments_peak_bytes"] = measuring.peak_bytes(ways["segments"])
     figures["plain_peak_bytes"] = measuring.peak_bytes(ways["plain"])
     seconds = measuring.interleaved(ways, rounds)
@@ -116,9 +119,10 @@ def main() -> None:
     options.add_argument("--classes", type=int, default=50)
     options.add_argument("--batch", type=int, default=1)
     options.add_argument("--plain-classes", type=int, help="run the plain way on these and scale (for many classes)")
+    options.add_argument("--memory", type=int, default="auto", help="bytes that a step of ours may take")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
-    figures = measure(chosen.model, chosen.classes, chosen.batch, chosen.plain_classes, chosen.rounds)
+    figures = measure(chosen.model, chosen.classes, chosen.batch, chosen.plain_classes, chosen.rounds, chosen.memory)
     title = f"CoCoOp step, {chosen.model}, {chosen.classes} classes, batch {chosen.batch}, {chosen.threads} threads"
     measuring.report(title, figures, chosen.json)
 

@@ -79,12 +79,13 @@ class SegmentsEngine:
             groups = groups_of(bushes, rows)
             tiles = [pack(group, tile_rows, start=self.start, trunk=trunk) for group in groups]
             self.groups = [_Group(self, backbone, some) for some in tiles]
-            largest = max(group.packed.bytes(1, keep=True) for group in self.groups)
-            if self.memory is None or largest <= self.memory or rows <= 1:
+            order = [index for group in self.groups for index in group.tiles.classes]
+            self.order = torch.tensor(order).argsort().to(self.device)
+            # A tenth is left for what grows with the images of a step, which are not known yet.
+            needed = 1.1 * self._bytes(1, 1, training=True)
+            if self.memory is None or needed <= self.memory or rows <= 1:
                 break
-            rows = max(1, min(rows - 1, int(rows * self.memory / largest)))
-        order = [index for group in self.groups for index in group.tiles.classes]
-        self.order = torch.tensor(order).argsort().to(self.device)
+            rows = max(1, min(rows - 1, int(rows * self.memory / needed)))
 
     def __call__(self, context: Tensor) -> Tensor:
         """Text features g(t), not normalised.
@@ -111,14 +112,23 @@ class SegmentsEngine:
         """How many images fit into the memory together, spread evenly over the runs that this makes."""
         if self.memory is None:
             return max(1, images)
-        one = max(group.packed.bytes(1, keep=training) for group in self.groups)
-        runs = -(-images // max(1, self.memory // one))
-        return max(1, -(-images // max(1, runs)))
+        for runs in range(1, images):
+            at_once = -(-images // runs)
+            if self._bytes(at_once, images, training=training) <= self.memory:
+                return at_once
+        return 1
 
     def predicted_bytes(self, images: int, *, training: bool = True) -> int:
-        """Memory of a step's buffers over so many images; what autograd and the norms hold beside them is small."""
-        at_once = self._images_at_once(images, training)
-        return max(group.packed.bytes(at_once, keep=training) for group in self.groups)
+        """Memory that a step over so many images takes above the weights and what was laid out before."""
+        return self._bytes(self._images_at_once(images, training), images, training=training)
+
+    def _bytes(self, at_once: int, images: int, *, training: bool) -> int:
+        buffers = max(group.packed.bytes(at_once, keep=training) for group in self.groups)
+        rows = at_once * max(len(group.tiles.sources) for group in self.groups)
+        # Beside the buffers: what norms return, about 4 numbers for each of a row's; and for [EOS] of all images what
+        # autograd keeps of the final norm, the projection and the cosines, with their gradients.
+        numbers = 4 * rows + (14 if training else 4) * images * len(self.order)
+        return buffers + numbers * self.positions.shape[1] * self.positions.element_size()
 
     def _project(self, ends: Tensor) -> Tensor:
         """Hidden states of [EOS] after the last block -> features: (b, N, D) -> (b, N, E)."""
