@@ -12,7 +12,7 @@ OUT ?= runs/demo
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -3
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   speed of training and of image features against the plain way"
+	@echo "make bench   every figure of benchmarks/RESULTS.md, measured again"
 	@echo "make test-slow   the long checks"
 
 environment:
@@ -32,9 +32,9 @@ lint: environment
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 
-# Each benchmark prints its table; minutes, on a machine with nothing else to do.
+# Rewrites benchmarks/RESULTS.md; half an hour, on a machine with nothing else to do.
 bench: environment
-	for name in training_step inference features startup protocol; do $(PY) benchmarks/$$name.py || exit 1; done
+	$(PY) benchmarks/results.py
 
 # The versions that a fresh resolution of pyproject.toml gives today, as a constraints file.
 lock: environment

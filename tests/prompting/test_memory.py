@@ -23,7 +23,7 @@ def resident(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
-@pytest.mark.parametrize("memory", [None, 200_000_000, 40_000_000])
+@pytest.mark.parametrize("memory", [None, 200_000_000, 60_000_000])
 def test_a_step_takes_what_was_predicted(memory: int | None) -> None:
     backbone = tiny_backbone(text={"width": 256, "layers": 6, "heads": 4})
     prompts = build_prompts(backbone, NAMES, 4)
