@@ -96,7 +96,8 @@ def measure(
     figures["segments_predicted_bytes"] = ours.encode_prompts.predicted_bytes(batch)
     figures["segments_peak_bytes"] = measuring.peak_bytes(ways["segments"])
     figures["plain_peak_bytes"] = measuring.peak_bytes(ways["plain"])
-    figures["memory_ratio"] = figures["plain_peak_bytes"] / figures["segments_peak_bytes"]
+    if some == classes:
+        figures["memory_ratio"] = figures["plain_peak_bytes"] / figures["segments_peak_bytes"]
     seconds = measuring.interleaved(ways, rounds)
     scale = classes / some
     figures |= {"plain_s": seconds["plain"] * scale, "segments_s": seconds["segments"]}
@@ -120,10 +121,12 @@ def main() -> None:
     options.add_argument("--classes", type=int, default=50)
     options.add_argument("--batch", type=int, default=1)
     options.add_argument("--plain-classes", type=int, help="run the plain way on these and scale (for many classes)")
-    options.add_argument("--memory", type=int, default="auto", metavar="BYTES", help="bytes for a step of ours")
+    options.add_argument("--memory", type=int, metavar="BYTES", help="bytes for a step of ours")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
-    figures = measure(chosen.model, chosen.classes, chosen.batch, chosen.plain_classes, chosen.rounds, chosen.memory)
+    figures = measure(
+        chosen.model, chosen.classes, chosen.batch, chosen.plain_classes, chosen.rounds, chosen.memory or "auto"
+    )
     title = f"CoCoOp step, {chosen.model}, {chosen.classes} classes, batch {chosen.batch}, {chosen.threads} threads"
     measuring.report(title, figures, chosen.json)
 

@@ -78,6 +78,15 @@ def test_candidates_have_exact_logits_and_one_of_them_wins(cocoop: CoCoOp) -> No
     assert exact.gather(1, logits.argmax(1, keepdim=True)).all()
 
 
+def test_the_winner_is_an_encoded_class_also_where_approximations_are_above_it(cocoop: CoCoOp) -> None:
+    features = images(200, cocoop.backbone.feature_size)
+    screen = calibrate(cocoop, images(30, cocoop.backbone.feature_size, seed=1)).with_candidates(1)
+    # Classes whose approximation is far too good, the first of all among them.
+    screen.expansion.weights[:, : cocoop.backbone.feature_size] *= 3
+    logits, exact = screened_logits(cocoop, screen, features)
+    assert bool(exact.gather(1, logits.argmax(1, keepdim=True)).all())
+
+
 def test_all_classes_as_candidates_are_exact_inference(cocoop: CoCoOp) -> None:
     features = images(6, cocoop.backbone.feature_size)
     screen = calibrate(cocoop, features).with_candidates(99)

@@ -6,6 +6,7 @@ fp32, 1e-9 in fp64.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -130,6 +131,11 @@ def linear_operations(tokens: int, width: int, layers: int) -> int:
     return 2 * tokens * layers * 12 * width * width
 
 
+def product_operations(_: Any, left: Any, right: Any, **__: Any) -> int:
+    """Of a product added in place, which torch's counter does not know: shapes (..., n, k) and (..., k, m)."""
+    return 2 * math.prod(left) * int(right[-1])
+
+
 def test_no_padding_is_computed(tiny_backbone: Backbone) -> None:
     """Fails when the engine computes more than the real tokens, counted in operations and not by a clock."""
     prompts = prompts_of(tiny_backbone)
@@ -142,13 +148,15 @@ def test_no_padding_is_computed(tiny_backbone: Backbone) -> None:
     most += 2 * images * len(prompts.ends) * 9 * width**2 + 2 * images * len(prompts.ends) * width * 64
     engine = SegmentsEngine(tiny_backbone, prompts)
     context = torch.randn(images, 1, 4, width, requires_grad=True)
-    with FlopCounterMode(display=False) as forward:
+    in_place = {torch.ops.aten.addmm_: product_operations, torch.ops.aten.baddbmm_: product_operations}
+    with FlopCounterMode(display=False, custom_mapping=in_place) as forward:
         features = engine(context)
-    assert forward.get_total_flops() < 1.1 * most
-    with FlopCounterMode(display=False) as backward:
+    # Below by the first layer's constants; a count far below would mean that operations are not seen.
+    assert 0.75 * most < forward.get_total_flops() < 1.1 * most
+    with FlopCounterMode(display=False, custom_mapping=in_place) as backward:
         features.sum().backward()
     # Frozen weights get no gradient, so the way back costs what the way there did (attention: twice).
-    assert backward.get_total_flops() < 1.2 * most
+    assert 0.75 * most < backward.get_total_flops() < 1.2 * most
 
 
 def test_frozen_weights_get_no_gradient(tiny_backbone: Backbone) -> None:

@@ -16,6 +16,10 @@ AGREEMENT = 0.999
 """Share of training images whose exact winner must be among the candidates, by default."""
 
 
+MARGIN = 1
+"""Candidates beyond those that the calibration images needed: a few hundred images cannot show one in a thousand."""
+
+
 @dataclass(frozen=True, eq=False)
 class Screen:
     """An expansion of a fitted CoCoOp's class features, with how many candidates it needs.
@@ -63,8 +67,8 @@ def calibrate(method: CoCoOp, image_features: Tensor, agreement: float = AGREEME
     hidden = method.hidden(images)
     expansion = expand(lambda some: method.encode_prompts(method.context_of_hidden(some)), hidden)
     winners = method.predict_logits(images).argmax(1).to(images.device)
-    candidates, reached = candidates_needed(expansion.scores(images, hidden), winners, agreement)
-    return Screen(expansion, candidates, reached, len(images))
+    needed, reached = candidates_needed(expansion.scores(images, hidden), winners, agreement)
+    return Screen(expansion, min(needed + MARGIN, len(method.class_names)), reached, len(images))
 
 
 @torch.no_grad()
@@ -77,8 +81,8 @@ def screened_logits(
         image_features: (n, E).
 
     Returns:
-        Logits (n, N) and which of them are exact (n, N). The others are first-order approximations; none of them is
-        above the best exact one, so the winner is always an encoded class.
+        Logits (n, N) and which of them are exact (n, N). The others are first-order approximations; all of them are
+        below the best exact one, so the winner is always an encoded class.
     """
     logits, exact = [], []
     for batch in image_features.split(batch_size):
@@ -95,6 +99,9 @@ def _screened_batch(method: CoCoOp, screen: Screen, image_features: Tensor) -> t
     best = cosines.topk(screen.candidates, dim=1).indices  # (B, k)
     features = F.normalize(method.pair_features(images, best), dim=-1)
     true_cosines = torch.einsum("be,bke->bk", images, features)
-    cosines = cosines.minimum(true_cosines.max(1, keepdim=True).values).scatter(1, best, true_cosines)
-    encoded = torch.zeros_like(cosines, dtype=torch.bool).scatter(1, best, True)
-    return backbone.logit_scale * cosines + backbone.logit_bias, encoded
+    approximate, exact = (backbone.logit_scale * some + backbone.logit_bias for some in (cosines, true_cosines))
+    # Below the best exact logit, not at it: of equal logits the first class would win, encoded or not.
+    winner = exact.max(1, keepdim=True).values
+    below = torch.nextafter(winner, torch.full_like(winner, float("-inf")))
+    logits = approximate.minimum(below).scatter(1, best, exact)
+    return logits, torch.zeros_like(logits, dtype=torch.bool).scatter(1, best, True)

@@ -381,8 +381,8 @@ class _Differentiable(torch.autograd.Function):
 
 
 def _layer_name(layer: int, keep: bool) -> str:
-    """The prefix of a layer's buffers; layers that need not be kept share one set."""
-    return f"layer {layer}" if keep else "layer"
+    """The prefix of a layer's buffers; layers that need not be kept share the first one's."""
+    return f"layer {layer if keep else 0}"
 
 
 def _narrow(wide: Tensor, part: int, whole: int) -> Tensor:
