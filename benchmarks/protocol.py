@@ -37,12 +37,12 @@ from vlprompt.methods import build_method
 SEEDS, SHOTS, EPOCHS = (1, 2, 3), 16, 10
 
 
-def ours(dataset: str) -> float:
-    """Seconds of the whole protocol in this process."""
+def ours(dataset: str, workers: int) -> float:
+    """Seconds of the whole protocol, one process a core as the command has it."""
     with tempfile.TemporaryDirectory() as folder:
         plan = BaseToNewPlan(datasets=(dataset,), methods=(MethodRun("cocoop"),), shots=SHOTS, seeds=SEEDS)
         start = time.perf_counter()
-        run_base_to_new(plan, Path(folder) / "out", workers=1, progress=False, cache=Path(folder) / "cache")
+        run_base_to_new(plan, Path(folder) / "out", workers=workers, progress=False, cache=Path(folder) / "cache")
         return time.perf_counter() - start
 
 
@@ -89,17 +89,20 @@ def _seconds_per_test(method: torch.nn.Module, backbone: Backbone, samples: tupl
     return (time.perf_counter() - start) / len(samples)
 
 
-def share_in_engine(dataset: str) -> float:
-    """Share of the protocol's time below `Method.forward` and the backward pass, by a profile."""
+def shares(dataset: str) -> dict[str, float]:
+    """Where the time of one process goes, by a profile: prompts forward and backward, image features, SGD."""
     profile = cProfile.Profile()
-    profile.runcall(ours, dataset)
+    profile.runcall(ours, dataset, 1)
     stats: Any = pstats.Stats(profile)
-    total = stats.total_tt
-    inside = 0.0
+    inside = dict.fromkeys(("share_in_engine", "share_in_features", "share_in_sgd"), 0.0)
     for (path, _, name), (_, _, _, cumulative, _) in stats.stats.items():
-        if (path.endswith("methods/method.py") and name == "forward") or name == "run_backward":
-            inside += cumulative
-    return inside / total
+        if (path.endswith("methods/method.py") and name in ("forward", "predict_logits")) or "'run_backward'" in name:
+            inside["share_in_engine"] += cumulative
+        elif path.endswith("features/extraction.py") and name in ("extract", "views"):
+            inside["share_in_features"] += cumulative
+        elif "_fused_sgd_" in name:
+            inside["share_in_sgd"] += cumulative
+    return {name: seconds / stats.total_tt for name, seconds in inside.items()}
 
 
 def main() -> None:
@@ -112,10 +115,10 @@ def main() -> None:
     rounds = []
     for _ in range(chosen.rounds):
         plainly = plain(chosen.dataset, chosen.plain_steps, chosen.plain_images)
-        rounds.append({"ours_s": ours(chosen.dataset), **plainly})
+        rounds.append({"ours_s": ours(chosen.dataset, chosen.threads), **plainly})
     figures: dict[str, Any] = {name: statistics.median(row[name] for row in rounds) for name in rounds[0]}
     figures["ratio"] = figures["plain_s"] / figures["ours_s"]
-    figures["share_in_engine"] = share_in_engine(chosen.dataset)
+    figures |= shares(chosen.dataset)
     measuring.report(f"Base-to-new with CoCoOp, 3 seeds, mini, {chosen.dataset}", figures, chosen.json)
 
 
