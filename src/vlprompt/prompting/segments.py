@@ -81,8 +81,8 @@ class SegmentsEngine:
             self.groups = [_Group(self, backbone, some) for some in tiles]
             order = [index for group in self.groups for index in group.tiles.classes]
             self.order = torch.tensor(order).argsort().to(self.device)
-            # A tenth is left for what grows with the images of a step, which are not known yet.
-            needed = 1.1 * self._bytes(1, 1, training=True)
+            # A quarter is left for what grows with the images of a step, which are not known yet.
+            needed = self._bytes(1, 1, training=True) * 4 // 3
             if self.memory is None or needed <= self.memory or rows <= 1:
                 break
             rows = max(1, min(rows - 1, int(rows * self.memory / needed)))
