@@ -163,7 +163,8 @@ def test_a_killed_benchmark_goes_on_to_the_same_results(plan, run, tmp_path):
     plan = replace(plan, methods=methods)
     whole = run(plan, tmp_path / "whole", workers=1)
     script = (
-        "import pickle, sys; from vlprompt.benchmark import run_base_to_new\n"
+        "import os, pickle, sys; from vlprompt.benchmark import run_base_to_new\n"
+        "os.sched_getaffinity = lambda _: {0}\n"  # one core, as `run` has it: bits depend on the threads
         "if __name__ == '__main__': run_base_to_new(pickle.load(open(sys.argv[1], 'rb')), sys.argv[2], workers=1, "
         "cache=sys.argv[3])"
     )
