@@ -179,12 +179,10 @@ def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
 def _check_screening(screening: dict[str, Any] | None, path: Path) -> None:
     if screening is None:
         return
-    counts = [screening.get("candidates"), screening.get("images")]
-    agreement = screening.get("agreement")
-    names = {"candidates", "agreement", "images"}
-    if set(screening) != names or not all(map(_is_count, counts)) or not isinstance(agreement, int | float):
-        raise ModelFolderError(f"{path} was changed: screening is {screening!r:.80}.")
-    if counts[0] == 0 or not 0 <= agreement <= 1:
+    candidates, images, agreement = (screening.get(name) for name in ("candidates", "images", "agreement"))
+    counted = _is_count(candidates) and _is_count(images) and candidates != 0
+    shared = isinstance(agreement, int | float) and 0 <= agreement <= 1
+    if len(screening) != 3 or not counted or not shared:
         raise ModelFolderError(f"{path} was changed: screening is {screening!r:.80}.")
 
 

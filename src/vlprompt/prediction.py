@@ -122,10 +122,6 @@ class Predictor:
         elif isinstance(method, CoCoOp) and self.calibration is not None and len(method.class_names) >= SCREENING_PAYS:
             self.calibrated(method)
 
-    def over(self, method: Method) -> Predictor:
-        """The same for other class names: the calibration images stay, what belongs to the classes goes."""
-        return Predictor(method, self.calibration)
-
     def tensors(self) -> dict[str, Tensor]:
         """What is worth saving with the model."""
         held = {"calibration": self.calibration, "class_features": self.class_features}

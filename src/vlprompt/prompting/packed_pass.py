@@ -13,6 +13,8 @@ reaches are projected once, ever.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -136,7 +138,7 @@ class PackedPass:
         statistics = []
         for layer, block in enumerate(self.blocks[:-1]):
             name = _layer_name(layer, keep)
-            projected = _narrow(held["scratch wide"], 3, 4)
+            projected = _part(held["scratch wide"], (images * self.tiles * self.rows, 3 * self.width))
             statistics.append(self._project(layer, block, held[f"{name} hidden"], projected, images))
             self._tile(layer, projected, held[f"{name} queries"], held[f"{name} keys"], images)
             attended = self._attend(held, name, "", self.mask, images)
@@ -178,11 +180,11 @@ class PackedPass:
         """softmax(q k^T / sqrt(d) + mask) v of every tile: a view of scratch, (B, T, Q, H, d)."""
         queries, weights = held[f"{name} {place}queries"], held[f"{name} {place}weights"]
         keys, values = held[f"{name} keys"]
-        scores = held["scratch scores"].view(-1)[: weights.numel()].view(weights.shape)
+        scores = _part(held["scratch scores"], weights.shape)
         scores.view(images, *mask.shape).copy_(mask)
         scores.baddbmm_(queries, keys.transpose(1, 2), alpha=queries.shape[2] ** -0.5)
         torch.ops.aten._softmax.out(scores, -1, False, out=weights)
-        result = held["scratch heads"].view(-1)[: queries.numel()].view(queries.shape)
+        result = _part(held["scratch heads"], queries.shape)
         torch.bmm(weights, values, out=result)
         return self._by_rows(result, images)
 
@@ -205,7 +207,7 @@ class PackedPass:
         normalised, *statistics = block.norm_2(between)
         slope = block.activation.slope
         torch.addmm(block.fc_bias, normalised.to(self.dtype), block.fc_weight.T, alpha=slope, out=inner)
-        active = held["scratch wide"].view(-1)[: inner.numel()].view(inner.shape)
+        active = _part(held["scratch wide"], inner.shape)
         block.activation(inner, active)
         _add_product(between, active, block.proj_weight, block.proj_bias, result, alpha=1 / slope)
         return tuple(statistics)
@@ -215,7 +217,7 @@ class PackedPass:
         block, hidden, width = self.blocks[-1], held[f"{name} hidden"], self.width
         normalised, *first = block.norm_1(hidden)
         normalised = normalised.to(self.dtype)
-        projected = _narrow(held["scratch wide"], 2, 4)
+        projected = _part(held["scratch wide"], (images * self.tiles * self.rows, 2 * self.width))
         torch.addmm(block.in_bias[width:], normalised, block.in_weight[width:].T, out=projected)
         self._tile(layer, projected, held[f"{name} end queries"], held[f"{name} keys"], images)
         ends = normalised.view(images, -1, width).index_select(1, self.ends).view(-1, width)
@@ -249,7 +251,7 @@ class PackedPass:
             heads = held["scratch heads"]
             by_rows = self._by_rows(heads, images)
             by_rows.copy_(rows.view(by_rows.shape))
-            projected = _narrow(held["scratch wide"], 3, 4)
+            projected = _part(held["scratch wide"], (images * self.tiles * self.rows, 3 * self.width))
             self._attend_backward(held, name, "", heads, projected, images)
             hidden = held[f"{name} hidden"]
             if layer or self.first_projected is None:
@@ -288,7 +290,7 @@ class PackedPass:
     ) -> None:
         """Through MLP and output projection: adds to `gradient` what the MLP brings, writes attention's to `rows`."""
         between, inner = held[f"{name} {place}attended"], held[f"{name} {place}inner"]
-        wide = held["scratch wide"].view(-1)[: inner.numel()].view(inner.shape)
+        wide = _part(held["scratch wide"], inner.shape)
         torch.mm(gradient.to(self.dtype), block.proj_weight, out=wide)
         block.activation.backward(wide, inner)
         torch.mm(wide, block.fc_weight, out=rows)
@@ -307,7 +309,7 @@ class PackedPass:
         of_keys, of_values = held["scratch keys"]
         scale = queries.shape[2] ** -0.5
         torch.bmm(weights.transpose(1, 2), heads, out=of_values)
-        scores = held["scratch scores"].view(-1)[: weights.numel()].view(weights.shape)
+        scores = _part(held["scratch scores"], weights.shape)
         torch.bmm(heads, values.transpose(1, 2), out=scores)
         torch.ops.aten._softmax_backward_data.out(scores, weights, -1, weights.dtype, grad_input=scores)
         torch.baddbmm(of_keys, scores.transpose(1, 2), queries, beta=0, alpha=scale, out=of_keys)
@@ -332,10 +334,10 @@ class PackedPass:
         slots = held["scratch ends"].zero_()
         slots.view(images, -1, width).index_copy_(1, self.slot_of_end, end_rows.view(images, -1, width))
         queries = held[f"{name} end queries"]
-        heads = held["scratch heads"].view(-1)[: queries.numel()].view(queries.shape)
+        heads = _part(held["scratch heads"], queries.shape)
         by_rows = self._by_rows(heads, images)
         by_rows.copy_(slots.view(by_rows.shape))
-        projected = _narrow(held["scratch wide"], 2, 4)
+        projected = _part(held["scratch wide"], (images * self.tiles * self.rows, 2 * self.width))
         self._attend_backward(held, name, "end ", heads, projected, images)
         slots.view(by_rows.shape).copy_(by_rows)
         of_queries = slots.view(images, -1, width).index_select(1, self.slot_of_end).view(-1, width)
@@ -385,10 +387,9 @@ def _layer_name(layer: int, keep: bool) -> str:
     return f"layer {layer if keep else 0}"
 
 
-def _narrow(wide: Tensor, part: int, whole: int) -> Tensor:
-    """The first part of a buffer (n, whole D) as a contiguous (n, part D)."""
-    rows, width = wide.shape[0], wide.shape[1] // whole
-    return wide.view(-1)[: rows * part * width].view(rows, part * width)
+def _part(buffer: Tensor, shape: Sequence[int]) -> Tensor:
+    """The beginning of a buffer, contiguous in another shape."""
+    return buffer.view(-1)[: math.prod(shape)].view(shape)
 
 
 def _add_product(hidden: Tensor, rows: Tensor, weight: Tensor, bias: Tensor, out: Tensor, alpha: float = 1.0) -> None:

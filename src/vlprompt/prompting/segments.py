@@ -154,7 +154,7 @@ class _Group:
 
     def __init__(self, engine: SegmentsEngine, backbone: Backbone, tiles: Tiles) -> None:
         self.tiles = tiles
-        tokens, rows = _places(tiles, engine.context_length)
+        tokens, rows = _row_indices(tiles, engine.context_length)
         embeddings = backbone.embed_tokens(torch.tensor(tokens))
         positions = engine.positions[tiles.positions.to(engine.device)]
         contexts = [row for row, source in enumerate(tiles.sources) if source is not None and source[0] == "context"]
@@ -189,7 +189,7 @@ class _Group:
         return self.packed(varying, pool, recompute=recompute).index_select(1, self.end_of_class)
 
 
-def _places(tiles: Tiles, context_length: int) -> tuple[list[int], list[int]]:
+def _row_indices(tiles: Tiles, context_length: int) -> tuple[list[int], list[int]]:
     """Distinct token ids K, and for each row its index into [context vectors, tokens]: tokens from -K to -1."""
     sources = [source or ("token", 0, 0) for source in tiles.sources]
     tokens = sorted({first for kind, first, _ in sources if kind == "token"})
