@@ -1,16 +1,19 @@
 """Image features: the plain way (one image after the other) against ours, cold and warm, in one process.
 
-    python benchmarks/features.py --model mini --images 128 --json features.json
+    python benchmarks/features.py --model mini --images 1000 --json features.json
 
 The plain way opens an image with Pillow, applies OpenCLIP's own transform and encodes a batch of one. Ours is
 `FeatureExtractor`: cold with an empty cache, in this process and with the workers that "auto" chooses, and warm.
 Views are ten random crops of each image: torchvision's transform on the image opened for every view against ours.
+The encoder alone is timed on a batch as ours lays it out (channels last), on one with channels first, and under no_grad
+in place of inference mode.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,11 @@ from torchvision.transforms import InterpolationMode, v2
 
 from vlprompt.backbones import Backbone, ImagePreprocessing, freeze, load_backbone
 from vlprompt.features import FeatureExtractor
+from vlprompt.features.extraction import normalise
 
 VIEWS = 10
+VIEWED = 128
+BATCH = 64
 MINI_LIKE = {
     "embed_dim": 128,
     "vision_cfg": {"image_size": 64, "layers": [1, 1, 2, 1], "width": 16, "head_width": 32},
@@ -108,7 +114,6 @@ def measure(backbone: Backbone, photos: list[Path], folder: Path, rounds: int) -
     warm = FeatureExtractor(backbone, cache=folder / "warm")
     plain = plain_features(backbone, photos)
     error = np.abs(warm.extract(photos).values - plain).max() / np.abs(plain).max()
-    loading = FeatureExtractor(Nothing(backbone), cache=None, workers=0)
     # A second extractor, so that the warm cache is opened and checked each time, as in a new process.
     seconds = measuring.interleaved(
         {
@@ -116,9 +121,6 @@ def measure(backbone: Backbone, photos: list[Path], folder: Path, rounds: int) -
             "cold_s_per_image": lambda: cold("auto"),
             "cold_in_process_s_per_image": lambda: cold(0),
             "warm_s_per_image": lambda: FeatureExtractor(backbone, cache=folder / "warm").extract(photos),
-            "plain_view_transforms_s_per_image": lambda: plain_views(backbone, photos),
-            "view_transforms_s_per_image": lambda: loading.views(photos, VIEWS, seed=1),
-            "encoded_views_s_per_image": lambda: FeatureExtractor(backbone, cache=None).views(photos, VIEWS, seed=1),
         },
         rounds,
     )
@@ -127,6 +129,42 @@ def measure(backbone: Backbone, photos: list[Path], folder: Path, rounds: int) -
     result["warm_ratio"] = result["plain_s_per_image"] / result["warm_s_per_image"]
     result["max_relative_error"] = float(error)
     return result
+
+
+def measure_views(backbone: Backbone, photos: list[Path], rounds: int) -> dict[str, float]:
+    """Seconds per image, all its views together: cut the plain way, cut our way, cut and encoded."""
+    loading = FeatureExtractor(Nothing(backbone), cache=None, workers=0)
+    seconds = measuring.interleaved(
+        {
+            "plain_view_transforms_s_per_image": lambda: plain_views(backbone, photos),
+            "view_transforms_s_per_image": lambda: loading.views(photos, VIEWS, seed=1),
+            "encoded_views_s_per_image": lambda: FeatureExtractor(backbone, cache=None).views(photos, VIEWS, seed=1),
+        },
+        rounds,
+    )
+    return {name: value / len(photos) for name, value in seconds.items()}
+
+
+def encoder_alone(backbone: Backbone, rounds: int) -> dict[str, float]:
+    """Seconds per image of one batch: as the extractor gives it, with channels first, and under no_grad."""
+    size = backbone.image.size
+    pixels = torch.randint(0, 256, (BATCH, size, size, 3), dtype=torch.uint8)
+    channels_last = normalise(pixels, backbone.image)
+    channels_first = channels_last.contiguous()
+
+    def encode(batch: torch.Tensor, mode: Callable[[], Any]) -> None:
+        with mode():
+            backbone.encode_images(batch)
+
+    seconds = measuring.interleaved(
+        {
+            "encoder_s_per_image": lambda: encode(channels_last, torch.inference_mode),
+            "encoder_channels_first_s_per_image": lambda: encode(channels_first, torch.inference_mode),
+            "encoder_no_grad_s_per_image": lambda: encode(channels_last, torch.no_grad),
+        },
+        4 * rounds,
+    )
+    return {name: value / BATCH for name, value in seconds.items()}
 
 
 def many_files(folder: Path, count: int, rounds: int) -> float:
@@ -147,7 +185,7 @@ def main() -> None:
     """Measure, print one table, and write the same figures as JSON."""
     options = measuring.parser(__doc__.splitlines()[0])
     options.add_argument("--model", default="mini", help="mini, mini-like or an OpenCLIP architecture (random weights)")
-    options.add_argument("--images", type=int, default=128)
+    options.add_argument("--images", type=int, default=1000)
     options.add_argument("--width", type=int, default=500)
     options.add_argument("--height", type=int, default=375)
     options.add_argument("--files", type=int, default=10_000, help="of the warm run over many small files")
@@ -156,8 +194,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = write_photos(folder, arguments.images, arguments.width, arguments.height)
-        figures = measure(backbone_of(arguments.model), photos, folder, arguments.rounds)
+        backbone = backbone_of(arguments.model)
+        figures = measure(backbone, photos, folder, arguments.rounds)
         (folder / "many").mkdir()
+        figures |= measure_views(backbone, photos[:VIEWED], arguments.rounds)
+        figures |= encoder_alone(backbone, arguments.rounds)
         figures["warm_many_files_s"] = many_files(folder / "many", arguments.files, arguments.rounds)
     figures |= {name: getattr(arguments, name) for name in ("images", "width", "height", "files")}
     measuring.report(f"Image features, {arguments.model}", figures, arguments.json)

@@ -58,7 +58,7 @@ def test_slow_images_are_loaded_by_workers_after_the_timed_ones(monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("seconds", "blocks", "cores", "expected"),
-    [(0.5, 50, 8, 0), (30, 50, 8, 8), (30, 3, 8, 3), (30, 50, 1, 0), (30, 1, 8, 0), (300, 500, 64, 16), (1.5, 9, 2, 0)],
+    [(0.3, 50, 8, 0), (30, 50, 8, 8), (30, 3, 8, 3), (30, 50, 1, 0), (30, 1, 8, 0), (300, 500, 64, 16), (0.5, 9, 2, 0)],
 )
 def test_workers_start_only_where_they_pay(seconds: float, blocks: int, cores: int, expected: int) -> None:
     assert loading._workers_worth_starting(seconds, blocks, cores) == expected

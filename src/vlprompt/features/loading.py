@@ -20,8 +20,8 @@ from vlprompt.data.images import ImageSource, open_image
 from vlprompt.errors import UnreadableImageError
 from vlprompt.features.transforms import Transform
 
-WORTH_WORKERS_SECONDS = 1.0
-"""Loading time that workers must be expected to save before "auto" starts them."""
+WORTH_WORKERS_SECONDS = 0.3
+"""Loading time that workers must be expected to save before "auto" starts them; to fork and feed them takes 0.15 s."""
 
 MOST_WORKERS = 16
 
