@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.tiny_models import tiny_backbone
 from vlprompt.backbones import Backbone
-from vlprompt.prompting import POSITIONS, PlainEngine, Prompts, SegmentsEngine, build_prompts
+from vlprompt.prompting import POSITIONS, PlainEngine, Prompts, SegmentsEngine, build_prompts, segments
 
 NAMES = [
     "dog",
@@ -91,13 +91,14 @@ def assert_same(problem: dict[str, Any], dtype: torch.dtype, tolerance: float) -
         problem["images"], len(problem["names"]), backbone.feature_size, generator=generator, dtype=dtype
     )
     context_of = range(contexts) if problem["class_specific"] else None
-    segments = SegmentsEngine(
+    engine = SegmentsEngine(
         backbone, prompts, context_of=context_of, memory=problem["memory"], tile_rows=problem["tile_rows"]
     )
-    features, gradient = features_and_gradient(segments, context, cotangent)
+    features, gradient = features_and_gradient(engine, context, cotangent)
     plain_features, plain_gradient = features_and_gradient(
         PlainEngine(backbone, prompts, context_of=context_of), context, cotangent
     )
+    assert features.dtype == gradient.dtype == dtype
     assert relative(features, plain_features) < tolerance
     assert relative(gradient, plain_gradient) < tolerance
 
@@ -112,6 +113,15 @@ def test_segments_give_the_plain_features_and_gradients_in_single_precision(prob
 @settings(max_examples=40, deadline=None)
 def test_segments_give_the_plain_features_and_gradients_in_double_precision(problem: dict[str, Any]) -> None:
     assert_same(problem, torch.float64, 1e-9)
+
+
+@given(problems())
+@settings(max_examples=20, deadline=None)
+def test_products_in_a_narrower_type_than_the_tower_keep_its_accuracy_and_type(problem: dict[str, Any]) -> None:
+    # What half precision does on a GPU, with types that a CPU is exact enough for.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "_product_type", lambda backbone: torch.float32)
+        assert_same(problem, torch.float64, 1e-5)
 
 
 @pytest.mark.parametrize("position", POSITIONS)
