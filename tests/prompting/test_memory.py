@@ -41,6 +41,39 @@ def test_a_step_takes_what_was_predicted(memory: int | None) -> None:
     assert taken < 1.2 * predicted + 24e6
 
 
+@pytest.mark.parametrize("images", [1, 8])
+@pytest.mark.parametrize("share", [0.6, 0.3, 0.15])
+def test_a_budget_holds_for_any_number_of_images_with_few_pieces(images: int, share: float) -> None:
+    backbone = tiny_backbone(text={"width": 64, "layers": 8, "heads": 2})
+    prompts = build_prompts(backbone, NAMES, 4)
+    whole = SegmentsEngine(backbone, prompts).predicted_bytes(images)
+    memory = int(share * whole)
+    engine = SegmentsEngine(backbone, prompts, memory=memory)
+    assert engine.predicted_bytes(images) <= memory
+    layout, at_once = engine._plan(images, True)
+    assert len(layout.groups) * -(-images // at_once) <= 4 / share
+
+
+def test_a_budget_below_what_no_split_reaches_is_said_and_does_not_end_in_crumbs() -> None:
+    backbone = tiny_backbone(text={"width": 64, "layers": 2, "heads": 2})
+    engine = SegmentsEngine(backbone, build_prompts(backbone, NAMES, 4), memory=1000)
+    with pytest.warns(UserWarning, match=r"1 x 192 pairs .* 0\.0 MB of the option memory"):
+        layout, _ = engine._plan(1, True)
+    assert len(layout.groups) < 40
+
+
+def test_training_frees_what_inference_used_and_the_other_way_round() -> None:
+    backbone = tiny_backbone()
+    engine = SegmentsEngine(backbone, build_prompts(backbone, NAMES[:9], 4))
+    context = torch.zeros(2, 1, 4, backbone.token_width)
+    for _ in range(2):
+        with torch.no_grad():
+            engine(context)
+        assert (len(engine._training._idle), len(engine._inference._idle)) == (0, 1)
+        engine(context.clone().requires_grad_()).sum().backward()
+        assert (len(engine._training._idle), len(engine._inference._idle)) == (1, 0)
+
+
 def test_a_split_step_has_the_gradient_of_a_whole_one() -> None:
     backbone = tiny_backbone(dtype=torch.float64)
     prompts = build_prompts(backbone, NAMES[:40], 4)

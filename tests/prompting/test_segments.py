@@ -21,6 +21,9 @@ from tests.tiny_models import tiny_backbone
 from vlprompt.backbones import Backbone
 from vlprompt.prompting import POSITIONS, PlainEngine, Prompts, SegmentsEngine, build_prompts, segments
 
+# Some of the budgets below are smaller than any step.
+pytestmark = pytest.mark.filterwarnings("ignore:.*of the option memory")
+
 NAMES = [
     "dog",
     "golden_retriever",
@@ -42,6 +45,8 @@ TOWERS: dict[str, dict[str, Any]] = {
     "layer scale": {"custom_text": True, "quick_gelu": True, "text": {"ls_init_value": 0.3, "layers": 2}},
     "one layer, four heads": {"text": {"layers": 1, "heads": 4}},
     "end token pooled by its id": {"custom_text": True, "text": {"pool_type": "eos", "eos_id": 49407}},
+    "wide MLP": {"text": {"mlp_ratio": 6.0, "layers": 2}},
+    "narrow MLP": {"text": {"mlp_ratio": 2.0}},
     "tanh GELU": {"custom_text": True, "text": {"act_kwargs": {"approximate": "tanh"}}},
     "projection with a bias": {"custom_text": True, "text": {"proj_bias": True}},
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -79,6 +80,15 @@ class Backbone:
         """The context in which the frozen towers run: half precision on CUDA by choice, else a no-op."""
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision)
         return torch.autocast(self.device.type, dtype=half or torch.bfloat16, enabled=half is not None)
+
+    @contextmanager
+    def constants(self) -> Iterator[None]:
+        """For what is computed once and used ever after: nothing of the caller's modes may stay in it.
+
+        Inference mode would make tensors that training cannot use, autocast rounded ones.
+        """
+        with torch.inference_mode(False), torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            yield
 
     @torch.no_grad()
     def encode_images(self, batch: Tensor) -> Tensor:

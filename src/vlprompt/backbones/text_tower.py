@@ -7,6 +7,7 @@ pieces on the model itself; `CustomTextCLIP` in `model.text`); `TextTower` gives
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +84,10 @@ class TextTower:
         Returns:
             Text features (n, E), not normalised.
         """
-        replaced = self.token_embedding.register_forward_hook(lambda *_: embeddings)
+        mine = threading.get_ident()  # the embedding is shared, and another thread may be running the tower too
+        replaced = self.token_embedding.register_forward_hook(
+            lambda *_: embeddings if threading.get_ident() == mine else None
+        )
         try:
             return self.encode_tokens(token_ids)
         finally:

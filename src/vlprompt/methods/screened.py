@@ -100,8 +100,9 @@ def _screened_batch(method: CoCoOp, screen: Screen, image_features: Tensor) -> t
     features = F.normalize(method.pair_features(images, best), dim=-1)
     true_cosines = torch.einsum("be,bke->bk", images, features)
     approximate, exact = (backbone.logit_scale * some + backbone.logit_bias for some in (cosines, true_cosines))
-    # Below the best exact logit, not at it: of equal logits the first class would win, encoded or not.
-    winner = exact.max(1, keepdim=True).values
+    # Below the best exact logit, not at it: of equal logits the first class would win, encoded or not. The step down is
+    # one of single precision, in which logits are handed on.
+    winner = exact.max(1, keepdim=True).values.float()
     below = torch.nextafter(winner, torch.full_like(winner, float("-inf")))
-    logits = approximate.minimum(below).scatter(1, best, exact)
+    logits = approximate.minimum(below.to(approximate.dtype)).scatter(1, best, exact)
     return logits, torch.zeros_like(logits, dtype=torch.bool).scatter(1, best, True)

@@ -70,10 +70,11 @@ class FrozenBlock:
     """One block's weights in the type that its products run in; H heads of width d = D / H.
 
     Attributes:
+        inner_width: F, rows of the MLP's first layer (4 D in CLIP).
         in_weight, in_bias: of queries, keys and values, (3 D, D) and (3 D,).
         out_weight, out_bias: of attention's output, (D, D) and (D,).
-        fc_weight, fc_bias: of the MLP's first layer, times the activation's slope in the bias, (4 D, D) and (4 D,).
-        proj_weight, proj_bias: of its second, (D, 4 D) and (D,).
+        fc_weight, fc_bias: of the MLP's first layer, times the activation's slope in the bias, (F, D) and (F,).
+        proj_weight, proj_bias: of its second, (D, F) and (D,).
     """
 
     def __init__(self, block: ResidualAttentionBlock, heads: int, dtype: torch.dtype) -> None:
@@ -85,6 +86,7 @@ class FrozenBlock:
         self.in_weight, self.in_bias = attention.in_proj_weight.to(dtype), attention.in_proj_bias.to(dtype)
         self.out_weight, self.out_bias = _scaled(attention.out_proj, layers.ls_1, dtype)
         self.fc_weight, self.fc_bias = mlp.c_fc.weight.to(dtype), mlp.c_fc.bias.to(dtype) * self.activation.slope
+        self.inner_width = len(self.fc_weight)
         self.proj_weight, self.proj_bias = _scaled(mlp.c_proj, layers.ls_2, dtype)
 
     @property

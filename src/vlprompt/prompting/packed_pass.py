@@ -83,7 +83,7 @@ class PackedPass:
         half, full = self.dtype, self.constant.dtype
         shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
             "scratch rows": ((rows, width), half),
-            "scratch wide": ((rows, 4 * width), half),
+            "scratch wide": ((rows, max(3 * width, *(block.inner_width for block in self.blocks))), half),
             "scratch scores": ((heads, self.rows, self.keys), half),
             "scratch heads": ((heads, self.rows, head_width), half),
         }
@@ -94,7 +94,7 @@ class PackedPass:
                 "gradient of ends": ((ends, width), full),
                 "scratch keys": ((2, heads, self.keys, head_width), half),
             }
-        for layer in range(last + 1):
+        for layer, block in enumerate(self.blocks):
             end, name = layer == last, _layer_name(layer, keep)
             queried, remaining = self.slots_per_tile if end else self.rows, ends if end else rows
             place = "end " if end else ""
@@ -104,7 +104,7 @@ class PackedPass:
                 f"{name} {place}queries": ((heads, queried, head_width), half),
                 f"{name} {place}weights": ((heads, queried, self.keys), half),
                 f"{name} {place}attended": ((remaining, width), full),
-                f"{name} {place}inner": ((remaining, 4 * width), half),
+                f"{name} {place}inner": ((remaining, block.inner_width), half),
             }
             if end:
                 shapes |= {f"{name} end hidden": ((ends, width), full), f"{name} end result": ((ends, width), full)}
@@ -376,8 +376,9 @@ class _Differentiable(torch.autograd.Function):
         kept, ctx.kept = ctx.kept, None
         workspace = kept[0] if kept else pool.take()
         held = packed.buffers(workspace, len(varying), True)
-        statistics = kept[1] if kept else packed.forward(varying, held, True)[1]
-        gradient = packed.backward(result, held, statistics)
+        with torch.autocast(packed.device.type, enabled=False):
+            statistics = kept[1] if kept else packed.forward(varying, held, True)[1]
+            gradient = packed.backward(result, held, statistics)
         pool.give_back(workspace)
         return gradient, None, None, None
 

@@ -14,6 +14,10 @@ from vlprompt.backbones import Backbone
 from vlprompt.prompting.prompts import Prompts
 
 
+MOST_SEQUENCES = 1024
+"""Sequences that go through the tower together; the candidates of a batch of images can be more."""
+
+
 class PlainEngine:
     """Text features of prompts by encoding whole sequences (CoOp's and CoCoOp's reference computation)."""
 
@@ -25,10 +29,12 @@ class PlainEngine:
         """
         self.tower = backbone.text
         self.autocast = backbone.autocast
-        self.token_ids = prompts.token_ids.to(backbone.device)
-        self.sources = prompts.sources.to(backbone.device)
+        with backbone.constants():
+            self.token_ids = prompts.token_ids.to(backbone.device)
+            self.sources = prompts.sources.to(backbone.device)
+            self.token_embeddings = backbone.embed_tokens(prompts.token_ids)
         self.context_of = [0] * len(self.token_ids) if context_of is None else list(context_of)
-        self.token_embeddings = backbone.embed_tokens(prompts.token_ids)
+        self.feature_size = backbone.feature_size
 
     def __call__(self, context: Tensor) -> Tensor:
         """Text features g(t), not normalised.
@@ -39,12 +45,18 @@ class PlainEngine:
         Returns:
             (b, N, E).
         """
+        if not len(context):
+            return context.new_zeros(0, len(self.token_ids), self.feature_size)
         # One image at a time, as published: a whole batch of 77-token prompts would not fit into memory.
         return torch.stack([self._encode(one_image) for one_image in context])
 
     def _encode(self, context: Tensor) -> Tensor:
         """(n, M, D) -> (N, E)."""
-        pieces = torch.cat([context[self.context_of], self.token_embeddings], dim=1)
-        embeddings = pieces.gather(1, self.sources[..., None].expand(-1, -1, pieces.shape[2]))
+        starts = range(0, len(self.token_ids), MOST_SEQUENCES)
+        return torch.cat([self._encode_some(context, slice(start, start + MOST_SEQUENCES)) for start in starts])
+
+    def _encode_some(self, context: Tensor, some: slice) -> Tensor:
+        pieces = torch.cat([context[self.context_of[some]], self.token_embeddings[some]], dim=1)
+        embeddings = pieces.gather(1, self.sources[some, :, None].expand(-1, -1, pieces.shape[2]))
         with self.autocast():
-            return self.tower.encode_embeddings(embeddings, self.token_ids).to(context.dtype)
+            return self.tower.encode_embeddings(embeddings, self.token_ids[some]).to(context.dtype)

@@ -15,7 +15,9 @@ a query, an output projection and an MLP. The numbers are those of the plain pat
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,6 +32,10 @@ from vlprompt.prompting.workspace import WorkspacePool
 TILE_ROWS = 32
 """Rows that attend together, at most. Smaller tiles waste less on masked pairs, larger ones repeat the shared keys less
 often; 16 to 48 measure alike."""
+
+PLANNED = 0.8
+"""Share of the memory that a step is planned for; the rest is for what cannot be foreseen, such as copies that matrix
+products make of their operands."""
 
 
 class SegmentsEngine:
@@ -54,38 +60,23 @@ class SegmentsEngine:
             tile_rows: rows that attend together, at most.
         """
         tower = backbone.text
-        self.autocast = backbone.autocast
+        self.backbone, self.memory = backbone, memory
         self.device = backbone.device
         self.positions = tower.positional_embedding
         self.final_norm, self.projection, self.bias = tower.final_norm, tower.projection, tower.projection_bias
-        self.memory = memory
         self.start, self.context_length = prompts.start, prompts.context_length
         self.trunk_length = prompts.context_before if context_of is None else 0
         numbers = [0] * len(prompts.ends) if context_of is None else list(context_of)
         tails = [_tail(prompts, index, self.trunk_length, number) for index, number in enumerate(numbers)]
+        self.classes, self.tile_rows = len(tails), max(1, tile_rows)
+        self._bushes = merge(tails, self.tile_rows)
+        self._layouts: dict[int, _Layout] = {}
+        self._plans: dict[tuple[int, bool], tuple[_Layout, int]] = {}
         self._training, self._inference = WorkspacePool(self.device), WorkspacePool(self.device)
-        with torch.no_grad():
+        with backbone.constants():
             self.blocks = [FrozenBlock(block, tower.heads, _product_type(backbone)) for block in tower.blocks]
             sos = backbone.embed_tokens(prompts.token_ids[:1, : self.start]) + self.positions[: self.start]
             self.sos = self._keys_values(sos, None, torch.ones(1, self.start, self.start).tril().bool())
-            self._lay_out(backbone, tails, max(1, tile_rows))
-
-    def _lay_out(self, backbone: Backbone, tails: Sequence[Tail], tile_rows: int) -> None:
-        """Make the passes: one over all classes, or several that each stay within the memory."""
-        bushes = merge(tails, tile_rows)
-        trunk: list[Source] = [("context", 0, m) for m in range(self.trunk_length)]
-        rows = sum(len(bush) for bush in bushes)
-        while True:
-            groups = groups_of(bushes, rows)
-            tiles = [pack(group, tile_rows, start=self.start, trunk=trunk) for group in groups]
-            self.groups = [_Group(self, backbone, some) for some in tiles]
-            order = [index for group in self.groups for index in group.tiles.classes]
-            self.order = torch.tensor(order).argsort().to(self.device)
-            # A quarter is left for what grows with the images of a step, which are not known yet.
-            needed = self._bytes(1, 1, training=True) * 4 // 3
-            if self.memory is None or needed <= self.memory or rows <= 1:
-                break
-            rows = max(1, min(rows - 1, int(rows * self.memory / needed)))
 
     def __call__(self, context: Tensor) -> Tensor:
         """Text features g(t), not normalised.
@@ -96,39 +87,92 @@ class SegmentsEngine:
         Returns:
             (b, N, E).
         """
+        if not len(context):
+            return context.new_zeros(0, self.classes, self.backbone.feature_size)
         training = torch.is_grad_enabled() and context.requires_grad
-        if not training:
-            self._training.clear()
+        (self._inference if training else self._training).clear()
         pool = self._training if training else self._inference
-        images = self._images_at_once(len(context), training)
-        recompute = len(self.groups) > 1 or images < len(context)
+        layout, images = self._plan(len(context), training)
+        recompute = len(layout.groups) > 1 or images < len(context)
         parts = [
-            torch.cat([group(some, pool, recompute) for group in self.groups], dim=1) for some in context.split(images)
+            torch.cat([group(some, pool, recompute) for group in layout.groups], dim=1)
+            for some in context.split(images)
         ]
-        with self.autocast():
-            return self._project(torch.cat(parts).index_select(1, self.order)).to(context.dtype)
-
-    def _images_at_once(self, images: int, training: bool) -> int:
-        """How many images fit into the memory together, spread evenly over the runs that this makes."""
-        if self.memory is None:
-            return max(1, images)
-        for runs in range(1, images):
-            at_once = -(-images // runs)
-            if self._bytes(at_once, images, training=training) <= self.memory:
-                return at_once
-        return 1
+        with self.backbone.autocast():
+            return self._project(torch.cat(parts).index_select(1, layout.order)).to(context.dtype)
 
     def predicted_bytes(self, images: int, *, training: bool = True) -> int:
         """Memory that a step over so many images takes above the weights and what was laid out before."""
-        return self._bytes(self._images_at_once(images, training), images, training=training)
+        return self._bytes(*self._plan(images, training), images, training)
 
-    def _bytes(self, at_once: int, images: int, *, training: bool) -> int:
-        buffers = max(group.packed.bytes(at_once, keep=training) for group in self.groups)
-        rows = at_once * max(len(group.tiles.sources) for group in self.groups)
-        # Beside the buffers: what norms return, about 4 numbers for each of a row's; and for [EOS] of all images what
-        # autograd keeps of the final norm, the projection and the cosines, with their gradients.
-        numbers = 4 * rows + (14 if training else 4) * images * len(self.order)
-        return buffers + numbers * self.positions.shape[1] * self.positions.element_size()
+    def _plan(self, images: int, training: bool) -> tuple[_Layout, int]:
+        """Groups of classes and images at once for a step: as few pieces as the memory allows.
+
+        Depends on nothing but its arguments, because how the work is split shows in a gradient's last bits.
+        """
+        if (images, training) not in self._plans:
+            layout = self._split_classes(images, training)
+            runs = range(1, images + 1)
+            at_once = next(
+                (-(-images // run) for run in runs if self._fits(layout, -(-images // run), images, training)), 1
+            )
+            self._plans[images, training] = layout, at_once
+            self._warn_if_too_much(images, training)
+        return self._plans[images, training]
+
+    def _split_classes(self, images: int, training: bool) -> _Layout:
+        """The layout of the largest groups with which one image at a time fits into the memory."""
+        unsplit = self._bytes_of_ends(images, training)
+        rows = sum(len(bush) for bush in self._bushes)
+        while True:
+            layout = self._layout(rows)
+            if rows == 1 or self._fits(layout, 1, images, training):
+                return layout
+            assert self.memory is not None
+            needed = self._bytes(layout, 1, images, training) - unsplit
+            # Where what cannot be split is too much already, ever smaller groups would only cost time.
+            room = max(int(PLANNED * self.memory) - unsplit, unsplit // 2)
+            if needed <= room:
+                return layout
+            rows = max(1, min(rows - 1, rows * room // needed))
+
+    def _fits(self, layout: _Layout, at_once: int, images: int, training: bool) -> bool:
+        return self.memory is None or self._bytes(layout, at_once, images, training) <= PLANNED * self.memory
+
+    def _layout(self, rows: int) -> _Layout:
+        """The passes over groups of at most so many rows."""
+        if rows not in self._layouts:
+            trunk: list[Source] = [("context", 0, m) for m in range(self.trunk_length)]
+            groups = groups_of(self._bushes, rows)
+            with self.backbone.constants():
+                tiles = [pack(group, self.tile_rows, start=self.start, trunk=trunk) for group in groups]
+                laid_out = tuple(_Group(self, some) for some in tiles)
+                classes = torch.tensor([index for some in tiles for index in some.classes])
+                self._layouts[rows] = _Layout(laid_out, classes.argsort().to(self.device))
+        return self._layouts[rows]
+
+    def _bytes(self, layout: _Layout, at_once: int, images: int, training: bool) -> int:
+        buffers = max(group.packed.bytes(at_once, keep=training) for group in layout.groups)
+        rows = at_once * max(len(group.tiles.sources) for group in layout.groups)
+        # Beside the buffers: what norms return, about 4 numbers for each of a row's.
+        return buffers + self._row_bytes(4 * rows) + self._bytes_of_ends(images, training)
+
+    def _bytes_of_ends(self, images: int, training: bool) -> int:
+        """What autograd keeps of the final norm, the projection and the cosines for [EOS] of all images."""
+        return self._row_bytes((14 if training else 4) * images * self.classes)
+
+    def _row_bytes(self, rows: int) -> int:
+        return rows * self.positions.shape[1] * self.positions.element_size()
+
+    def _warn_if_too_much(self, images: int, training: bool) -> None:
+        needed = self.predicted_bytes(images, training=training)
+        if self.memory is not None and needed > self.memory:
+            warnings.warn(
+                f"{images} x {self.classes} pairs of image and class take about {needed / 1e6:.1f} MB however they are "
+                f"split, more than the {self.memory / 1e6:.1f} MB of the option memory; give it more, or use smaller "
+                "batches.",
+                stacklevel=4,
+            )
 
     def _project(self, ends: Tensor) -> Tensor:
         """Hidden states of [EOS] after the last block -> features: (b, N, D) -> (b, N, E)."""
@@ -152,7 +196,8 @@ class SegmentsEngine:
 class _Group:
     """Some of the classes, laid out: embeds their rows and runs the pass over them."""
 
-    def __init__(self, engine: SegmentsEngine, backbone: Backbone, tiles: Tiles) -> None:
+    def __init__(self, engine: SegmentsEngine, tiles: Tiles) -> None:
+        backbone = engine.backbone
         self.tiles = tiles
         tokens, rows = _row_indices(tiles, engine.context_length)
         embeddings = backbone.embed_tokens(torch.tensor(tokens))
@@ -187,6 +232,14 @@ class _Group:
         rows = torch.where(self.rows < 0, self.rows + pieces.shape[1], self.rows)
         varying = pieces.index_select(1, rows) + self.positions
         return self.packed(varying, pool, recompute=recompute).index_select(1, self.end_of_class)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """All classes in groups, and where the result of each class stands in what the groups give."""
+
+    groups: tuple[_Group, ...]
+    order: Tensor
 
 
 def _row_indices(tiles: Tiles, context_length: int) -> tuple[list[int], list[int]]:

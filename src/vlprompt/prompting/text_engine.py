@@ -63,6 +63,6 @@ def _budget(memory: str | int, backbone: Backbone) -> int:
         if backbone.device.type == "cuda":
             return torch.cuda.get_device_properties(backbone.device).total_memory // 4
         return psutil.virtual_memory().total // 4
-    if not isinstance(memory, int) or memory <= 0:
+    if not isinstance(memory, int) or isinstance(memory, bool) or memory <= 0:
         raise SettingsError(f"memory is {memory!r}; it must be 'auto' or a number of bytes above 0.")
     return memory
