@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,25 @@ def test_all_candidates_are_exact_inference(backbone: Backbone) -> None:
     torch.testing.assert_close(predictor.logits(images, len(NAMES)), predictor.logits(images), atol=2e-4, rtol=1e-4)
 
 
+def test_no_images_have_no_logits_however_they_are_screened(backbone: Backbone) -> None:
+    predictor = fitted(backbone).predictor
+    predictor.prepare()
+    for screening in ("off", "auto", 3, 999):
+        assert predictor.logits(features(backbone, 0), screening).shape == (0, len(NAMES))
+
+
+def test_screening_that_would_not_pay_is_exact(backbone: Backbone) -> None:
+    predictor = fitted(backbone).predictor
+    images = features(backbone, 5)
+    assert torch.equal(predictor.logits(images, len(NAMES) + 5), predictor.logits(images))
+    assert predictor.screen is None
+    predictor.prepare()
+    for candidates, exact in ((1, 1), (len(NAMES) // 2, len(NAMES))):
+        predictor.screen = replace(predictor.screen, candidates=candidates)
+        assert predictor.exact_classes(5, "auto") == exact
+    assert predictor.exact_classes(5, 40) == 40
+
+
 def test_auto_is_exact_until_a_screen_is_there_or_pays(backbone: Backbone) -> None:
     predictor = fitted(backbone).predictor
     few = features(backbone, 3)
@@ -105,6 +125,38 @@ def test_changed_files_are_named(backbone: Backbone, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(ModelFolderError, match=KEPT_FILE):
         load_fitted(tmp_path / "model", backbone)
+
+
+@pytest.mark.parametrize("method", ["zero-shot", "coop", "cocoop"])
+def test_an_edited_folder_does_not_answer_for_the_old_classes(backbone: Backbone, method: str, tmp_path: Path) -> None:
+    fitted(backbone, method).save(tmp_path / "model")
+    path = tmp_path / "model" / DESCRIPTION_FILE
+    description = json.loads(path.read_text())
+    description["class_names"].reverse()
+    path.write_text(json.dumps(description))
+    loaded = load_fitted(tmp_path / "model", backbone)
+    images = features(backbone, 6)
+    torch.testing.assert_close(loaded.predictor.logits(images, "auto"), loaded.method.predict_logits(images))
+    if method == "cocoop":
+        assert loaded.predictor.logits(images, 8).shape == (6, len(NAMES))  # calibrates again
+
+
+def test_candidates_beyond_the_classes_are_named(backbone: Backbone, tmp_path: Path) -> None:
+    fitted(backbone).save(tmp_path / "model")
+    path = tmp_path / "model" / DESCRIPTION_FILE
+    description = json.loads(path.read_text())
+    description["screening"]["candidates"] = 1000
+    path.write_text(json.dumps(description))
+    with pytest.raises(ModelFolderError, match=r"model\.json was changed: screening is"):
+        load_fitted(tmp_path / "model", backbone)
+
+
+def test_results_belong_to_the_classes_they_were_measured_on(backbone: Backbone) -> None:
+    classifier = fitted(backbone)
+    classifier.evaluation["test"] = {"accuracy": 50.0, "macro_f1": 50.0, "total": 2}
+    other = classifier.with_class_names(["wolf", "bear"])
+    assert other.evaluation == {}
+    assert set(classifier.evaluation) == {"test"}
 
 
 def test_a_folder_without_kept_files_loads(backbone: Backbone, tmp_path: Path) -> None:

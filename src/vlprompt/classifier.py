@@ -278,6 +278,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     def _checked_dataset(self, images: Sequence[Any] | Dataset, labels: Any) -> Dataset:
         if isinstance(images, Dataset):
+            if labels is not None:
+                raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
             dataset = images
         else:
             if labels is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL.Image import Image
 
 from vlprompt.data.checks import check_class_names
 from vlprompt.data.images import describe, image_key
@@ -159,10 +160,14 @@ class FittedClassifier:
         if len(names) < 2:
             raise DataError(f"class names are {names!r}; at least two are needed.")
         check_class_names(names)
-        return replace(self, method=self.method.with_class_names(names), calibration=self.predictor.calibration)
+        # What was evaluated were the old classes.
+        method = self.method.with_class_names(names)
+        return replace(self, method=method, evaluation={}, calibration=self.predictor.calibration)
 
     def save(self, folder: str | Path) -> None:
-        """Write the model as a folder: its JSON, its learned tensors and a card, without any backbone weights.
+        """Write the model as a folder: its JSON, its learned tensors, a card, and what makes prediction quick.
+
+        It holds no backbone weights. For many classes, screening is calibrated first (see `vlprompt.prediction`).
 
         Raises:
             OutputError: the folder cannot be written, or holds something else than a model.
@@ -297,8 +302,9 @@ def image_keys(samples: Sequence[Sample]) -> list[str]:
 
 
 def _as_list(images: Sequence[Any]) -> list[Any]:
-    if isinstance(images, str | Path):
-        raise DataError(f"images is the one path {str(images)!r}; it must be a list of images.")
+    if isinstance(images, str | Path | Image):
+        what = f"the one path {str(images)!r}" if isinstance(images, str | Path) else "one picture"
+        raise DataError(f"images is {what}; it must be a list of images.")
     return list(images)
 
 

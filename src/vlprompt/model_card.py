@@ -62,6 +62,12 @@ def _training(model: SavedModel) -> dict[str, Any]:
     losses = model.training.get("losses")
     if losses:
         record["loss"] = f"{losses[0]:.4f} in the first epoch, {losses[-1]:.4f} in the last"
+    if model.screening:
+        record["screening"] = (
+            f"encodes each picture's best {model.screening['candidates']} of {len(model.class_names)} classes, among "
+            f"which the exact winner was on {model.screening['agreement']:.1%} of {model.screening['images']} training "
+            "images"
+        )
     return {"backbone fingerprint": model.fingerprint, "template": model.template, "options": model.options, **record}
 
 

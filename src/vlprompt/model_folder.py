@@ -111,7 +111,18 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
     tensors = _read_tensors(folder / TENSORS_FILE, description["tensors_sha256"])
     kept_sha256 = description.get("kept_sha256")
     kept = _read_tensors(folder / KEPT_FILE, str(kept_sha256)) if kept_sha256 is not None else {}
+    if description.get("kept_for") != _kept_for(description):
+        # Somebody has edited the class names, say: what was computed from the old ones must not answer for them.
+        kept = {name: tensor for name, tensor in kept.items() if name == "calibration"}
+        description["screening"] = None
     return _model_from(description, folder / DESCRIPTION_FILE), tensors, kept
+
+
+def _kept_for(description: dict[str, Any]) -> str:
+    """SHA-256 of what the tensors in `KEPT_FILE` were computed from."""
+    names = ("method", "method_file_hash", "options", "template", "class_names", "fingerprint", "tensors_sha256")
+    text = json.dumps([description.get(name) for name in names], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
@@ -134,7 +145,7 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
         raise ModelFolderError(f"{path} was changed: template is {values['template']!r}; it must have {{}} once.")
     _check_training(values["training"], path)
     _check_evaluation(values["evaluation"], path)
-    _check_screening(values.get("screening"), path)
+    _check_screening(values.get("screening"), len(values["class_names"]), path)
     return SavedModel(**values)
 
 
@@ -176,11 +187,11 @@ def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
             raise ModelFolderError(f"{path} was changed: evaluation of {name!r} is {result!r:.80}.")
 
 
-def _check_screening(screening: dict[str, Any] | None, path: Path) -> None:
+def _check_screening(screening: dict[str, Any] | None, classes: int, path: Path) -> None:
     if screening is None:
         return
     candidates, images, agreement = (screening.get(name) for name in ("candidates", "images", "agreement"))
-    counted = _is_count(candidates) and _is_count(images) and candidates != 0
+    counted = _is_count(candidates) and 1 <= int(candidates or 0) <= classes and _is_count(images)
     shared = isinstance(agreement, int | float) and 0 <= agreement <= 1
     if len(screening) != 3 or not counted or not shared:
         raise ModelFolderError(f"{path} was changed: screening is {screening!r:.80}.")
@@ -242,6 +253,7 @@ def _write_parts(
     if kept:
         parts[KEPT_FILE] = _as_bytes(kept)
         description["kept_sha256"] = hashlib.sha256(parts[KEPT_FILE]).hexdigest()
+        description["kept_for"] = _kept_for(description)
     text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
     parts[DESCRIPTION_FILE] = text.encode()
     for name, content in parts.items():

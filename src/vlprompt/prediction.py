@@ -8,6 +8,7 @@ and the best are encoded exactly.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,6 +29,10 @@ CALIBRATION_IMAGES = 256
 
 SCREENING_PAYS = 64
 """Classes from which "auto" screens; over fewer, exact inference takes milliseconds."""
+
+
+CANDIDATE_COST = 4
+"""What encoding one candidate takes, in classes encoded all together."""
 
 
 def check_screening(screening: object) -> None:
@@ -72,16 +77,29 @@ class Predictor:
             SettingsError: a number of candidates is asked for, and the method was fitted without training images to
                 calibrate with.
         """
-        check_screening(screening)
+        exact = self.exact_classes(len(image_features), screening)
         if not self.method.image_conditioned:
             return self._fixed_logits(image_features)
-        method = self.method
-        if not isinstance(method, CoCoOp) or screening == "off" or not self._screens(len(image_features), screening):
-            return method.predict_logits(image_features)
-        screen = self.calibrated(method)
-        if isinstance(screening, int):
-            screen = screen.with_candidates(screening)
-        return screened_logits(method, screen, image_features)[0]
+        if not isinstance(self.method, CoCoOp) or exact == len(self.method.class_names):
+            return self.method.predict_logits(image_features)
+        screen = replace(self.calibrated(self.method), candidates=exact)
+        return screened_logits(self.method, screen, image_features)[0]
+
+    def exact_classes(self, images: int, screening: Screening) -> int:
+        """How many classes of each image `logits` gives exactly, for so many images: all, or the k best.
+
+        Raises:
+            SettingsError: as `logits`.
+        """
+        check_screening(screening)
+        method, classes = self.method, len(self.method.class_names)
+        if not isinstance(method, CoCoOp) or screening == "off" or not images or not self._screens(images, screening):
+            return classes
+        if screening != "auto":
+            return min(int(screening), classes)
+        # A candidate costs several times what a class costs where all are encoded together.
+        candidates = self.calibrated(method).candidates
+        return candidates if CANDIDATE_COST * candidates < classes else classes
 
     def _fixed_logits(self, image_features: Tensor) -> Tensor:
         if self.class_features is None:

@@ -48,6 +48,18 @@ def test_a_run_takes_the_published_recipe_and_its_seed():
     assert runs["a zero-shot"].training is None
 
 
+def test_a_recipe_takes_part_by_its_name_and_heeds_changes_to_all():
+    methods = ("cocoop", "cocoop-fast", "cocoop-random-8")
+    plan = BaseToNewPlan(datasets=(_dataset("a"),), methods=methods, seeds=(1,), training={"epochs": 5})
+    published, fast, random = _runs(plan)
+    assert [run.method.name for run in (published, fast, random)] == ["cocoop"] * 3
+    assert tuple(run.method.label for run in (published, fast, random)) == methods
+    assert (fast.training.batch_size, fast.training.learning_rate, fast.training.epochs) == (8, 0.016, 5)
+    assert (published.training.batch_size, random.training.batch_size) == (1, 1)
+    assert (random.method.options["context_length"], random.method.options["context_init"]) == (8, None)
+    assert fast.method.options == published.method.options
+
+
 def test_changes_to_one_method_go_before_changes_to_all():
     methods = (MethodRun("coop", training={"epochs": 3}), MethodRun("coop", "long", training={}))
     plan = BaseToNewPlan(datasets=(_dataset("a"),), methods=methods, seeds=(1,), training={"epochs": 5})

@@ -55,6 +55,18 @@ def test_fit_takes_its_options_from_a_yaml_file(vlprompt, tmp_path):
     assert (settings["epochs"], settings["momentum"]) == (3, 0.5)
 
 
+def test_predict_says_when_probabilities_are_approximate(vlprompt, tmp_path):
+    write_pictures(tmp_path / "pictures")
+    quick = ("--method", "cocoop", "--shots", "2", "--epochs", "2", "--views", "1")
+    assert vlprompt("fit", "pictures", "--out", "model", *quick).code == 0
+    exact = vlprompt("predict", "model", "pictures", "--top", "3")
+    assert (exact.code, exact.err) == (0, "")
+    screened = vlprompt("predict", "model", "pictures", "--top", "3", "--screening", "2")
+    assert screened.code == 0
+    assert "best 2 of 3 classes are encoded exactly" in screened.err
+    assert screened.out.count("\n") == exact.out.count("\n")
+
+
 def test_null_takes_every_picture_and_fresh_views(vlprompt, tmp_path):
     write_pictures(tmp_path / "pictures")
     quick = ("--method", "coop", "--epochs", "2", "--shots", "null", "--views", "null")

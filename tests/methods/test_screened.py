@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -71,7 +73,7 @@ def test_the_slopes_are_the_derivatives_of_the_class_features() -> None:
 
 def test_candidates_have_exact_logits_and_one_of_them_wins(cocoop: CoCoOp) -> None:
     features = images(12, cocoop.backbone.feature_size)
-    screen = calibrate(cocoop, images(30, cocoop.backbone.feature_size, seed=1)).with_candidates(3)
+    screen = replace(calibrate(cocoop, images(30, cocoop.backbone.feature_size, seed=1)), candidates=3)
     logits, exact = screened_logits(cocoop, screen, features, batch_size=5)
     assert (exact.sum(1) == 3).all()
     torch.testing.assert_close(logits[exact], cocoop.predict_logits(features)[exact], rtol=1e-4, atol=1e-3)
@@ -80,16 +82,17 @@ def test_candidates_have_exact_logits_and_one_of_them_wins(cocoop: CoCoOp) -> No
 
 def test_the_winner_is_an_encoded_class_also_where_approximations_are_above_it(cocoop: CoCoOp) -> None:
     features = images(200, cocoop.backbone.feature_size)
-    screen = calibrate(cocoop, images(30, cocoop.backbone.feature_size, seed=1)).with_candidates(1)
+    screen = replace(calibrate(cocoop, images(30, cocoop.backbone.feature_size, seed=1)), candidates=1)
     # Classes whose approximation is far too good, the first of all among them.
     screen.expansion.weights[:, : cocoop.backbone.feature_size] *= 3
     logits, exact = screened_logits(cocoop, screen, features)
-    assert bool(exact.gather(1, logits.argmax(1, keepdim=True)).all())
+    for handed_on in (logits, logits.float()):
+        assert bool(exact.gather(1, handed_on.argmax(1, keepdim=True)).all())
 
 
 def test_all_classes_as_candidates_are_exact_inference(cocoop: CoCoOp) -> None:
     features = images(6, cocoop.backbone.feature_size)
-    screen = calibrate(cocoop, features).with_candidates(99)
+    screen = replace(calibrate(cocoop, features), candidates=len(cocoop.class_names))
     logits, exact = screened_logits(cocoop, screen, features)
     assert exact.all()
     torch.testing.assert_close(logits, cocoop.predict_logits(features), rtol=1e-4, atol=1e-3)
@@ -121,5 +124,3 @@ def test_calibration_needs_images_and_a_share(cocoop: CoCoOp) -> None:
         calibrate(cocoop, torch.empty(0, cocoop.backbone.feature_size))
     with pytest.raises(SettingsError, match="agreement is 2"):
         calibrate(cocoop, images(3, cocoop.backbone.feature_size), agreement=2)
-    with pytest.raises(SettingsError, match="screening is 0"):
-        calibrate(cocoop, images(3, cocoop.backbone.feature_size)).with_candidates(0)

@@ -21,7 +21,7 @@ from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
-from vlprompt.recipes import Recipe, TrainingSettings, recipe_for
+from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -52,9 +52,16 @@ class MethodRun:
 
     @classmethod
     def named(cls, name: str) -> MethodRun:
-        """The method run of a name: a method's, or one of `PRESETS`."""
-        method, options = PRESETS.get(name, (name, {}))
-        return cls(method, name, options)
+        """The method run of a name: a method's, a recipe's ("cocoop-fast"), or one of `PRESETS`."""
+        recipe = RECIPES.get(name)
+        if recipe is None or recipe.training is None or recipe.method == name:
+            method, options = PRESETS.get(name, (name, {}))
+            return cls(method, name, options)
+        published = recipe_for(recipe.method, PROTOCOL).training
+        assert published is not None
+        usual = published.as_dict()
+        changes = {field: value for field, value in recipe.training.as_dict().items() if value != usual[field]}
+        return cls(recipe.method, name, recipe.prompt, changes)
 
 
 @dataclass(frozen=True)

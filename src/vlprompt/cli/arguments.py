@@ -118,7 +118,7 @@ def _predict_parser() -> ArgumentParser:
     parser = _parser("Name what pictures show.")
     _add_model(parser)
     parser.add_argument(
-        "images", metavar="IMAGE", type=str, nargs="+", help="files, folders or patterns such as '*.png'"
+        "images", metavar="IMAGES", type=str, nargs="+", help="files, folders or patterns such as '*.png'"
     )
     parser.add_argument(
         "--class-names",
@@ -133,7 +133,8 @@ def _predict_parser() -> ArgumentParser:
         "--screening",
         type=_choice("auto", "off") | int,
         default="auto",
-        help="off: every class exactly; K: only each picture's K best classes; auto: the calibrated K where it pays",
+        help="off: every class exactly; K: only each picture's K best classes, the others approximately, which pays "
+        "for few of many; auto: the calibrated K where it pays",
     )
     parser.add_argument(
         "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
@@ -166,7 +167,7 @@ def _base_to_new_parser() -> ArgumentParser:
     parser.add_argument("data", metavar="DATA", type=str, nargs="*", help=f"(default: all bundled) {DATA_HELP}")
     parser.add_argument("--out", type=str, default="runs/base-to-new", metavar="FOLDER", help="where results go")
     parser.add_argument("--config", action="config", help="a YAML file with any of these options")
-    parser.add_argument("--methods", type=str, default="zero-shot,coop,cocoop", help="names with commas")
+    parser.add_argument("--methods", type=str, default="zero-shot,coop,cocoop", help="methods or recipes, with commas")
     parser.add_argument("--shots", type=int, default=16, help="pictures per class")
     parser.add_argument("--seeds", type=str, default="1,2,3", help="numbers with commas")
     parser.add_argument(
@@ -303,11 +304,15 @@ def _explained_value(key: str, problem: str) -> str:
     if not value:
         return f"{_as_typed(key)}: {' '.join(problem.split())}"
     if literal := re.search(r"Literal\[(.*?)\]", problem):
-        wanted = "one of " + literal[1].replace("'", "")
+        wanted = literal[1].replace("'", "")
+        if "Expected a <class 'int'>" in problem:
+            wanted += " or a whole number"
+        elif "," in wanted:
+            wanted = f"one of {wanted}"
     else:
         kind = re.search(r"<class '(\w+)'>|Expected a (\w+)", problem)
         wanted = _KINDS.get((kind[1] or kind[2]) if kind else "", "another kind of value")
-    if "None" in problem:
+    if "Expected a <class 'NoneType'>" in problem:
         wanted += " or null"
     return f"{_as_typed(key)} is {value[1].strip()!r}; it must be {wanted}."
 

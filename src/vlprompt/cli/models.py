@@ -84,11 +84,19 @@ def predict(options: Namespace) -> None:
         raise SettingsError(f"--top is {options.top}; it must be at least 1.")
     images = _expand(options.images)
     from vlprompt.fitted import load_fitted, probabilities
+    from vlprompt.prediction import check_screening
 
+    check_screening(options.screening)
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     if options.class_names is not None:
         classifier = classifier.with_class_names(names_from(options.class_names))
     logits, kept = classifier.logits(images, screening=options.screening, on_unreadable=options.on_unreadable)
+    exact = classifier.predictor.exact_classes(len(kept), options.screening)
+    if exact < len(classifier.class_names):
+        note(
+            f"Each picture's best {exact} of {len(classifier.class_names)} classes are encoded exactly, the others "
+            "approximately (--screening off: all exactly)."
+        )
     guesses = [
         (str(images[place]), _best(probabilities_of_image, classifier.class_names, options.top))
         for place, probabilities_of_image in zip(kept, probabilities(logits), strict=True)

@@ -45,6 +45,8 @@ def names_from(value: str) -> list[str]:
     if "," not in value and (os.path.isfile(path) or path.suffix in (".txt", ".csv")):
         try:
             return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"the class names file {value} cannot be read: {error}.") from error
+        except OSError as error:
+            raise DataError(f"the class names file {value} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"the class names file {value} is not UTF-8 text: {error}.") from error
     return [name.strip() for name in value.split(",")]

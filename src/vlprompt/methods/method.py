@@ -122,7 +122,8 @@ class Method(nn.Module, ABC):
             SettingsError: what it has learned belongs to its own classes (class-specific contexts).
         """
         other = type(self)(self.backbone, class_names, self.options, template=self.template, seed=self.seed)
-        for name, parameter in self.named_parameters():
+        # Parameters, and the buffers that are saved with them; what belongs to the classes is a buffer that is not.
+        for name in self.state_dict():
             module, _, attribute = name.rpartition(".")
-            setattr(other.get_submodule(module), attribute, parameter)
+            setattr(other.get_submodule(module), attribute, getattr(self.get_submodule(module), attribute))
         return other

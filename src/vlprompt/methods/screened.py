@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,7 +27,8 @@ class Screen:
     Attributes:
         expansion: of the method's classes, in their order.
         candidates: k, the classes encoded exactly for each image.
-        agreement: the share of the calibration images whose exact winner is among their candidates.
+        agreement: the share of the calibration images whose exact winner is among their candidates, `MARGIN` of these
+            not counted.
         images: how many calibration images there were.
     """
 
@@ -35,16 +36,6 @@ class Screen:
     candidates: int
     agreement: float
     images: int
-
-    def with_candidates(self, candidates: int) -> Screen:
-        """The same with another k.
-
-        Raises:
-            SettingsError: k is below 1.
-        """
-        if candidates < 1:
-            raise SettingsError(f"screening is {candidates}; it must be 'auto', 'off' or at least 1 candidate.")
-        return replace(self, candidates=min(candidates, len(self.expansion.weights)))
 
 
 @torch.no_grad()

@@ -13,7 +13,6 @@ from torch import Tensor
 from vlprompt.backbones import Backbone
 from vlprompt.prompting.prompts import Prompts
 
-
 MOST_SEQUENCES = 1024
 """Sequences that go through the tower together; the candidates of a batch of images can be more."""
 
