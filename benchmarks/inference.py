@@ -27,22 +27,23 @@ from vlprompt.features import CachedViews, FeatureExtractor
 from vlprompt.methods import build_method
 from vlprompt.methods.cocoop import CoCoOp
 from vlprompt.methods.screened import Screen, calibrate, screened_logits
+from vlprompt.prediction import calibration_for
 from vlprompt.prompting.screening import Expansion
 from vlprompt.recipes import recipe_for
 from vlprompt.training import train
-
-CALIBRATION_IMAGES = 256
 
 
 def agreement_on_bundled(trained_on: str, epochs: int, test_images: int) -> dict[str, Any]:
     """Train on one bundled data set, then compare screened with exact inference over all bundled names."""
     backbone = load_backbone("mini", device="cpu")
-    method, shots = trained_cocoop(backbone, trained_on, epochs)
+    method, training = trained_cocoop(backbone, trained_on, epochs)
     datasets = [load_dataset(name) for name in DATASETS]
     names = [name for dataset in datasets for name in dataset.class_names]
     everything = method.with_class_names(names)
     extractor = FeatureExtractor(backbone)
-    screen = calibrate(everything, features_of(extractor, shots[:CALIBRATION_IMAGES]))
+    calibration = calibration_for(everything, training)
+    assert calibration is not None
+    screen = calibrate(everything, calibration)
     held_out = [sample for dataset in datasets for sample in dataset.test]
     step = max(1, len(held_out) // test_images)
     test = features_of(extractor, held_out[::step])
@@ -57,8 +58,8 @@ def agreement_on_bundled(trained_on: str, epochs: int, test_images: int) -> dict
     }
 
 
-def trained_cocoop(backbone: Backbone, dataset_name: str, epochs: int) -> tuple[CoCoOp, list[Sample]]:
-    """CoCoOp by the published recipe on 16 shots of all classes of a bundled data set, and its training images."""
+def trained_cocoop(backbone: Backbone, dataset_name: str, epochs: int) -> tuple[CoCoOp, Tensor]:
+    """CoCoOp by the published recipe on 16 shots of all classes of a data set, and its features of the last epoch."""
     dataset = load_dataset(dataset_name)
     shots = list(sample_few_shot(dataset.train, (), 16, 1)[0])
     recipe = recipe_for("cocoop").with_training(epochs=epochs)
@@ -68,7 +69,7 @@ def trained_cocoop(backbone: Backbone, dataset_name: str, epochs: int) -> tuple[
     views = FeatureExtractor(backbone).views([sample.image for sample in shots], epochs, 1)
     labels = torch.tensor([sample.label for sample in shots])
     train(method, CachedViews(views.values), labels, recipe.training)
-    return method, shots
+    return method, torch.from_numpy(views.values[:, -1])
 
 
 def features_of(extractor: FeatureExtractor, samples: list[Sample]) -> Tensor:

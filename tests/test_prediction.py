@@ -159,6 +159,13 @@ def test_results_belong_to_the_classes_they_were_measured_on(backbone: Backbone)
     assert set(classifier.evaluation) == {"test"}
 
 
+def test_calibration_tells_how_far_it_is(backbone: Backbone) -> None:
+    told: list[tuple[int, int]] = []
+    fitted(backbone).predictor.prepare(lambda done, total: told.append((done, total)))
+    assert told[-1][0] == told[-1][1] == 40 + 2 * (backbone.feature_size // 16) + 1
+    assert told == sorted(told)
+
+
 def test_a_folder_without_kept_files_loads(backbone: Backbone, tmp_path: Path) -> None:
     classifier = fitted(backbone)
     classifier.save(tmp_path / "model")

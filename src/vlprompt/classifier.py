@@ -205,7 +205,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             OutputError: the folder cannot be written, or holds something else than a model.
         """
         check_is_fitted(self)
-        self.fitted_.save(folder)
+        self.fitted_.save(folder, progress=self.progress)
 
     @classmethod
     def load(

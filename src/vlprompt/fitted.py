@@ -164,7 +164,7 @@ class FittedClassifier:
         method = self.method.with_class_names(names)
         return replace(self, method=method, evaluation={}, calibration=self.predictor.calibration)
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, progress: bool | None = None) -> None:
         """Write the model as a folder: its JSON, its learned tensors, a card, and what makes prediction quick.
 
         It holds no backbone weights. For many classes, screening is calibrated first (see `vlprompt.prediction`).
@@ -172,7 +172,10 @@ class FittedClassifier:
         Raises:
             OutputError: the folder cannot be written, or holds something else than a model.
         """
-        self.predictor.prepare()
+        from vlprompt.progress import progress_bars
+
+        with progress_bars(progress) as board:
+            self.predictor.prepare(board.counted("calibrating screening", "img"))
         model = SavedModel(
             method=self.method_name,
             method_file_hash=method_file_hash(self.method_name),

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from vlprompt.errors import SettingsError
 from vlprompt.methods.cocoop import REDUCTION, CoCoOp
 from vlprompt.methods.method import Method
-from vlprompt.methods.screened import Screen, calibrate, screened_logits
+from vlprompt.methods.screened import OnProgress, Screen, calibrate, screened_logits
 from vlprompt.prompting.screening import Expansion
 
 Screening = str | int
@@ -125,20 +125,20 @@ class Predictor:
         hidden = self.method.backbone.feature_size // REDUCTION
         return self.calibration is not None and images > len(self.calibration) + 2 * hidden
 
-    def calibrated(self, method: CoCoOp) -> Screen:
+    def calibrated(self, method: CoCoOp, on_progress: OnProgress | None = None) -> Screen:
         """The screen for the method's classes, made at the first call."""
         if self.screen is None:
             assert self.calibration is not None
-            self.screen = calibrate(method, self.calibration)
+            self.screen = calibrate(method, self.calibration, on_progress=on_progress)
         return self.screen
 
-    def prepare(self) -> None:
+    def prepare(self, on_progress: OnProgress | None = None) -> None:
         """Compute what a saved model should carry: fixed class features, or the screen where "auto" would screen."""
         method = self.method
         if not method.image_conditioned:
             self._fixed_logits(torch.zeros(1, method.backbone.feature_size))
         elif isinstance(method, CoCoOp) and self.calibration is not None and len(method.class_names) >= SCREENING_PAYS:
-            self.calibrated(method)
+            self.calibrated(method, on_progress)
 
     def tensors(self) -> dict[str, Tensor]:
         """What is worth saving with the model."""

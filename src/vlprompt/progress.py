@@ -208,6 +208,20 @@ class ProgressBoard:
         """A row that counts up to `total`; `unit` names the things in the rate, such as "img"."""
         return Task(self.show, description, total, unit)
 
+    def counted(self, description: str, unit: str = "") -> Callable[[int, int], None]:
+        """A function that is told how many of how many are done; its row appears at its first call."""
+        task: Task | None = None
+        before = 0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal task, before
+            if task is None:
+                task = self.task(description, total, unit)
+            task.advance(done - before)
+            before = done
+
+        return tell
+
     def training(self, description: str) -> Reporter:
         """A row for one training run."""
         return TrainingRow(self.show, description)

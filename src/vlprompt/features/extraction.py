@@ -243,13 +243,10 @@ class FeatureExtractor:
         from vlprompt.progress import progress_bars
 
         with progress_bars() as board:
-            task = board.task("Image features", total, "img")
-            before = 0
+            draw = board.counted("Image features", "img")
 
             def draw_and_tell(done: int, total: int) -> None:
-                nonlocal before
-                task.advance(done - before)
-                before = done
+                draw(done, total)
                 tell(done, total)
 
             yield draw_and_tell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,10 @@ from vlprompt.prompting.screening import Expansion, candidates_needed, expand
 AGREEMENT = 0.999
 """Share of training images whose exact winner must be among the candidates, by default."""
 
+
+IMAGES_AT_ONCE = 64
+
+OnProgress = Callable[[int, int], None]
 
 MARGIN = 1
 """Candidates beyond those that the calibration images needed: a few hundred images cannot show one in a thousand."""
@@ -39,12 +44,15 @@ class Screen:
 
 
 @torch.no_grad()
-def calibrate(method: CoCoOp, image_features: Tensor, agreement: float = AGREEMENT) -> Screen:
+def calibrate(
+    method: CoCoOp, image_features: Tensor, agreement: float = AGREEMENT, on_progress: OnProgress | None = None
+) -> Screen:
     """Expand the method's class features and measure on training images how many candidates they need.
 
     Args:
         image_features: of training images, (n, E).
         agreement: share of them, up to 1, whose exact winner must be among the candidates.
+        on_progress: called with how often all classes have been encoded, and how often they will be.
 
     Raises:
         DataError: no images.
@@ -56,15 +64,31 @@ def calibrate(method: CoCoOp, image_features: Tensor, agreement: float = AGREEME
         raise SettingsError(f"agreement is {agreement}; it must be above 0 and at most 1.")
     images = F.normalize(image_features.to(method.backbone.device, method.backbone.dtype), dim=-1)
     hidden = method.hidden(images)
-    expansion = expand(lambda some: method.encode_prompts(method.context_of_hidden(some)), hidden)
-    winners = method.predict_logits(images).argmax(1).to(images.device)
+    total, done = len(images) + 2 * hidden.shape[1] + 1, 0
+
+    def told(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_progress is not None:
+            on_progress(done, total)
+
+    def encode(some: Tensor) -> Tensor:
+        told(len(some))
+        return method.encode_prompts(method.context_of_hidden(some))
+
+    expansion = expand(encode, hidden)
+    exact = []
+    for batch in images.split(IMAGES_AT_ONCE):
+        exact.append(method.predict_logits(batch).argmax(1))
+        told(len(batch))
+    winners = torch.cat(exact).to(images.device)
     needed, reached = candidates_needed(expansion.scores(images, hidden), winners, agreement)
     return Screen(expansion, min(needed + MARGIN, len(method.class_names)), reached, len(images))
 
 
 @torch.no_grad()
 def screened_logits(
-    method: CoCoOp, screen: Screen, image_features: Tensor, batch_size: int = 64
+    method: CoCoOp, screen: Screen, image_features: Tensor, batch_size: int = IMAGES_AT_ONCE
 ) -> tuple[Tensor, Tensor]:
     """Logits of all classes, exact for each image's candidates.
 
