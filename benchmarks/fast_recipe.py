@@ -53,7 +53,7 @@ def figures_of(records: list[ResultRecord]) -> dict[str, Any]:
 
 
 def main() -> None:
-    options = measuring.parser(__doc__.splitlines()[0])
+    options = measuring.parser(__doc__.splitlines()[0], rounds=False, threads=False)
     options.add_argument("--out", type=Path, default=Path("runs/fast-recipe"))
     options.add_argument("--workers", type=int, default=2)
     chosen = options.parse_args()

@@ -18,12 +18,14 @@ from typing import Any
 import torch
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """The options that every benchmark takes."""
+def parser(description: str, *, rounds: bool = True, threads: bool = True) -> argparse.ArgumentParser:
+    """The options that benchmarks share."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--json", type=Path, help="write the figures to this file")
-    options.add_argument("--rounds", type=int, default=5, help="timed rounds of each way (median is reported)")
-    options.add_argument("--threads", type=int, default=torch.get_num_threads())
+    if rounds:
+        options.add_argument("--rounds", type=int, default=5, help="timed rounds of each way (median is reported)")
+    if threads:
+        options.add_argument("--threads", type=int, default=torch.get_num_threads())
     return options
 
 

@@ -105,9 +105,10 @@ def report(results: dict[str, Any]) -> str:
             f"{machine['processor']}, {machine['threads']} threads, fp32; Python {platform.python_version()}, "
             f"{packages}; {machine['date']}.",
             "",
-            "Ratios are to the plain way in the same process, the ways interleaved, median of 5 rounds. Tensors of "
-            "the true shapes with random values stand for ViT-B/16's weights. Where a plain way would take too long "
-            "it runs on a part and is scaled, as `plain_measured_on_classes` and the benchmark's own text say.",
+            "Ratios are to the plain way in the same run, the ways interleaved in one process (the protocol's in the "
+            "processes that users run), median of 5 rounds. Tensors of the true shapes with random values stand for "
+            "ViT-B/16's weights. Where a plain way would take too long it runs on a part and is scaled, as "
+            "`plain_measured_on_classes` and the benchmark's own text say.",
             "",
             *target_rows(results),
             "",

@@ -1,4 +1,4 @@
-"""Start-up: how long the package, its help and one prediction take from a cold start, as whole processes.
+"""Start-up: how long the package, its help and one prediction take in a new process, files read once before.
 
 python benchmarks/startup.py --json startup.json
 """
@@ -29,7 +29,7 @@ def median_seconds(command: list[str], rounds: int) -> float:
 
 
 def main() -> None:
-    options = measuring.parser(__doc__.splitlines()[0])
+    options = measuring.parser(__doc__.splitlines()[0], threads=False)
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model, picture = Path(folder) / "model", Path(folder) / "picture.png"

@@ -122,7 +122,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print one table, and write the same figures as JSON."""
-    parser = measuring.parser(__doc__.splitlines()[0])
+    parser = measuring.parser(__doc__.splitlines()[0], rounds=False)
     parser.add_argument("--backbone", default="mini")
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
     parser.add_argument("--methods", nargs="+", default=["coop", "cocoop"])

@@ -69,7 +69,7 @@ class Predictor:
 
         Args:
             screening: "off": all exact. A number k: the k best classes of each image by the expansion are exact, the
-                others first-order approximations, none above the best exact one. "auto": the k calibrated for 99.9% of
+                others first-order approximations below the best exact one. "auto": the k calibrated for 99.9% of
                 training images, where screening pays: from `SCREENING_PAYS` classes, with a calibration saved or
                 images enough to make one for. Methods with a fixed context are always exact.
 

@@ -96,8 +96,8 @@ def screened_logits(
         image_features: (n, E).
 
     Returns:
-        Logits (n, N) and which of them are exact (n, N). The others are first-order approximations; all of them are
-        below the best exact one, so the winner is always an encoded class.
+        Logits (n, N) and which of them are exact (n, N). The others are first-order approximations, all of them below
+        the best exact one, so that the winner is always an encoded class.
     """
     logits, exact = [], []
     for batch in image_features.split(batch_size):

@@ -7,8 +7,8 @@ directions run in buffers that are kept from step to step and in matrix products
     rows n = B T R    projections and MLPs, each one product over the rows of all images and classes
     tiles B T H       attention, one batched product over tiles and heads, P + K + R keys each
 
-The last layer's queries, output projection and MLP are computed for [EOS] only; in the first, whatever rows no context
-reaches are projected once, ever.
+The last layer's queries, output projection and MLP are computed for [EOS] only; in the first, the rows behind all that
+hold a context (the tails, where the context is the trunk) are projected once, ever.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ from vlprompt.prompting.tiles import Source, Tail, Tiles, groups_of, merge, pack
 from vlprompt.prompting.workspace import WorkspacePool
 
 TILE_ROWS = 32
-"""Rows that attend together, at most. Smaller tiles waste less on masked pairs, larger ones repeat the shared keys less
-often; 16 to 48 measure alike."""
+"""Rows that attend together, at most, unless a tail has more. Smaller tiles waste less on masked pairs, larger ones
+repeat the shared keys less often; 16 to 48 measure alike."""
 
 PLANNED = 0.8
 """Share of the memory that a step is planned for; the rest is for what cannot be foreseen, such as copies that matrix
@@ -57,7 +57,7 @@ class SegmentsEngine:
                 only one.
             memory: bytes that a step may take. Beyond it the work is split over images and classes, and recomputed in
                 the backward pass. None: no limit.
-            tile_rows: rows that attend together, at most.
+            tile_rows: rows that attend together, at most, unless a tail has more.
         """
         tower = backbone.text
         self.backbone, self.memory = backbone, memory

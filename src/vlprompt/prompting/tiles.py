@@ -2,7 +2,7 @@
 
 A tail is what follows the shared beginning (the trunk) of a prompt: name, full stop and [EOS], say. Tails that begin
 alike ("great grey owl", "great white shark") share those rows: they are merged into bushes, whose every row knows its
-parent. Bushes are packed into tiles of one length, chosen so that hardly a row is padding. Inside a tile a mask lets
+parent. Bushes are packed into tiles of one length, chosen so that few rows are padding. Inside a tile a mask lets
 every row see the shared beginning, its own lead, its ancestors and itself. A lead is a name that comes before the
 context: it is a constant, so it gives keys and values but no rows.
 """
@@ -68,7 +68,7 @@ class Tiles:
         visible: (T, R, P + K + R): which keys a row sees.
         lead_visible: (T, K, start + K): which of [SOS] and the tile's lead keys a lead token sees.
         ends: (U,) rows of the distinct last tokens.
-        slots: (T, C) indices into `ends` of each tile's own; padding repeats the first.
+        slots: (T, C) indices into `ends` of each tile's own; padding repeats the first of all.
         slot_of_end: (U,) where in (T, C) flattened each stands.
         classes: the classes whose tails are here.
         end_of_class: for each of them an index into `ends`.
@@ -127,7 +127,7 @@ def _bush(tails: Sequence[Tail], classes: Sequence[int]) -> Bush:
 
 
 def groups_of(bushes: Sequence[Bush], most_rows: int) -> list[list[Bush]]:
-    """Cut the bushes into groups of at most `most_rows` rows that are alike in size (one bush at least in each)."""
+    """Cut the bushes into groups alike in size, of at most `most_rows` rows unless one bush alone has more."""
     total = sum(len(bush) for bush in bushes)
     wanted = total / max(1, -(-total // most_rows))
     groups: list[list[Bush]] = [[]]
