@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -88,6 +93,21 @@ def test_the_plain_path_with_words_as_context_is_the_towers_own_encode_text(tiny
     torch.testing.assert_close(PlainEngine(tiny_backbone, prompts)(words)[0], expected)
 
 
-def test_memory_must_be_a_number_of_bytes(tiny_backbone: Backbone) -> None:
-    with pytest.raises(SettingsError, match="memory is 0"):
-        text_engine(tiny_backbone, build_prompts(tiny_backbone, ["cat"], 2), memory=0)
+@pytest.mark.parametrize("memory", [0, -1, True, "2GB", 1.5])
+def test_memory_must_be_a_number_of_bytes(tiny_backbone: Backbone, memory: Any) -> None:
+    with pytest.raises(SettingsError, match=f"memory is {memory!r}"):
+        text_engine(tiny_backbone, build_prompts(tiny_backbone, ["cat"], 2), memory=memory)
+
+
+@pytest.mark.parametrize(("limit", "budget"), [("4000\n", 1000), ("max\n", None), (None, None)])
+def test_a_containers_limit_is_its_memory(
+    tiny_backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, budget: int | None
+) -> None:
+    file = tmp_path / "memory.max"
+    if limit is not None:
+        file.write_text(limit)
+    # The package's name text_engine is the function.
+    monkeypatch.setattr(sys.modules["vlprompt.prompting.text_engine"], "CONTAINER_LIMIT", file)
+    engine = text_engine(tiny_backbone, build_prompts(tiny_backbone, ["cat"], 2))
+    assert isinstance(engine, SegmentsEngine)
+    assert engine.memory == (budget or psutil.virtual_memory().total // 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import psutil
 import torch
@@ -16,6 +17,8 @@ from vlprompt.prompting.segments import SegmentsEngine
 
 TextEngine = Callable[[Tensor], Tensor]
 """context (b, n, M, D) -> text features (b, N, E), not normalised."""
+
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 ENGINES = ("auto", "plain", "segments")
 
@@ -57,12 +60,22 @@ def check_engine(backbone: Backbone, engine: str, memory: str | int) -> None:
     _budget(memory, backbone)
 
 
+def _machine_memory() -> int:
+    """Bytes that the machine has, or the container that this runs in."""
+    total = psutil.virtual_memory().total
+    try:
+        limit = CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
 def _budget(memory: str | int, backbone: Backbone) -> int:
     if memory == "auto":
         # Of all memory, not of what happens to be free: how the work is split shows in a gradient's last bits.
         if backbone.device.type == "cuda":
             return torch.cuda.get_device_properties(backbone.device).total_memory // 4
-        return psutil.virtual_memory().total // 4
+        return _machine_memory() // 4
     if not isinstance(memory, int) or isinstance(memory, bool) or memory <= 0:
         raise SettingsError(f"memory is {memory!r}; it must be 'auto' or a number of bytes above 0.")
     return memory
