@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlprompt.data.checks import check_class_names, check_dataset, check_same_length, words_of
+from vlprompt.data.checks import check_class_names, check_dataset, check_same_length, comparable_words
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
 
@@ -69,7 +69,7 @@ def test_published_names_may_repeat() -> None:
 
 @given(st.lists(st.text(min_size=1), max_size=8))
 def test_names_pass_exactly_when_their_words_differ_and_are_not_empty(names) -> None:
-    words = [words_of(name) for name in names]
+    words = [comparable_words(name) for name in names]
     usable = all(words) and len(set(words)) == len(words)
     if usable:
         check_class_names(names)

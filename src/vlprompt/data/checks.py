@@ -17,7 +17,7 @@ def check_same_length(images: Sized, labels: Sized) -> None:
 
 
 def check_class_names(names: Sequence[str]) -> None:
-    """Raises a `DataError` when a name is empty or no text, or when two make the same prompt (`words_of`)."""
+    """Raises a `DataError` when a name is empty or no text, or when two make the same prompt (`comparable_words`)."""
     seen: dict[str, str] = {}
     for place, name in enumerate(names):
         if not isinstance(name, str):
@@ -25,7 +25,7 @@ def check_class_names(names: Sequence[str]) -> None:
         if not _is_unicode(name):
             # Python reads bytes of a file name that are not UTF-8 as lone surrogates.
             raise DataError(f"class name {place} is {name!a}, which is not valid Unicode text; rename its folder.")
-        words = words_of(name)
+        words = comparable_words(name)
         if not words:
             raise DataError(f"class name {place} is {name!r}; a class name needs at least one word.")
         if words in seen:
@@ -53,7 +53,7 @@ def check_dataset(dataset: Dataset, minimum_classes: int = 2, *, names_may_repea
         check_class_names(names)
 
 
-def words_of(class_name: str) -> str:
+def comparable_words(class_name: str) -> str:
     """The name as a prompt sees it: underscores and runs of blanks are one blank, and case does not count."""
     return " ".join(class_name.replace("_", " ").split()).casefold()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from vlprompt.data.checks import words_of
+from vlprompt.data.checks import comparable_words
 from vlprompt.data.class_words import BESIDE_THE_CLASSES
 from vlprompt.data.images import open_image
 from vlprompt.data.samples import Dataset, Sample
@@ -68,15 +68,15 @@ def _refuse_filled(folder: Path) -> None:
 
 def _distinct_names(names: dict[int, str]) -> dict[int, str]:
     """A name for each label: published splits may name two classes alike, class folders may not."""
-    taken = {words_of(name) for name in names.values()}
+    taken = {comparable_words(name) for name in names.values()}
     seen: set[str] = set()
     chosen: dict[int, str] = {}
     for label, name in sorted(names.items()):
         candidate, number = name, 2
-        while words_of(name) in seen and words_of(candidate) in taken:
+        while comparable_words(name) in seen and comparable_words(candidate) in taken:
             candidate, number = f"{name} {number}", number + 1
-        seen.add(words_of(name))
-        taken.add(words_of(candidate))
+        seen.add(comparable_words(name))
+        taken.add(comparable_words(candidate))
         chosen[label] = candidate
     return chosen
 
