@@ -268,6 +268,7 @@ def _add_settings(parser: ArgumentParser, title: str, settings: type, leave_out:
         kind = hints[entry.name]
         flag: dict[str, Any] = {"nargs": "?", "const": True} if kind is bool else {}
         text = re.sub(r"\s+", " ", words.get(entry.name, "")).replace("`", "").replace("%", "%%")
+        text = text.replace("None", "null")  # as the command line and YAML write it
         group.add_argument("--" + entry.name.replace("_", "-"), type=kind, default=SUPPRESS, help=text or None, **flag)
 
 

@@ -22,31 +22,37 @@ _RULES = Box("    \n    \n ── \n    \n ── \n ── \n    \n    \n")
 """A rule under the head and one above the average."""
 
 
-def terminal_table(summary: Summary, width: int) -> RenderableType:
-    """The table for a terminal of `width` columns; methods that do not fit beside each other go into a second table."""
+def terminal_table(summary: Summary, width: int, *, bold: bool = True) -> RenderableType:
+    """The table for `width` columns; methods that do not fit beside each other go into a second table.
+
+    Args:
+        bold: whether bold letters will be seen as such.
+    """
     names = [*summary.datasets, AVERAGE]
     name_width = min(max(len(name) for name in names), _NAME_WIDTH)
     fitting = max(1, (width - name_width) // _METHOD_WIDTH)
     groups = [summary.methods[i : i + fitting] for i in range(0, len(summary.methods), fitting)]
     tables = [part for group in groups for part in (_method_group(summary, group), Text(""))]
-    return Group(*tables, Text(caption(summary), style="dim"))
+    return Group(*tables, Text(caption(summary, bold=bold), style="dim"))
 
 
 def plain_text(summary: Summary, width: int = 100) -> str:
     """The terminal's table without colours."""
     stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None, force_terminal=False).print(terminal_table(summary, width))
+    Console(file=stream, width=width, color_system=None, force_terminal=False).print(
+        terminal_table(summary, width, bold=False)
+    )
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
-def caption(summary: Summary) -> str:
+def caption(summary: Summary, *, bold: bool = True) -> str:
     """What the numbers are, in the words that stand under every table."""
     seeds = f"{len(summary.seeds)} seed{'' if len(summary.seeds) == 1 else 's'}"
     over = f"; average over {_over(summary)}" if summary.averaged else ""
     return (
         f"Accuracy in percent on test images; {summary.backbone}, {summary.shots} shots, {seeds}: "
-        f"{INTERVALS[summary.interval]}. H: harmonic mean of the two averages{over}. "
-        "Bold: best, with an interval above all others'."
+        f"{INTERVALS[summary.interval]}. H: harmonic mean of the two averages{over}."
+        + (" Bold: best, with an interval above all others'." if bold else "")
     )
 
 
