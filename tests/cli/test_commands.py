@@ -67,6 +67,14 @@ def test_predict_says_when_probabilities_are_approximate(vlprompt, tmp_path):
     assert screened.out.count("\n") == exact.out.count("\n")
 
 
+def test_a_memory_that_is_too_small_is_said(vlprompt, tmp_path):
+    write_pictures(tmp_path / "pictures")
+    quick = ("--method", "cocoop", "--shots", "2", "--epochs", "2", "--views", "1")
+    outcome = vlprompt("fit", "pictures", "--out", "model", *quick, "--memory", "1000")
+    assert outcome.code == 0
+    assert "more than the 0.0 MB of the option memory" in outcome.err
+
+
 def test_null_takes_every_picture_and_fresh_views(vlprompt, tmp_path):
     write_pictures(tmp_path / "pictures")
     quick = ("--method", "coop", "--epochs", "2", "--shots", "null", "--views", "null")

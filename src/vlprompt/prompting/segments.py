@@ -38,6 +38,10 @@ PLANNED = 0.8
 products make of their operands."""
 
 
+class MemoryWarning(UserWarning):
+    """A step takes more memory than it may, however it is split."""
+
+
 class SegmentsEngine:
     """Text features of prompts, computed in segments; same interface and numbers as `PlainEngine`."""
 
@@ -171,6 +175,7 @@ class SegmentsEngine:
                 f"{images} x {self.classes} pairs of image and class take about {needed / 1e6:.1f} MB however they are "
                 f"split, more than the {self.memory / 1e6:.1f} MB of the option memory; give it more, or use smaller "
                 "batches.",
+                MemoryWarning,
                 stacklevel=4,
             )
 
