@@ -22,7 +22,7 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
-from torchvision.transforms import InterpolationMode, v2
+from plain_way import evaluation_transform, training_transform
 
 from vlprompt.backbones import Backbone, ImagePreprocessing, freeze, load_backbone
 from vlprompt.features import FeatureExtractor
@@ -67,9 +67,7 @@ def write_photos(folder: Path, count: int, width: int, height: int) -> list[Path
 
 def plain_features(backbone: Backbone, photos: list[Path]) -> np.ndarray:
     """The published way."""
-    preprocess = open_clip.image_transform(
-        backbone.image.size, is_train=False, mean=backbone.image.mean, std=backbone.image.std
-    )
+    preprocess = evaluation_transform(backbone.image)
     features = []
     for path in photos:
         with torch.no_grad():
@@ -79,15 +77,7 @@ def plain_features(backbone: Backbone, photos: list[Path]) -> np.ndarray:
 
 def plain_views(backbone: Backbone, photos: list[Path]) -> None:
     """The published training transform without the encoder, the image opened for every view."""
-    transform = v2.Compose(
-        [
-            v2.RandomResizedCrop(backbone.image.size, scale=(0.08, 1), interpolation=InterpolationMode.BICUBIC),
-            v2.RandomHorizontalFlip(),
-            v2.ToImage(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(backbone.image.mean, backbone.image.std),
-        ]
-    )
+    transform = training_transform(backbone.image)
     for path in photos:
         for _ in range(VIEWS):
             transform(Image.open(path).convert("RGB"))

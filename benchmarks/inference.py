@@ -9,7 +9,6 @@ training nor calibration saw. The k that was calibrated there is used for the ti
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import measuring
@@ -83,12 +82,7 @@ def seconds_per_image(
     backbone = random_backbone(architecture)
     method = build_method("cocoop", backbone, class_names(classes))
     assert isinstance(method, CoCoOp)
-    plain = PlainCoCoOp(
-        backbone.model,
-        method.prompts.token_ids[:plain_classes],
-        method.context_vectors.detach(),
-        copy.deepcopy(method.meta_net),
-    )
+    plain = PlainCoCoOp.like(method, plain_classes)
     features = F.normalize(torch.randn(images, backbone.feature_size), dim=-1)
     hidden = method.meta_net.linear1.out_features
     expansion = Expansion(torch.zeros(hidden), torch.randn(classes, (1 + hidden) * backbone.feature_size))

@@ -1,4 +1,4 @@
-"""CoCoOp the published way, written plainly: the baseline of the speed claims.
+"""CoCoOp and its images the published way, written plainly: the baseline of the speed claims.
 
 For every image, the prompts of all classes are put together as whole 77-token sequences and run through the whole text
 encoder; the images of a batch follow one another in a loop. Only OpenCLIP's own modules are used.
@@ -6,9 +6,35 @@ encoder; the images of a batch follow one another in a loop. Only OpenCLIP's own
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
+import open_clip
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.transforms import v2
+
+from vlprompt.backbones import ImagePreprocessing
+from vlprompt.methods.cocoop import CoCoOp
+
+
+def training_transform(image: ImagePreprocessing) -> Any:
+    """A Pillow image -> a random crop, mirrored or not, (3, H, W) float32, normalised."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(image.size, scale=(0.08, 1), interpolation=v2.InterpolationMode.BICUBIC),
+            v2.RandomHorizontalFlip(),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(image.mean, image.std),
+        ]
+    )
+
+
+def evaluation_transform(image: ImagePreprocessing) -> Any:
+    """A Pillow image -> its centre, (3, H, W) float32, normalised; OpenCLIP's own."""
+    return open_clip.image_transform(image.size, is_train=False, mean=image.mean, std=image.std)
 
 
 class PlainCoCoOp(nn.Module):
@@ -31,6 +57,12 @@ class PlainCoCoOp(nn.Module):
             embeddings = model.token_embedding(token_ids)
         self.prefix = embeddings[:, :1]
         self.suffix = embeddings[:, 1 + len(context) :]
+
+    @classmethod
+    def like(cls, method: CoCoOp, classes: int) -> PlainCoCoOp:
+        """With the values of a method of ours, over its first classes."""
+        ids, context = method.prompts.token_ids[:classes], method.context_vectors.detach()
+        return cls(method.backbone.model, ids, context, copy.deepcopy(method.meta_net))
 
     def forward(self, image_features: Tensor) -> Tensor:
         """Logits (B, N) of L2-normalised image features (B, E)."""

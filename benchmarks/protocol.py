@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import measuring
-import open_clip
 import torch
+from plain_way import evaluation_transform, training_transform
 from torch.nn import functional as F
-from torchvision.transforms import v2
 
 from vlprompt.backbones import Backbone, load_backbone
 from vlprompt.benchmark.base_to_new import run_base_to_new
@@ -81,15 +80,7 @@ def plain_both_ways(dataset: str, steps: int, images: int, threads: int) -> dict
 
 
 def _seconds_per_step(method: torch.nn.Module, backbone: Backbone, samples: list[Sample]) -> float:
-    transform = v2.Compose(
-        [
-            v2.RandomResizedCrop(backbone.image.size, scale=(0.08, 1), interpolation=v2.InterpolationMode.BICUBIC),
-            v2.RandomHorizontalFlip(),
-            v2.PILToTensor(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(backbone.image.mean, backbone.image.std),
-        ]
-    )
+    transform = training_transform(backbone.image)
     optimiser = torch.optim.SGD(method.parameters(), lr=1e-5, momentum=0.9, weight_decay=5e-4)
     start = time.perf_counter()
     for sample in samples:
@@ -102,8 +93,8 @@ def _seconds_per_step(method: torch.nn.Module, backbone: Backbone, samples: list
 
 @torch.no_grad()
 def _seconds_per_test(method: Method, samples: tuple[Sample, ...]) -> float:
-    backbone, image = method.backbone, method.backbone.image
-    transform = open_clip.image_transform(image.size, is_train=False, mean=image.mean, std=image.std)
+    backbone = method.backbone
+    transform = evaluation_transform(backbone.image)
     start = time.perf_counter()
     for sample in samples:
         method(backbone.encode_images(transform(open_image(sample.image))[None]))

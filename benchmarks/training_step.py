@@ -8,7 +8,6 @@ Caltech101's base names; more are ImageNet's.
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone, ImagePreprocessing, freeze
 from vlprompt.methods import build_method
+from vlprompt.methods.cocoop import CoCoOp
 from vlprompt.prompting import Prompts
 
 CALTECH = Path(__file__).parent.parent / "tests" / "reference" / "classnames.json"
@@ -85,10 +85,9 @@ def measure(
     backbone = random_backbone(architecture)
     names = class_names(classes)
     ours = build_method("cocoop", backbone, names, options={"memory": memory})
+    assert isinstance(ours, CoCoOp)
     some = plain_classes or classes
-    plain = PlainCoCoOp(
-        backbone.model, ours.prompts.token_ids[:some], ours.context_vectors.detach(), copy.deepcopy(ours.meta_net)
-    )
+    plain = PlainCoCoOp.like(ours, some)
     features = F.normalize(torch.randn(batch, backbone.feature_size), dim=-1)
     labels = torch.randint(0, some, (batch,))
     figures: dict[str, Any] = {"classes": classes, "batch": batch}

@@ -30,6 +30,7 @@ from vlprompt.model_folder import (
     read_model_folder,
     write_model_folder,
 )
+from vlprompt.progress import Counting, progress_bars
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,10 +173,8 @@ class FittedClassifier:
         Raises:
             OutputError: the folder cannot be written, or holds something else than a model.
         """
-        from vlprompt.progress import progress_bars
-
         with progress_bars(progress) as board:
-            self.predictor.prepare(board.counted("calibrating screening", "img"))
+            self.predictor.prepare(Counting(board, "calibrating screening", "img"))
         model = SavedModel(
             method=self.method_name,
             method_file_hash=method_file_hash(self.method_name),

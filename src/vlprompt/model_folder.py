@@ -190,8 +190,8 @@ def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
 def _check_screening(screening: dict[str, Any] | None, classes: int, path: Path) -> None:
     if screening is None:
         return
-    candidates, images, agreement = (screening.get(name) for name in ("candidates", "images", "agreement"))
-    counted = _is_count(candidates) and 1 <= int(candidates or 0) <= classes and _is_count(images)
+    candidates, images, agreement = (screening.get(name, -1) for name in ("candidates", "images", "agreement"))
+    counted = _is_count(candidates) and 1 <= candidates <= classes and _is_count(images)
     shared = isinstance(agreement, int | float) and 0 <= agreement <= 1
     if len(screening) != 3 or not counted or not shared:
         raise ModelFolderError(f"{path} was changed: screening is {screening!r:.80}.")

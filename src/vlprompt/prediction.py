@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from vlprompt.errors import SettingsError
 from vlprompt.methods.cocoop import REDUCTION, CoCoOp
 from vlprompt.methods.method import Method
-from vlprompt.methods.screened import OnProgress, Screen, calibrate, screened_logits
+from vlprompt.methods.screened import Screen, calibrate, screened_logits
+from vlprompt.progress import OnProgress
 from vlprompt.prompting.screening import Expansion
 
 Screening = str | int
@@ -29,7 +30,6 @@ CALIBRATION_IMAGES = 256
 
 SCREENING_PAYS = 64
 """Classes from which "auto" screens; over fewer, exact inference takes milliseconds."""
-
 
 CANDIDATE_COST = 4
 """What encoding one candidate takes, in classes encoded all together."""

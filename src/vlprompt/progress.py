@@ -25,6 +25,10 @@ SECONDS_BETWEEN_UPDATES = 0.1
 """Steps take a few milliseconds; drawing each of them would cost more than it shows."""
 
 
+OnProgress = Callable[[int, int], None]
+"""Told how many things are done, and of how many."""
+
+
 class Reporter(Protocol):
     """What a training run reports, in this order: begin, then per epoch its steps and the epoch, then end."""
 
@@ -208,20 +212,6 @@ class ProgressBoard:
         """A row that counts up to `total`; `unit` names the things in the rate, such as "img"."""
         return Task(self.show, description, total, unit)
 
-    def counted(self, description: str, unit: str = "") -> Callable[[int, int], None]:
-        """A function that is told how many of how many are done; its row appears at its first call."""
-        task: Task | None = None
-        before = 0
-
-        def tell(done: int, total: int) -> None:
-            nonlocal task, before
-            if task is None:
-                task = self.task(description, total, unit)
-            task.advance(done - before)
-            before = done
-
-        return tell
-
     def training(self, description: str) -> Reporter:
         """A row for one training run."""
         return TrainingRow(self.show, description)
@@ -263,6 +253,13 @@ class ProgressBoard:
             thread.join(timeout=5)
 
 
+class Board(Protocol):
+    """What shows the work: a `ProgressBoard`, or a `Relay` to one."""
+
+    def task(self, description: str, total: int, unit: str = "") -> Task: ...
+    def training(self, description: str) -> Reporter: ...
+
+
 class Relay:
     """The board as seen from another process: rows made here are drawn where `ProgressBoard.listening` listens.
 
@@ -283,6 +280,27 @@ class Relay:
 
     def _send(self, key: str, snapshot: Snapshot | None) -> None:
         self._queue.put((key, snapshot))
+
+
+class Counting:
+    """An `OnProgress` with a row, which appears at the first call and starts anew when the number falls."""
+
+    def __init__(self, board: Board, description: str, unit: str = "") -> None:
+        self._board, self._description, self._unit = board, description, unit
+        self._row: Task | None = None
+        self._before = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._row is None or done < self._before:
+            self.close()
+            self._row, self._before = self._board.task(self._description, total, self._unit), 0
+        self._row.advance(done - self._before)
+        self._before = done
+
+    def close(self) -> None:
+        """Take the row away, if there is one."""
+        if self._row is not None:
+            self._row.close()
 
 
 def progress_bars(enabled: bool | None = None) -> ProgressBoard:

@@ -10,6 +10,7 @@ import torch
 from vlprompt.backbones import Backbone
 from vlprompt.errors import SettingsError, UnknownNameError
 from vlprompt.methods import METHODS, build_method
+from vlprompt.methods.coop import CoOp
 from vlprompt.methods.options import ENSEMBLE_TEMPLATES, PromptOptions, ZeroShotOptions
 
 NAMES = ["dog", "giant_panda", "okapi"]
@@ -31,6 +32,19 @@ def test_a_method_gives_a_logit_for_every_image_and_class(
 def test_logits_do_not_depend_on_the_batch(tiny_backbone: Backbone, features: torch.Tensor, name: str) -> None:
     method = build_method(name, tiny_backbone, NAMES)
     torch.testing.assert_close(method.predict_logits(features, 2), method(features).detach(), rtol=1e-4, atol=1e-3)
+
+
+def test_other_classes_share_parameters_and_saved_buffers(tiny_backbone: Backbone) -> None:
+    class Counted(CoOp):
+        def prepare(self) -> None:
+            super().prepare()
+            self.register_buffer("seen", torch.zeros(1))
+
+    method = Counted(tiny_backbone, NAMES)
+    method.seen += 3
+    other = method.with_class_names(["quokka", "owl"])
+    assert other.seen is method.seen
+    assert other.context_vectors is method.context_vectors
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -6,7 +6,7 @@ Pictures are looked at before anything is trained, so that a damaged one costs n
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,7 @@ from vlprompt.data.catalogue import DATASETS, load_dataset
 from vlprompt.data.images import describe, find_unreadable
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, UnreadableImagesError
-
-OnProgress = Callable[[int, int], None]
+from vlprompt.progress import OnProgress
 
 
 class LeftOutWarning(UserWarning):

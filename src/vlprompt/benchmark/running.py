@@ -11,12 +11,12 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
-from vlprompt.progress import Reporter, Task
+from vlprompt.progress import Board, Counting, OnProgress, Reporter
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from vlprompt.methods.method import Method
     from vlprompt.training import TrainingHistory
 
-OnProgress = Callable[[int, int], None]
 WORK_FOLDER = "work"
 """Below the output folder: what stopped runs continue from. Empty when all is done."""
 
@@ -78,13 +77,6 @@ class Bench:
                 del self._test_features[other]
             self._test_features[name, half] = self.extractor(on_progress).extract(images).values
         return self._test_features[name, half]
-
-
-class Board(Protocol):
-    """What shows the work: a `ProgressBoard`, or a `Relay` to one."""
-
-    def task(self, description: str, total: int, unit: str = "") -> Task: ...
-    def training(self, description: str) -> Reporter: ...
 
 
 def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
@@ -134,26 +126,9 @@ def _build(run: Run, backbone: Backbone) -> Method:
     )
 
 
-@contextmanager
-def _showing_features(run: Run, board: Board) -> Iterator[OnProgress]:
+def _showing_features(run: Run, board: Board) -> closing[Counting]:
     """A row for the images that must be encoded, where there are any; a warm cache shows none."""
-    row: Task | None = None
-    before = 0
-
-    def on_progress(done: int, total: int) -> None:
-        nonlocal row, before
-        if row is None or done < before:
-            if row is not None:
-                row.close()
-            row, before = board.task(f"{run.dataset.name} images", total, "img"), 0
-        row.advance(done - before)
-        before = done
-
-    try:
-        yield on_progress
-    finally:
-        if row is not None:
-            row.close()
+    return closing(Counting(board, f"{run.dataset.name} images", "img"))
 
 
 def _training_set(run: Run, extractor: FeatureExtractor, dataset: Dataset) -> tuple[TrainingFeatures, list[int]]:

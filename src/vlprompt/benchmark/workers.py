@@ -20,9 +20,9 @@ from typing import Any
 
 from vlprompt.benchmark.plan import Run
 from vlprompt.benchmark.records import ResultRecord
-from vlprompt.benchmark.running import Bench, Board, compute, describe_failure
+from vlprompt.benchmark.running import Bench, compute, describe_failure
 from vlprompt.data.samples import Dataset
-from vlprompt.progress import Relay
+from vlprompt.progress import Board, Relay
 
 STOP_SECONDS = 5.0
 """How long a stopped worker may take to end before it is killed."""

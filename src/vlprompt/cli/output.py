@@ -38,15 +38,10 @@ def names_from(value: str) -> list[str]:
     import os
     from pathlib import Path
 
-    from vlprompt.errors import DataError
+    from vlprompt.data.text_files import read_text
 
     path = Path(value)
     # os.path, unlike Path, takes a name that is too long as one that does not exist.
     if "," not in value and (os.path.isfile(path) or path.suffix in (".txt", ".csv")):
-        try:
-            return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except OSError as error:
-            raise DataError(f"the class names file {value} cannot be read: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            raise DataError(f"the class names file {value} is not UTF-8 text: {error}.") from error
+        return [line.strip() for line in read_text(path, "class names file").splitlines() if line.strip()]
     return [name.strip() for name in value.split(",")]

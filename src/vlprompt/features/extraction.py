@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,13 +24,12 @@ from vlprompt.features.content_keys import content_keys, key_text, reasons_by_na
 from vlprompt.features.loading import Blocks, Request, load_blocks
 from vlprompt.features.table import Table
 from vlprompt.features.transforms import EvaluationTransform, Preprocessing, Transform, ViewTransform
+from vlprompt.progress import Counting, OnProgress, progress_bars
 
 SAVE_SECONDS = 20.0
 """How much computing a stopped run may lose."""
 
 _LISTED = 20
-
-OnProgress = Callable[[int, int], None]
 
 
 class UnreadableImagesWarning(UserWarning):
@@ -240,10 +239,8 @@ class FeatureExtractor:
         if not self.progress or not total:
             yield tell
             return
-        from vlprompt.progress import progress_bars
-
         with progress_bars() as board:
-            draw = board.counted("Image features", "img")
+            draw = Counting(board, "Image features", "img")
 
             def draw_and_tell(done: int, total: int) -> None:
                 draw(done, total)

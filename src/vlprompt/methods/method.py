@@ -85,21 +85,26 @@ class Method(nn.Module, ABC):
 
     def forward(self, image_features: Tensor) -> Tensor:
         """Logits exp(s) cos(f, w): image features (B, E), normalised or not -> (B, N)."""
-        images = self._normalised(image_features)
+        images = self.normalised(image_features)
         return self._logits(images, self.class_features(images))
 
     def logits_of(self, image_features: Tensor, class_features: Tensor) -> Tensor:
         """Logits over class features that are known: (B, E), (b, N, E) -> (B, N)."""
-        return self._logits(self._normalised(image_features), class_features)
+        return self._logits(self.normalised(image_features), class_features)
 
-    def _normalised(self, image_features: Tensor) -> Tensor:
+    def normalised(self, image_features: Tensor) -> Tensor:
+        """Image features (B, E) of any length, type and device -> L2-normalised, as the backbone has them."""
         return F.normalize(image_features.to(self.backbone.device, self.backbone.dtype), dim=-1)
 
     def _logits(self, images: Tensor, class_features: Tensor) -> Tensor:
         """Normalised images (B, E) and class features (b, N, E) -> (B, N)."""
-        backbone, classes = self.backbone, F.normalize(class_features, dim=-1)
+        classes = F.normalize(class_features, dim=-1)
         cosines = images @ classes[0].T if len(classes) == 1 else torch.einsum("be,bne->bn", images, classes)
-        return backbone.logit_scale * cosines + backbone.logit_bias
+        return self.scaled(cosines)
+
+    def scaled(self, cosines: Tensor) -> Tensor:
+        """The logits of cosines, exp(s) cos + b."""
+        return self.backbone.logit_scale * cosines + self.backbone.logit_bias
 
     @torch.no_grad()
     def predict_logits(self, image_features: Tensor, batch_size: int = 64) -> Tensor:
@@ -108,7 +113,7 @@ class Method(nn.Module, ABC):
             return torch.empty(0, len(self.class_names))
         logits, fixed = [], None
         for batch in image_features.split(batch_size):
-            images = self._normalised(batch)
+            images = self.normalised(batch)
             class_features = self.class_features(images) if fixed is None else fixed
             if len(images) > 1 and len(class_features) == 1:
                 fixed = class_features  # the same for every image, so encoded once for all batches

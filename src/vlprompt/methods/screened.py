@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,15 +10,13 @@ from torch.nn import functional as F
 
 from vlprompt.errors import DataError, SettingsError
 from vlprompt.methods.cocoop import CoCoOp
+from vlprompt.progress import OnProgress
 from vlprompt.prompting.screening import Expansion, candidates_needed, expand
 
 AGREEMENT = 0.999
 """Share of training images whose exact winner must be among the candidates, by default."""
 
-
 IMAGES_AT_ONCE = 64
-
-OnProgress = Callable[[int, int], None]
 
 MARGIN = 1
 """Candidates beyond those that the calibration images needed: a few hundred images cannot show one in a thousand."""
@@ -62,7 +59,7 @@ def calibrate(
         raise DataError("screening is calibrated on training images, and there are none.")
     if not 0 < agreement <= 1:
         raise SettingsError(f"agreement is {agreement}; it must be above 0 and at most 1.")
-    images = F.normalize(image_features.to(method.backbone.device, method.backbone.dtype), dim=-1)
+    images = method.normalised(image_features)
     hidden = method.hidden(images)
     total, done = len(images) + 2 * hidden.shape[1] + 1, 0
 
@@ -73,8 +70,9 @@ def calibrate(
             on_progress(done, total)
 
     def encode(some: Tensor) -> Tensor:
+        features = method.encode_prompts(method.context_of_hidden(some))
         told(len(some))
-        return method.encode_prompts(method.context_of_hidden(some))
+        return features
 
     expansion = expand(encode, hidden)
     exact = []
@@ -108,13 +106,12 @@ def screened_logits(
 
 
 def _screened_batch(method: CoCoOp, screen: Screen, image_features: Tensor) -> tuple[Tensor, Tensor]:
-    backbone = method.backbone
-    images = F.normalize(image_features.to(backbone.device, backbone.dtype), dim=-1)
+    images = method.normalised(image_features)
     cosines = screen.expansion.scores(images, method.hidden(images))
     best = cosines.topk(screen.candidates, dim=1).indices  # (B, k)
     features = F.normalize(method.pair_features(images, best), dim=-1)
     true_cosines = torch.einsum("be,bke->bk", images, features)
-    approximate, exact = (backbone.logit_scale * some + backbone.logit_bias for some in (cosines, true_cosines))
+    approximate, exact = method.scaled(cosines), method.scaled(true_cosines)
     # Below the best exact logit, not at it: of equal logits the first class would win, encoded or not. The step down is
     # one of single precision, in which logits are handed on.
     winner = exact.max(1, keepdim=True).values.float()

@@ -138,7 +138,7 @@ class PackedPass:
         statistics = []
         for layer, block in enumerate(self.blocks[:-1]):
             name = _layer_name(layer, keep)
-            projected = _part(held["scratch wide"], (images * self.tiles * self.rows, 3 * self.width))
+            projected = self._projected(held, images, 3)
             statistics.append(self._project(layer, block, held[f"{name} hidden"], projected, images))
             self._tile(layer, projected, held[f"{name} queries"], held[f"{name} keys"], images)
             attended = self._attend(held, name, "", self.mask, images)
@@ -188,6 +188,10 @@ class PackedPass:
         torch.bmm(weights, values, out=result)
         return self._by_rows(result, images)
 
+    def _projected(self, held: Buffers, images: int, parts: int) -> Tensor:
+        """Room in scratch for queries, keys and values of all rows, or keys and values only: (n, 3 D) or (n, 2 D)."""
+        return _part(held["scratch wide"], (images * self.tiles * self.rows, parts * self.width))
+
     def _by_rows(self, heads: Tensor, images: int) -> Tensor:
         """(B T H, Q, d) -> (B, T, Q, H, d), a view."""
         return heads.view(images, self.tiles, self.heads, *heads.shape[1:]).transpose(2, 3)
@@ -217,7 +221,7 @@ class PackedPass:
         block, hidden, width = self.blocks[-1], held[f"{name} hidden"], self.width
         normalised, *first = block.norm_1(hidden)
         normalised = normalised.to(self.dtype)
-        projected = _part(held["scratch wide"], (images * self.tiles * self.rows, 2 * self.width))
+        projected = self._projected(held, images, 2)
         torch.addmm(block.in_bias[width:], normalised, block.in_weight[width:].T, out=projected)
         self._tile(layer, projected, held[f"{name} end queries"], held[f"{name} keys"], images)
         ends = normalised.view(images, -1, width).index_select(1, self.ends).view(-1, width)
@@ -251,7 +255,7 @@ class PackedPass:
             heads = held["scratch heads"]
             by_rows = self._by_rows(heads, images)
             by_rows.copy_(rows.view(by_rows.shape))
-            projected = _part(held["scratch wide"], (images * self.tiles * self.rows, 3 * self.width))
+            projected = self._projected(held, images, 3)
             self._attend_backward(held, name, "", heads, projected, images)
             hidden = held[f"{name} hidden"]
             if layer or self.first_projected is None:
@@ -337,7 +341,7 @@ class PackedPass:
         heads = _part(held["scratch heads"], queries.shape)
         by_rows = self._by_rows(heads, images)
         by_rows.copy_(slots.view(by_rows.shape))
-        projected = _part(held["scratch wide"], (images * self.tiles * self.rows, 2 * self.width))
+        projected = self._projected(held, images, 2)
         self._attend_backward(held, name, "end ", heads, projected, images)
         slots.view(by_rows.shape).copy_(by_rows)
         of_queries = slots.view(images, -1, width).index_select(1, self.slot_of_end).view(-1, width)

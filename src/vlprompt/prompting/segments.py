@@ -94,8 +94,8 @@ class SegmentsEngine:
         if not len(context):
             return context.new_zeros(0, self.classes, self.backbone.feature_size)
         training = torch.is_grad_enabled() and context.requires_grad
-        (self._inference if training else self._training).clear()
-        pool = self._training if training else self._inference
+        pool, other = (self._training, self._inference) if training else (self._inference, self._training)
+        other.clear()
         layout, images = self._plan(len(context), training)
         recompute = len(layout.groups) > 1 or images < len(context)
         parts = [
@@ -115,30 +115,28 @@ class SegmentsEngine:
         Depends on nothing but its arguments, because how the work is split shows in a gradient's last bits.
         """
         if (images, training) not in self._plans:
-            layout = self._split_classes(images, training)
-            runs = range(1, images + 1)
-            at_once = next(
-                (-(-images // run) for run in runs if self._fits(layout, -(-images // run), images, training)), 1
-            )
+            layout, at_once = self._split_classes(images, training), images
+            runs = 1
+            while at_once > 1 and not self._fits(layout, at_once, images, training):
+                runs += 1
+                at_once = -(-images // runs)
+            self._warn_if_too_much(self._bytes(layout, at_once, images, training), images)
             self._plans[images, training] = layout, at_once
-            self._warn_if_too_much(images, training)
         return self._plans[images, training]
 
     def _split_classes(self, images: int, training: bool) -> _Layout:
         """The layout of the largest groups with which one image at a time fits into the memory."""
-        unsplit = self._bytes_of_ends(images, training)
         rows = sum(len(bush) for bush in self._bushes)
-        while True:
-            layout = self._layout(rows)
-            if rows == 1 or self._fits(layout, 1, images, training):
-                return layout
-            assert self.memory is not None
-            needed = self._bytes(layout, 1, images, training) - unsplit
-            # Where what cannot be split is too much already, ever smaller groups would only cost time.
-            room = max(int(PLANNED * self.memory) - unsplit, unsplit // 2)
-            if needed <= room:
-                return layout
+        layout = self._layout(rows)
+        if self.memory is None:
+            return layout
+        unsplit = self._bytes_of_ends(images, training)
+        # Where what cannot be split is too much already, ever smaller groups would only cost time.
+        room = max(int(PLANNED * self.memory) - unsplit, unsplit // 2)
+        while rows > 1 and (needed := self._bytes(layout, 1, images, training) - unsplit) > room:
             rows = max(1, min(rows - 1, rows * room // needed))
+            layout = self._layout(rows)
+        return layout
 
     def _fits(self, layout: _Layout, at_once: int, images: int, training: bool) -> bool:
         return self.memory is None or self._bytes(layout, at_once, images, training) <= PLANNED * self.memory
@@ -168,8 +166,7 @@ class SegmentsEngine:
     def _row_bytes(self, rows: int) -> int:
         return rows * self.positions.shape[1] * self.positions.element_size()
 
-    def _warn_if_too_much(self, images: int, training: bool) -> None:
-        needed = self.predicted_bytes(images, training=training)
+    def _warn_if_too_much(self, needed: int, images: int) -> None:
         if self.memory is not None and needed > self.memory:
             warnings.warn(
                 f"{images} x {self.classes} pairs of image and class take about {needed / 1e6:.1f} MB however they are "

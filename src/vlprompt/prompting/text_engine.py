@@ -57,7 +57,8 @@ def check_engine(backbone: Backbone, engine: str, memory: str | int) -> None:
     reason = backbone.text.whole_sequence_only
     if engine == "segments" and reason:
         raise SettingsError(f"engine 'segments' cannot serve backbone {backbone.name!r}: {reason}; use 'auto'.")
-    _budget(memory, backbone)
+    if memory != "auto" and (not isinstance(memory, int) or isinstance(memory, bool) or memory <= 0):
+        raise SettingsError(f"memory is {memory!r}; it must be 'auto' or a number of bytes above 0.")
 
 
 def _machine_memory() -> int:
@@ -71,11 +72,10 @@ def _machine_memory() -> int:
 
 
 def _budget(memory: str | int, backbone: Backbone) -> int:
-    if memory == "auto":
-        # Of all memory, not of what happens to be free: how the work is split shows in a gradient's last bits.
-        if backbone.device.type == "cuda":
-            return torch.cuda.get_device_properties(backbone.device).total_memory // 4
-        return _machine_memory() // 4
-    if not isinstance(memory, int) or isinstance(memory, bool) or memory <= 0:
-        raise SettingsError(f"memory is {memory!r}; it must be 'auto' or a number of bytes above 0.")
-    return memory
+    """Bytes of a memory that `check_engine` has let through."""
+    if isinstance(memory, int):
+        return memory
+    # Of all memory, not of what happens to be free: how the work is split shows in a gradient's last bits.
+    if backbone.device.type == "cuda":
+        return torch.cuda.get_device_properties(backbone.device).total_memory // 4
+    return _machine_memory() // 4
