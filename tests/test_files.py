@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlprompt.errors import OutputError
-from vlprompt.files import TEMPORARY_PREFIX, atomic_path, check_writable, write_atomically
+from vlprompt.files import (
+    TEMPORARY_PREFIX,
+    atomic_path,
+    check_writable,
+    open_regular,
+    read_bounded,
+    write_atomically,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -144,3 +151,21 @@ def test_too_little_space_is_refused_with_both_figures(tmp_path: Path, monkeypat
     check_writable(tmp_path, needed_bytes=2_000_000)
     with pytest.raises(OutputError, match=r"2\.0 MB free and 5\.0 MB are needed"):
         check_writable(tmp_path, needed_bytes=5_000_000)
+
+
+def test_only_regular_files_are_opened_and_none_is_waited_for(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "endless"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/zero")
+    for path, kind in ((pipe, "a pipe"), (link, "a device"), (tmp_path, "a folder")):
+        with pytest.raises(OSError, match="regular file") as caught:
+            open_regular(path)
+        assert kind in (caught.value.strerror or "")
+
+
+def test_a_file_is_read_up_to_its_bound_and_no_further(tmp_path: Path) -> None:
+    (tmp_path / "four").write_bytes(b"1234")
+    assert read_bounded(tmp_path / "four", 4) == b"1234"
+    with pytest.raises(OSError, match="more than") as caught:
+        read_bounded(tmp_path / "four", 3)
+    assert caught.value.errno == errno.EFBIG

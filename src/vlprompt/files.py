@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all.
+"""Files that are there whole or not at all, and files of strangers that are read within bounds.
 
 Whatever the package writes goes to a temporary file in the same folder first, reaches the disk, and then takes its
 name in one step, so that a reader, a second process or a power cut never meets half a file.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import OutputError
 
@@ -59,6 +61,38 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
         temporary.write_bytes(data)
 
 
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file of a stranger's for reading; never waits, as opening a pipe that nobody writes to would.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file (a folder, pipe, device or socket, also behind a link);
+            `strerror` says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+            raise OSError(code, f"it is {_kind_of(mode)}, not a regular file", os.fspath(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bounded(path: str | os.PathLike[str], most_bytes: int) -> bytes:
+    """The content of a regular file that has at most so many bytes.
+
+    Raises:
+        OSError: as `open_regular`, or the file is larger (`errno.EFBIG`).
+    """
+    with open_regular(path) as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, f"it has more than {_megabytes(most_bytes)}", os.fspath(path))
+    return content
+
+
 def check_writable(folder: str | os.PathLike[str], needed_bytes: int = 0) -> None:
     """Make sure, before anything is computed, that files can be written in `folder`.
 
@@ -82,6 +116,17 @@ def check_writable(folder: str | os.PathLike[str], needed_bytes: int = 0) -> Non
             f"the output folder {folder} has {_megabytes(free)} free and {_megabytes(needed_bytes)} are needed; "
             "free some space or name a folder on another disk"
         )
+
+
+def _kind_of(mode: int) -> str:
+    kinds = (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+    )
+    return next((words for matches, words in kinds if matches(mode)), "something else")
 
 
 def _reach_disk(path: Path) -> None:
