@@ -10,7 +10,8 @@ A method of your own is a class in a file of its own: derive from `Method` and g
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
@@ -19,6 +20,19 @@ from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
 from vlprompt.methods.options import DEFAULT_TEMPLATE
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """The labelled pictures as `Method.setup` sees them.
+
+    Attributes:
+        features: (n, E), L2-normalised, of the pictures under the test transform.
+        labels: (n,), from 0 to N - 1; every class has at least one.
+    """
+
+    features: Tensor
+    labels: Tensor
 
 
 class Method(nn.Module, ABC):
@@ -30,7 +44,9 @@ class Method(nn.Module, ABC):
     Attributes:
         name: as the method is asked for.
         options_class: the dataclass of its options.
-        learns: whether there is anything to train.
+        learns: whether there is anything to train by gradient descent.
+        uses_pictures: whether labelled pictures change it, by training or in `setup`.
+        open_names: whether names that there are no pictures of can be added.
         image_conditioned: whether the class features may depend on the image; where they do not, they are computed
             once and kept.
     """
@@ -38,6 +54,8 @@ class Method(nn.Module, ABC):
     name: ClassVar[str]
     options_class: ClassVar[type]
     learns: ClassVar[bool] = True
+    uses_pictures: ClassVar[bool] = True
+    open_names: ClassVar[bool] = True
     image_conditioned: ClassVar[bool] = True
 
     def __init__(
@@ -66,6 +84,9 @@ class Method(nn.Module, ABC):
 
     def prepare(self) -> None:
         """Make what the method learns and needs; called once, when all attributes of `__init__` are there."""
+
+    def setup(self, training_set: TrainingSet) -> None:
+        """Take from the labelled pictures what is needed before, or instead of, training; nothing by default."""
 
     @property
     def backbone(self) -> Backbone:
@@ -119,6 +140,14 @@ class Method(nn.Module, ABC):
                 fixed = class_features  # the same for every image, so encoded once for all batches
             logits.append(self._logits(images, class_features).cpu())
         return torch.cat(logits)
+
+    def load_learned(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take what `state_dict` gave, strictly.
+
+        Raises:
+            RuntimeError: a tensor is missing, surplus or of another shape.
+        """
+        self.load_state_dict(tensors)
 
     def with_class_names(self, class_names: Sequence[str]) -> Self:
         """The same method over other classes, sharing everything that it has learned.

@@ -22,6 +22,7 @@ class ZeroShot(Method):
     options_class = ZeroShotOptions
     options: ZeroShotOptions
     learns = False
+    uses_pictures = False
     image_conditioned = False
 
     weights: Tensor

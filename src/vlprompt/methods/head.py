@@ -1,0 +1,85 @@
+"""What all heads share: a classifier on image features that labelled pictures determine, beside the words' own.
+
+A head sees the features of the training pictures once (`setup`) and is then fixed. Its logits usually add to those of
+zero-shot CLIP, so that the words still count where pictures are few.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vlprompt.errors import SettingsError
+from vlprompt.methods.method import Method, TrainingSet
+from vlprompt.methods.zero_shot import ZeroShot
+
+
+class Head(Method):
+    """A classifier over image features for the classes that there are pictures of.
+
+    Attributes:
+        text_features: (N, E), L2-normalised: zero-shot CLIP's weights for the data set's template.
+    """
+
+    learns = False
+    uses_pictures = True
+    open_names = False
+
+    text_features: Tensor
+
+    def prepare(self) -> None:
+        words = ZeroShot(self.backbone, self.class_names, template=self.template)
+        self.register_buffer("text_features", F.normalize(words.weights, dim=-1), persistent=False)
+
+    @abstractmethod
+    def setup(self, training_set: TrainingSet) -> None: ...
+
+    @abstractmethod
+    def forward(self, image_features: Tensor) -> Tensor: ...
+
+    def class_features(self, image_features: Tensor) -> Tensor:
+        """(1, N, E): the words' part of the classifier."""
+        return self.text_features[None]
+
+    def zero_shot_logits(self, images: Tensor) -> Tensor:
+        """The words' logits: images (B, E), L2-normalised -> (B, N)."""
+        return self.scaled(images @ self.text_features.T)
+
+    def with_class_names(self, class_names: Sequence[str]) -> Self:
+        raise SettingsError(
+            f"{self.name} learned from pictures of its {len(self.class_names)} classes and cannot name others; train "
+            "zero-shot, coop or cocoop for names without pictures."
+        )
+
+
+class LinearHead(Head):
+    """A head whose own logits are linear in the image features: f W^T + b, zero before `setup`.
+
+    Attributes:
+        weight: W, (N, E).
+        bias: b, (N,).
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def prepare(self) -> None:
+        super().prepare()
+        like: dict[str, Any] = {"device": self.backbone.device, "dtype": self.backbone.dtype}
+        classes, width = len(self.class_names), self.backbone.feature_size
+        self.register_buffer("weight", torch.zeros(classes, width, **like))
+        self.register_buffer("bias", torch.zeros(classes, **like))
+
+    def keep(self, weight: Tensor, bias: Tensor) -> None:
+        """Take a weight (N, E) and a bias (N,) of any type and device."""
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+
+    def linear_logits(self, images: Tensor) -> Tensor:
+        """(B, E), L2-normalised -> (B, N)."""
+        return images @ self.weight.T + self.bias

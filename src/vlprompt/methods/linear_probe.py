@@ -1,0 +1,83 @@
+"""The linear probe: logistic regression on image features (CLIP, Radford et al. 2021, arXiv 2103.00020, section 3.2).
+
+    logits = f W^T + b,   minimising   C sum_i CE(logits_i, y_i) + |W|^2 / 2
+
+by L-BFGS, as scikit-learn does, with the words left out. CLIP picks C on validation pictures; here it is picked by
+cross-validation on the training pictures, among powers of ten as CoOp's own probe has them (arXiv 2109.01134, section
+4.1). The features are L2-normalised, so that C means the same for every backbone.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlprompt.errors import SettingsError
+from vlprompt.methods.folds import choose
+from vlprompt.methods.head import LinearHead
+from vlprompt.methods.method import TrainingSet
+
+STRENGTHS = (1e-2, 1.0, 1e2, 1e4, 1e6)
+"""Values of C to choose among; below these the features do not count."""
+
+MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class LinearProbeOptions:
+    """Options of the linear probe.
+
+    Attributes:
+        strength: C, how much the pictures count against small weights; None picks it by cross-validation on the
+            training pictures.
+    """
+
+    strength: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.strength is not None and not 0 < self.strength < float("inf"):
+            raise SettingsError(f"strength is {self.strength!r}; it must be a number above 0, or None.")
+
+
+class LinearProbe(LinearHead):
+    """Logistic regression on the image features."""
+
+    name = "linear-probe"
+    options_class = LinearProbeOptions
+    options: LinearProbeOptions
+
+    def setup(self, training_set: TrainingSet) -> None:
+        features, labels = training_set.features, training_set.labels
+        strength = self.options.strength
+        if strength is None:
+            strength = choose(STRENGTHS, features, labels, self.seed, self._for_every_strength, default=1e2)
+        self.keep(*logistic_regression(features, labels, strength, len(self.class_names)))
+
+    def forward(self, image_features: Tensor) -> Tensor:
+        return self.linear_logits(self.normalised(image_features))
+
+    def _for_every_strength(self, features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:
+        logits, classes = [], len(self.class_names)
+        for strength in STRENGTHS:
+            weight, bias = logistic_regression(features, labels, strength, classes)
+            logits.append(held_out.double() @ weight.T + bias)
+        return logits
+
+
+def logistic_regression(features: Tensor, labels: Tensor, strength: float, classes: int) -> tuple[Tensor, Tensor]:
+    """scikit-learn's weights (N, E) and biases (N,) for features (n, E) and labels (n,), in double precision."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    probe = LogisticRegression(C=strength, max_iter=MOST_STEPS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a thousand steps are the published limit
+        probe.fit(features.double().cpu().numpy(), labels.cpu().numpy())
+    weight, bias = probe.coef_, probe.intercept_
+    if classes == 2:  # scikit-learn has one row for two classes: the second's logit against the first's
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return torch.from_numpy(weight).to(features.device), torch.from_numpy(bias).to(features.device)

@@ -1,0 +1,99 @@
+"""Tip-Adapter (Zhang et al. 2022, arXiv 2207.09519): the training pictures as a key-value cache.
+
+    A = exp(-beta (1 - f F^T))                       affinity of a picture to the n training pictures (eq. 4)
+    logits = exp(s) cos(f, t) + alpha A L            with their one-hot labels L (eq. 5)
+
+Nothing is trained. The published code picks alpha and beta on the validation split; here they are picked among the same
+kind of grid by cross-validation on the training pictures, and are the published initial values (1 and 5.5) where these
+are too few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vlprompt.errors import SettingsError
+from vlprompt.methods.folds import choose
+from vlprompt.methods.head import Head
+from vlprompt.methods.method import TrainingSet
+
+PUBLISHED = (1.0, 5.5)
+"""alpha and beta that the published code starts from."""
+
+GRID = ((0.5, 1.0, 2.0, 3.0, 5.0, 10.0), (1.0, 3.0, 5.5, 8.0, 12.0, 20.0))
+"""Values of alpha and beta to choose among, in the range of the published configurations."""
+
+
+@dataclass(frozen=True)
+class TipAdapterOptions:
+    """Options of Tip-Adapter.
+
+    Attributes:
+        alpha: weight of the cache beside the words; None picks it with beta by cross-validation.
+        beta: how sharply the affinity falls; None picks it with alpha by cross-validation.
+    """
+
+    alpha: float | None = None
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise SettingsError(f"{name} is {value!r}; it must be a number of at least 0, or None.")
+
+
+class TipAdapter(Head):
+    """A cache of the training pictures' features, beside zero-shot CLIP."""
+
+    name = "tip-adapter"
+    options_class = TipAdapterOptions
+    options: TipAdapterOptions
+
+    keys: Tensor
+    labels: Tensor
+    weights: Tensor
+
+    def prepare(self) -> None:
+        super().prepare()
+        like: dict[str, Any] = {"device": self.backbone.device, "dtype": self.backbone.dtype}
+        self.register_buffer("keys", torch.zeros(0, self.backbone.feature_size, **like))
+        self.register_buffer("labels", torch.zeros(0, dtype=torch.long, device=self.backbone.device))
+        self.register_buffer("weights", torch.tensor(PUBLISHED, **like))
+
+    def setup(self, training_set: TrainingSet) -> None:
+        self.keys, self.labels = training_set.features.to(self.keys), training_set.labels.to(self.labels)
+        given = (self.options.alpha, self.options.beta)
+        pairs = list(product(*((grid if value is None else (value,)) for value, grid in zip(given, GRID, strict=True))))
+
+        def logits_of(features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:
+            words = self.zero_shot_logits(held_out)
+            return [words + self._cached(held_out, features, labels, *pair) for pair in pairs]
+
+        default = tuple(value if value is not None else usual for value, usual in zip(given, PUBLISHED, strict=True))
+        self.weights.copy_(torch.tensor(choose(pairs, self.keys, self.labels, self.seed, logits_of, default)))
+
+    def forward(self, image_features: Tensor) -> Tensor:
+        images = self.normalised(image_features)
+        alpha, beta = self.weights.tolist()
+        return self.zero_shot_logits(images) + self._cached(images, self.keys, self.labels, alpha, beta)
+
+    def _cached(self, images: Tensor, keys: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
+        """alpha A L: images (B, E), keys (n, E), labels (n,) -> (B, N)."""
+        affinity = torch.exp(-beta * (1 - images @ keys.T))
+        return alpha * affinity @ F.one_hot(labels, len(self.class_names)).to(affinity)
+
+    def load_learned(self, tensors: Mapping[str, Tensor]) -> None:
+        count = len(tensors["labels"]) if "labels" in tensors else 0
+        self.keys = self.keys.new_zeros(count, self.backbone.feature_size)
+        self.labels = self.labels.new_zeros(count)
+        super().load_learned(tensors)
+        if count and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
+            raise RuntimeError(f"labels must be from 0 to {len(self.class_names) - 1}")
