@@ -15,6 +15,7 @@ from vlprompt.errors import SettingsError, UnknownNameError
 
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("fp32", "fp16", "bf16")
+OPTIMIZERS = ("sgd", "adamw")
 PROTOCOLS = ("base-to-new", "cross-dataset", "domain-shift", "few-shot")
 
 
@@ -27,11 +28,13 @@ class TrainingSettings:
         batch_size: images per forward pass. 32 for CoOp, 1 for CoCoOp.
         accumulate: batches whose gradients are joined into one step; the gradient is that of one batch of
             `batch_size * accumulate` images.
-        learning_rate: of SGD, reached after the warm-up.
+        optimizer: "sgd", as published for prompts, or "adamw".
+        learning_rate: reached after the warm-up.
         momentum: of SGD.
         dampening: of SGD's momentum.
         nesterov: Nesterov's momentum; needs `momentum` above 0 and `dampening` 0.
-        weight_decay: of SGD, on every learned parameter.
+        weight_decay: on every learned parameter.
+        epsilon: of AdamW, added to the root of the second moment.
         schedule: "cosine" (falls over `epochs`, set once per epoch) or "constant".
         warmup_epochs: first epochs, at the constant `warmup_learning_rate`.
         warmup_learning_rate: see `warmup_epochs`; ignored when that is 0.
@@ -45,11 +48,13 @@ class TrainingSettings:
     epochs: int = 200
     batch_size: int = 32
     accumulate: int = 1
+    optimizer: str = "sgd"
     learning_rate: float = 0.002
     momentum: float = 0.9
     dampening: float = 0.0
     nesterov: bool = False
     weight_decay: float = 5e-4
+    epsilon: float = 1e-8
     schedule: str = "cosine"
     warmup_epochs: int = 1
     warmup_learning_rate: float = 1e-5
@@ -64,11 +69,12 @@ class TrainingSettings:
             _check_whole_number(name, getattr(self, name), least=0)
         if self.views is not None:
             _check_whole_number("views", self.views, least=1, instead=" or None (fresh views every epoch)")
-        for name in ("learning_rate", "warmup_learning_rate"):
+        for name in ("learning_rate", "warmup_learning_rate", "epsilon"):
             _check_number(name, getattr(self, name), above=0.0)
         _check_number("weight_decay", self.weight_decay, least=0.0)
         _check_number("momentum", self.momentum, least=0.0, below=1.0)
         _check_number("dampening", self.dampening, least=0.0, below=1.0)
+        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("precision", self.precision, PRECISIONS)
         self._check_combinations()
@@ -88,8 +94,13 @@ class TrainingSettings:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as plain JSON values, in the order of the fields."""
-        return asdict(self)
+        """The settings as plain JSON values, in the order of the fields.
+
+        What an earlier release did not have is left out at its default, so that results of then still count.
+        """
+        values = asdict(self)
+        added = {name for name, default in _ADDED_LATER.items() if values[name] == default}
+        return {name: value for name, value in values.items() if name not in added}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingSettings:
@@ -99,6 +110,9 @@ class TrainingSettings:
             if name not in known:
                 raise UnknownNameError("training option", name, known)
         return cls(**values)
+
+
+_ADDED_LATER = {"optimizer": "sgd", "epsilon": 1e-8}
 
 
 def _check_whole_number(name: str, value: object, *, least: int, instead: str = "") -> None:
@@ -169,6 +183,12 @@ _COOP_200 = TrainingSettings(epochs=200, batch_size=32)
 _COOP_100 = TrainingSettings(epochs=100, batch_size=32)
 _COOP_50 = TrainingSettings(epochs=50, batch_size=32)
 _COCOOP = TrainingSettings(epochs=10, batch_size=1)
+_KGCOOP = TrainingSettings(epochs=100, batch_size=128)
+_CLAP = TrainingSettings(epochs=300, batch_size=256, learning_rate=0.1, weight_decay=0.0, views=20)
+# As published the rate falls with every step; here with every epoch, which is one step up to 256 pictures.
+_TIP_ADAPTER_F = TrainingSettings(
+    epochs=20, batch_size=256, optimizer="adamw", learning_rate=0.001, weight_decay=0.01, epsilon=1e-4, warmup_epochs=0
+)
 _COCOOP_FAST = TrainingSettings(epochs=10, batch_size=8, learning_rate=0.016)
 _WORDS = {"context_length": 4, "context_init": "a photo of a"}
 

@@ -53,7 +53,7 @@ def test_gda_is_the_closed_form_of_its_paper(tiny_backbone: Backbone, per_class:
     weight = mu @ inverse
     bias = np.log(1 / 3) - 0.5 * np.einsum("ke,ef,kf->k", mu, inverse, mu)
     expected = words_logits(method, training_set.features) + 0.3 * (x @ weight.T + bias)
-    np.testing.assert_allclose(method(training_set.features).numpy(), expected, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(method(training_set.features).logits.numpy(), expected, rtol=1e-4, atol=1e-3)
 
 
 def test_gda_of_single_pictures_takes_the_nearest_one(tiny_backbone: Backbone) -> None:
@@ -69,7 +69,7 @@ def test_gda_picks_its_alpha_on_the_training_pictures_alone(tiny_backbone: Backb
     assert isinstance(method, GDA)
     assert any(float(method.alpha) == pytest.approx(alpha) for alpha in ALPHAS)
     # The words of a random backbone know nothing: what was learned from the pictures must count.
-    assert (method(pictures(20).features).argmax(1) == pictures(20).labels).float().mean() > 0.9
+    assert (method(pictures(20).features).logits.argmax(1) == pictures(20).labels).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("strength", [1.0, 1e4])
@@ -80,7 +80,7 @@ def test_the_linear_probe_is_scikit_learns(tiny_backbone: Backbone, strength: fl
     x, y = training_set.features.double().numpy(), training_set.labels.numpy()
     expected = LogisticRegression(C=strength, max_iter=1000).fit(x, y).predict_proba(x)
     method = set_up(LinearProbe, tiny_backbone, training_set, LinearProbeOptions(strength))
-    np.testing.assert_allclose(method(training_set.features).softmax(1).numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(method(training_set.features).logits.softmax(1).numpy(), expected, atol=1e-4)
 
 
 def test_the_linear_probe_of_two_classes_is_scikit_learns(tiny_backbone: Backbone) -> None:
@@ -91,7 +91,7 @@ def test_the_linear_probe_of_two_classes_is_scikit_learns(tiny_backbone: Backbon
     method.setup(TrainingSet(features, labels))
     x = features.double().numpy()
     expected = LogisticRegression(C=10.0, max_iter=1000).fit(x, labels.numpy()).predict_proba(x)
-    np.testing.assert_allclose(method(features).softmax(1).numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(method(features).logits.softmax(1).numpy(), expected, atol=1e-4)
 
 
 def test_tip_adapter_is_its_two_equations_by_hand(tiny_backbone: Backbone) -> None:
@@ -101,7 +101,7 @@ def test_tip_adapter_is_its_two_equations_by_hand(tiny_backbone: Backbone) -> No
     by_hand = words_logits(method, query)[0]
     for key, label in zip(training_set.features.numpy(), training_set.labels.tolist(), strict=True):
         by_hand[label] += 2.0 * np.exp(-3.0 * (1 - float(query[0].numpy() @ key)))
-    np.testing.assert_allclose(method(query)[0].numpy(), by_hand, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(method(query).logits[0].numpy(), by_hand, rtol=1e-5, atol=1e-3)
 
 
 def test_lp_plus_plus_is_the_descent_that_autograd_makes(tiny_backbone: Backbone) -> None:
@@ -130,13 +130,13 @@ def test_lp_plus_plus_is_the_descent_that_autograd_makes(tiny_backbone: Backbone
             with torch.no_grad():
                 alpha -= alpha_step * alpha.grad
     expected = (probe(features) + alpha * text_logits).detach()
-    torch.testing.assert_close(method(training_set.features).double(), expected, rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(method(training_set.features).logits.double(), expected, rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_head_learns_from_pictures_what_the_words_do_not_know(tiny_backbone: Backbone, head: type[Head]) -> None:
     method, others = set_up(head, tiny_backbone, pictures(4)), pictures(30)
-    assert (method(others.features).argmax(1) == others.labels).float().mean() > 0.9
+    assert (method(others.features).logits.argmax(1) == others.labels).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -147,7 +147,7 @@ def test_a_heads_state_is_what_it_learned_and_gives_the_same_logits_again(
     method = set_up(head, tiny_backbone, training_set)
     again = head(tiny_backbone, NAMES)
     again.load_learned(method.state_dict())
-    assert torch.equal(again(training_set.features), method(training_set.features))
+    assert torch.equal(again(training_set.features).logits, method(training_set.features).logits)
 
 
 @pytest.mark.parametrize("head", HEADS)

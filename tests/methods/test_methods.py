@@ -25,13 +25,14 @@ def features(tiny_backbone: Backbone) -> torch.Tensor:
 def test_a_method_gives_a_logit_for_every_image_and_class(
     tiny_backbone: Backbone, features: torch.Tensor, name: str
 ) -> None:
-    assert build_method(name, tiny_backbone, NAMES)(features).shape == (5, 3)
+    assert build_method(name, tiny_backbone, NAMES)(features).logits.shape == (5, 3)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_logits_do_not_depend_on_the_batch(tiny_backbone: Backbone, features: torch.Tensor, name: str) -> None:
     method = build_method(name, tiny_backbone, NAMES)
-    torch.testing.assert_close(method.predict_logits(features, 2), method(features).detach(), rtol=1e-4, atol=1e-3)
+    forward = method(features).logits.detach()
+    torch.testing.assert_close(method.predict_logits(features, 2), forward, rtol=1e-4, atol=1e-3)
 
 
 def test_other_classes_share_parameters_and_saved_buffers(tiny_backbone: Backbone) -> None:
@@ -62,7 +63,7 @@ def test_new_class_names_share_what_was_learned(tiny_backbone: Backbone, feature
             parameter += 0.01
     other = method.with_class_names(["okapi", "quokka"])
     assert all(ours is theirs for ours, theirs in zip(other.parameters(), method.parameters(), strict=True))
-    torch.testing.assert_close(other(features)[:, 0], method(features)[:, 2], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(other(features).logits[:, 0], method(features).logits[:, 2], rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -163,7 +164,7 @@ def test_a_users_own_file_adds_a_method(tiny_backbone: Backbone, features: torch
     path = tmp_path / "halved.py"
     path.write_text(OWN_METHOD, encoding="utf-8")
     method = build_method(f"{path}:Halved", tiny_backbone, NAMES)
-    method(features).sum().backward()
+    method(features).logits.sum().backward()
     assert method.context_vectors.grad is not None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def plain_training(method, views, settings):
         for batch in epoch_order(len(views.labels), settings.seed, epoch).split(settings.batch_size):
             if len(batch) < settings.batch_size <= len(views.labels):
                 continue
-            loss = torch.nn.functional.cross_entropy(method(features[batch]), views.labels[batch])
+            loss = torch.nn.functional.cross_entropy(method(features[batch]).logits, views.labels[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -183,8 +184,11 @@ def test_a_loss_that_explodes_is_explained_and_the_last_good_parameters_stay(sma
 
         def forward(self, image_features):
             self.steps += 1
-            logits = super().forward(image_features)
-            return logits if self.steps != 8 else torch.cat([logits[:, :3] * 0 + 321.5, logits[:, 3:] / 0], dim=1)
+            output = super().forward(image_features)
+            if self.steps != 8:
+                return output
+            logits = output.logits
+            return replace(output, logits=torch.cat([logits[:, :3] * 0 + 321.5, logits[:, 3:] / 0], dim=1))
 
     method = Exploding()
     with pytest.raises(NonFiniteLossError) as caught:

@@ -65,8 +65,7 @@ class GDA(LinearHead):
             alpha = choose(ALPHAS, features, labels, self.seed, self._for_every_alpha, default=1.0)
         self.alpha.fill_(alpha)
 
-    def forward(self, image_features: Tensor) -> Tensor:
-        images = self.normalised(image_features)
+    def logits(self, images: Tensor) -> Tensor:
         return self.zero_shot_logits(images) + self.alpha * self.linear_logits(images)
 
     def _for_every_alpha(self, features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlprompt.errors import SettingsError
-from vlprompt.methods.method import Method, TrainingSet
+from vlprompt.methods.method import Method, Output, TrainingSet
 from vlprompt.methods.zero_shot import ZeroShot
 
 
@@ -23,6 +23,7 @@ class Head(Method):
     """A classifier over image features for the classes that there are pictures of.
 
     Attributes:
+        words: zero-shot CLIP over the same classes.
         text_features: (N, E), L2-normalised: zero-shot CLIP's weights for the data set's template.
     """
 
@@ -33,14 +34,20 @@ class Head(Method):
     text_features: Tensor
 
     def prepare(self) -> None:
-        words = ZeroShot(self.backbone, self.class_names, template=self.template)
-        self.register_buffer("text_features", F.normalize(words.weights, dim=-1), persistent=False)
+        self.words = ZeroShot(self.backbone, self.class_names, template=self.template)
+        self.register_buffer("text_features", F.normalize(self.words.weights, dim=-1), persistent=False)
 
     @abstractmethod
     def setup(self, training_set: TrainingSet) -> None: ...
 
     @abstractmethod
-    def forward(self, image_features: Tensor) -> Tensor: ...
+    def logits(self, images: Tensor) -> Tensor:
+        """Images (B, E), L2-normalised -> (B, N)."""
+
+    def forward(self, image_features: Tensor) -> Output:
+        """The head's logits: image features (B, E), normalised or not."""
+        images = self.normalised(image_features)
+        return Output(self.logits(images), images)
 
     def class_features(self, image_features: Tensor) -> Tensor:
         """(1, N, E): the words' part of the classifier."""

@@ -57,8 +57,8 @@ class LinearProbe(LinearHead):
             strength = choose(STRENGTHS, features, labels, self.seed, self._for_every_strength, default=1e2)
         self.keep(*logistic_regression(features, labels, strength, len(self.class_names)))
 
-    def forward(self, image_features: Tensor) -> Tensor:
-        return self.linear_logits(self.normalised(image_features))
+    def logits(self, images: Tensor) -> Tensor:
+        return self.linear_logits(images)
 
     def _for_every_strength(self, features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:
         logits, classes = [], len(self.class_names)

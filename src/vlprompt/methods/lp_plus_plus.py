@@ -57,8 +57,8 @@ class LPPlusPlus(LinearHead):
         prototypes, bias, alpha = blended(features, labels, words, self.options.steps)
         self.keep(prototypes + alpha[:, None] * words, bias)
 
-    def forward(self, image_features: Tensor) -> Tensor:
-        return self.linear_logits(self.normalised(image_features))
+    def logits(self, images: Tensor) -> Tensor:
+        return self.linear_logits(images)
 
 
 def blended(features: Tensor, labels: Tensor, words: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:

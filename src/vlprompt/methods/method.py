@@ -35,6 +35,21 @@ class TrainingSet:
     labels: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What a method says of some images, and what its loss may need of how it came to that.
+
+    Attributes:
+        logits: (B, N).
+        image_features: (B, E), L2-normalised.
+        class_features: (b, N, E), L2-normalised, b of 1 or B; None where classes have no features of their own.
+    """
+
+    logits: Tensor
+    image_features: Tensor
+    class_features: Tensor | None = None
+
+
 class Method(nn.Module, ABC):
     """One way to turn class names into the weights of a classifier over image features.
 
@@ -104,24 +119,32 @@ class Method(nn.Module, ABC):
             (b, N, E), where b is B, or 1 where the classes' features do not depend on the image.
         """
 
-    def forward(self, image_features: Tensor) -> Tensor:
-        """Logits exp(s) cos(f, w): image features (B, E), normalised or not -> (B, N)."""
+    def forward(self, image_features: Tensor) -> Output:
+        """Logits exp(s) cos(f, w), in training and in prediction: image features (B, E), normalised or not."""
         images = self.normalised(image_features)
-        return self._logits(images, self.class_features(images))
+        return self._output(images, self.class_features(images))
+
+    def loss(self, output: Output, labels: Tensor) -> Tensor:
+        """What training minimises, a mean over the images: the cross-entropy of the logits with labels (B,)."""
+        logits = output.logits
+        return F.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, labels)
+
+    def after_epoch(self, epoch: int, epochs: int) -> None:
+        """Called after each epoch (counted from 1) of `epochs`; nothing by default."""
 
     def logits_of(self, image_features: Tensor, class_features: Tensor) -> Tensor:
         """Logits over class features that are known: (B, E), (b, N, E) -> (B, N)."""
-        return self._logits(self.normalised(image_features), class_features)
+        return self._output(self.normalised(image_features), class_features).logits
 
     def normalised(self, image_features: Tensor) -> Tensor:
         """Image features (B, E) of any length, type and device -> L2-normalised, as the backbone has them."""
         return F.normalize(image_features.to(self.backbone.device, self.backbone.dtype), dim=-1)
 
-    def _logits(self, images: Tensor, class_features: Tensor) -> Tensor:
-        """Normalised images (B, E) and class features (b, N, E) -> (B, N)."""
+    def _output(self, images: Tensor, class_features: Tensor) -> Output:
+        """Normalised images (B, E) and class features (b, N, E), not normalised."""
         classes = F.normalize(class_features, dim=-1)
         cosines = images @ classes[0].T if len(classes) == 1 else torch.einsum("be,bne->bn", images, classes)
-        return self.scaled(cosines)
+        return Output(self.scaled(cosines), images, classes)
 
     def scaled(self, cosines: Tensor) -> Tensor:
         """The logits of cosines, exp(s) cos + b."""
@@ -138,7 +161,7 @@ class Method(nn.Module, ABC):
             class_features = self.class_features(images) if fixed is None else fixed
             if len(images) > 1 and len(class_features) == 1:
                 fixed = class_features  # the same for every image, so encoded once for all batches
-            logits.append(self._logits(images, class_features).cpu())
+            logits.append(self._output(images, class_features).logits.cpu())
         return torch.cat(logits)
 
     def load_learned(self, tensors: Mapping[str, Tensor]) -> None:

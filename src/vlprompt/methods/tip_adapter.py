@@ -3,9 +3,11 @@
     A = exp(-beta (1 - f F^T))                       affinity of a picture to the n training pictures (eq. 4)
     logits = exp(s) cos(f, t) + alpha A L            with their one-hot labels L (eq. 5)
 
-Nothing is trained. The published code picks alpha and beta on the validation split; here they are picked among the same
-kind of grid by cross-validation on the training pictures, and are the published initial values (1 and 5.5) where these
-are too few.
+Nothing is trained. The published code picks alpha and beta on the validation split; here they are picked by
+cross-validation on the training pictures, and are the paper's values for ImageNet (1 and 5.5) where these are too few.
+
+Tip-Adapter-F goes on from there and trains the keys F (section 3.2). The published code keeps the epoch that is best on
+the test split and searches alpha and beta again; here the last epoch counts, with the alpha and beta of the start.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from itertools import product
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlprompt.errors import SettingsError
@@ -25,7 +27,7 @@ from vlprompt.methods.head import Head
 from vlprompt.methods.method import TrainingSet
 
 PUBLISHED = (1.0, 5.5)
-"""alpha and beta that the published code starts from."""
+"""alpha and beta (section 4.3)."""
 
 GRID = ((0.5, 1.0, 2.0, 3.0, 5.0, 10.0), (1.0, 3.0, 5.5, 8.0, 12.0, 20.0))
 """Values of alpha and beta to choose among, in the range of the published configurations."""
@@ -69,7 +71,7 @@ class TipAdapter(Head):
         self.register_buffer("weights", torch.tensor(PUBLISHED, **like))
 
     def setup(self, training_set: TrainingSet) -> None:
-        self.keys, self.labels = training_set.features.to(self.keys), training_set.labels.to(self.labels)
+        self._take(training_set.features, training_set.labels)
         given = (self.options.alpha, self.options.beta)
         pairs = list(product(*((grid if value is None else (value,)) for value, grid in zip(given, GRID, strict=True))))
 
@@ -78,10 +80,9 @@ class TipAdapter(Head):
             return [words + self._cached(held_out, features, labels, *pair) for pair in pairs]
 
         default = tuple(value if value is not None else usual for value, usual in zip(given, PUBLISHED, strict=True))
-        self.weights.copy_(torch.tensor(choose(pairs, self.keys, self.labels, self.seed, logits_of, default)))
+        self.weights.copy_(torch.tensor(choose(pairs, self.keys.detach(), self.labels, self.seed, logits_of, default)))
 
-    def forward(self, image_features: Tensor) -> Tensor:
-        images = self.normalised(image_features)
+    def logits(self, images: Tensor) -> Tensor:
         alpha, beta = self.weights.tolist()
         return self.zero_shot_logits(images) + self._cached(images, self.keys, self.labels, alpha, beta)
 
@@ -90,10 +91,25 @@ class TipAdapter(Head):
         affinity = torch.exp(-beta * (1 - images @ keys.T))
         return alpha * affinity @ F.one_hot(labels, len(self.class_names)).to(affinity)
 
+    def _take(self, keys: Tensor, labels: Tensor) -> None:
+        self.keys, self.labels = keys.to(self.keys), labels.to(self.labels)
+
     def load_learned(self, tensors: Mapping[str, Tensor]) -> None:
         count = len(tensors["labels"]) if "labels" in tensors else 0
-        self.keys = self.keys.new_zeros(count, self.backbone.feature_size)
-        self.labels = self.labels.new_zeros(count)
+        self._take(self.keys.new_zeros(count, self.backbone.feature_size), self.labels.new_zeros(count))
         super().load_learned(tensors)
         if count and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
             raise RuntimeError(f"labels must be from 0 to {len(self.class_names) - 1}")
+
+
+class TipAdapterF(TipAdapter):
+    """Tip-Adapter whose keys are trained."""
+
+    name = "tip-adapter-f"
+    learns = True
+
+    def _take(self, keys: Tensor, labels: Tensor) -> None:
+        like = self.keys
+        del self.keys  # a buffer until there are pictures
+        self.keys = nn.Parameter(keys.to(like, copy=True))
+        self.labels = labels.to(self.labels)

@@ -1,9 +1,9 @@
 """The training loop, as published with CoOp (arXiv 2109.01134, section 3.1) and CoCoOp (arXiv 2203.05557, section 3.2).
 
-Minimise the cross-entropy of p(y | x) over the few labelled images, with SGD on the context alone:
+Minimise the method's loss, usually the cross-entropy of p(y | x), over the few labelled images:
 
     for every epoch: set the learning rate, draw an order of the images, get their features
-        for every batch: logits, mean cross-entropy, gradient, step
+        for every batch: forward, loss, gradient, step
 
 The frozen image encoder is not run here: features come once per epoch, and a step costs the text tower only.
 """
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vlprompt.errors import DataError, NonFiniteLossError, TrainingInterrupted
 from vlprompt.files import check_writable
@@ -33,6 +32,7 @@ from vlprompt.training.state import Snapshot, TrainingState
 
 if TYPE_CHECKING:
     from vlprompt.features import TrainingFeatures
+    from vlprompt.methods.method import Output
 
 CHECKPOINT_SHARE = 0.05
 """Largest part of the time that goes into checkpoints.
@@ -50,8 +50,16 @@ class TrainableMethod(Protocol):
         """Of the N classes, by label."""
         ...
 
-    def __call__(self, image_features: Tensor) -> Tensor:
-        """Logits (B, N) of image features (B, E)."""
+    def __call__(self, image_features: Tensor) -> Output:
+        """Logits (B, N) of image features (B, E), and what the loss needs."""
+        ...
+
+    def loss(self, output: Output, labels: Tensor) -> Tensor:
+        """The mean over the images of what training minimises."""
+        ...
+
+    def after_epoch(self, epoch: int, epochs: int) -> None:
+        """Called after each epoch, counted from 1."""
         ...
 
 
@@ -106,7 +114,7 @@ class _Run:
 
     def __init__(
         self,
-        method: nn.Module,
+        method: Any,
         state: TrainingState,
         features: TrainingFeatures,
         labels: Tensor,
@@ -179,6 +187,7 @@ class _Run:
             loss_sum += loss * size
             right_sum += right
             self.reporter.step(size, loss, right)
+        self.method.after_epoch(epoch + 1, settings.epochs)
         if not state.is_finite():
             raise NonFiniteLossError(_explain(settings, epoch, len(self.steps) - 1, None))
         loss, accuracy = loss_sum / self.images, 100 * right_sum / self.images
@@ -195,8 +204,8 @@ class _Run:
         for batch in group:
             target = labels[batch]
             with precision.autocast():
-                logits = self.method(features[batch])  # (B, N)
-            loss = functional.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, target)
+                output = self.method(features[batch])
+            logits, loss = output.logits, self.method.loss(output, target)  # (B, N), ()
             if len(group) > 1:  # each batch weighs what it would in the group's own mean
                 loss = loss * (len(target) / size)
             precision.backward(loss)
