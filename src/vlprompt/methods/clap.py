@@ -12,6 +12,7 @@ lambda comes from augmented views; here from the pictures themselves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,6 +59,10 @@ class CLAP(Head):
 
     def logits(self, images: Tensor) -> Tensor:
         return self.scaled(images @ F.normalize(self.weight, dim=-1).T)
+
+    def learned_of(self, places: Sequence[int]) -> dict[str, Tensor]:
+        rows = list(places)
+        return {name: tensor[rows] for name, tensor in self.state_dict().items()}
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         loss = super().loss(output, labels)

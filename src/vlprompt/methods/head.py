@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlprompt.errors import SettingsError
 from vlprompt.methods.method import Method, Output, TrainingSet
 from vlprompt.methods.zero_shot import ZeroShot
 
@@ -57,11 +56,25 @@ class Head(Method):
         """The words' logits: images (B, E), L2-normalised -> (B, N)."""
         return self.scaled(images @ self.text_features.T)
 
-    def with_class_names(self, class_names: Sequence[str]) -> Self:
-        raise SettingsError(
-            f"{self.name} learned from pictures of its {len(self.class_names)} classes and cannot name others; train "
-            "zero-shot, coop or cocoop for names without pictures."
-        )
+    def with_class_names(self, class_names: Sequence[str]) -> Method:
+        """The head over some of its classes; over names that it has no pictures of, zero-shot CLIP for all of them.
+
+        A head's logits for what it learned and the words' logits for what it did not would not be comparable.
+        """
+        if set(class_names) <= set(self.class_names):
+            return self.over([self.class_names.index(name) for name in class_names])
+        return self.words.with_class_names(class_names)
+
+    def over(self, places: Sequence[int]) -> Self:
+        """The head over the classes at some places among its own, with what it learned of them."""
+        names = [self.class_names[place] for place in places]
+        other = type(self)(self.backbone, names, self.options, template=self.template, seed=self.seed)
+        other.load_learned(self.learned_of(places))
+        return other
+
+    @abstractmethod
+    def learned_of(self, places: Sequence[int]) -> dict[str, Tensor]:
+        """The part of the state that belongs to some classes."""
 
 
 class LinearHead(Head):
@@ -81,6 +94,10 @@ class LinearHead(Head):
         classes, width = len(self.class_names), self.backbone.feature_size
         self.register_buffer("weight", torch.zeros(classes, width, **like))
         self.register_buffer("bias", torch.zeros(classes, **like))
+
+    def learned_of(self, places: Sequence[int]) -> dict[str, Tensor]:
+        state, rows = dict(self.state_dict()), list(places)
+        return state | {"weight": state["weight"][rows], "bias": state["bias"][rows]}
 
     def keep(self, weight: Tensor, bias: Tensor) -> None:
         """Take a weight (N, E) and a bias (N,) of any type and device."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -172,7 +172,7 @@ class Method(nn.Module, ABC):
         """
         self.load_state_dict(tensors)
 
-    def with_class_names(self, class_names: Sequence[str]) -> Self:
+    def with_class_names(self, class_names: Sequence[str]) -> Method:
         """The same method over other classes, sharing everything that it has learned.
 
         Raises:

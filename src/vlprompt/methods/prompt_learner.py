@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +98,7 @@ class PromptLearner(Method):
         ids = prompts.token_ids[0, prompts.start : prompts.start + prompts.name_lengths[0]]
         return self.backbone.embed_tokens(ids).clone()
 
-    def with_class_names(self, class_names: Sequence[str]) -> Self:
+    def with_class_names(self, class_names: Sequence[str]) -> Method:
         if self.context_vectors.ndim == 3:
             names = ", ".join(words_of(name) for name in self.class_names[:3])
             raise SettingsError(

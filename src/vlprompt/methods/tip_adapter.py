@@ -12,7 +12,7 @@ the test split and searches alpha and beta again; here the last epoch counts, wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -90,6 +90,13 @@ class TipAdapter(Head):
         """alpha A L: images (B, E), keys (n, E), labels (n,) -> (B, N)."""
         affinity = torch.exp(-beta * (1 - images @ keys.T))
         return alpha * affinity @ F.one_hot(labels, len(self.class_names)).to(affinity)
+
+    def learned_of(self, places: Sequence[int]) -> dict[str, Tensor]:
+        new_label = torch.full((len(self.class_names),), -1, device=self.labels.device)
+        new_label[list(places)] = torch.arange(len(places), device=self.labels.device)
+        labels = new_label[self.labels]
+        kept = labels >= 0
+        return {"keys": self.keys.detach()[kept], "labels": labels[kept], "weights": self.weights}
 
     def _take(self, keys: Tensor, labels: Tensor) -> None:
         self.keys, self.labels = keys.to(self.keys), labels.to(self.labels)
