@@ -87,8 +87,8 @@ class MaPLe(Method):
         counts = token_counts(self.backbone, [" ".join(parts[:end]) for end in range(len(parts) + 1)])
         if self.options.context_length not in counts:
             raise SettingsError(
-                f"context_length is {self.options.context_length}, and no first words of context_init {words!r} have so "
-                f"many tokens; it has {counts[-1]} in all."
+                f"context_length is {self.options.context_length}, and no first words of context_init {words!r} have "
+                f"so many tokens; it has {counts[-1]} in all."
             )
         end = counts.index(self.options.context_length)
         return " ".join(parts[:end]), " ".join(parts[end:])

@@ -60,6 +60,7 @@ class Method(nn.Module, ABC):
         name: as the method is asked for.
         options_class: the dataclass of its options.
         learns: whether there is anything to train by gradient descent.
+        reads: "features" of images, computed once, or their "pixels", preprocessed, with gradients through the towers.
         uses_pictures: whether labelled pictures change it, by training or in `setup`.
         open_names: whether names that there are no pictures of can be added.
         image_conditioned: whether the class features may depend on the image; where they do not, they are computed
@@ -68,6 +69,7 @@ class Method(nn.Module, ABC):
 
     name: ClassVar[str]
     options_class: ClassVar[type]
+    reads: ClassVar[str] = "features"
     learns: ClassVar[bool] = True
     uses_pictures: ClassVar[bool] = True
     open_names: ClassVar[bool] = True
