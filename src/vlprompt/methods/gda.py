@@ -28,6 +28,9 @@ from vlprompt.methods.method import TrainingSet
 ALPHAS = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 """The published values."""
 
+SINGLE_PICTURE_ALPHA = 10.0
+"""alpha where every class has a single picture, and so none can be held out."""
+
 
 @dataclass(frozen=True)
 class GDAOptions:
@@ -60,18 +63,18 @@ class GDA(LinearHead):
     def setup(self, training_set: TrainingSet) -> None:
         features, labels = training_set.features, training_set.labels
         self.keep(*gaussians(features, labels, len(self.class_names)))
-        alpha = self.options.alpha
-        if alpha is None:
-            alpha = choose(ALPHAS, features, labels, self.seed, self._for_every_alpha, default=1.0)
-        self.alpha.fill_(alpha)
+        alphas = ALPHAS if self.options.alpha is None else (self.options.alpha,)
+
+        def logits_of(features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:
+            weight, bias = gaussians(features, labels, len(self.class_names))
+            own, words = held_out.double() @ weight.T + bias, self.zero_shot_logits(held_out)
+            return [words + alpha * own for alpha in alphas]
+
+        default = SINGLE_PICTURE_ALPHA if self.options.alpha is None else self.options.alpha
+        self.alpha.fill_(self.chosen(choose(alphas, features, labels, self.seed, logits_of, default)))
 
     def logits(self, images: Tensor) -> Tensor:
         return self.zero_shot_logits(images) + self.alpha * self.linear_logits(images)
-
-    def _for_every_alpha(self, features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:
-        weight, bias = gaussians(features, labels, len(self.class_names))
-        own, words = held_out.double() @ weight.T + bias, self.zero_shot_logits(held_out)
-        return [words + alpha * own for alpha in ALPHAS]
 
 
 def gaussians(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:

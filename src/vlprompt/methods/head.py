@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vlprompt.methods.folds import Chosen
 from vlprompt.methods.method import Method, Output, TrainingSet
 from vlprompt.methods.zero_shot import ZeroShot
 
@@ -23,6 +24,8 @@ class Head(Method):
 
     Attributes:
         words: zero-shot CLIP over the same classes.
+        cross_validated: pictures named right and all that were held out, where `setup` chose an option by
+            cross-validation.
         text_features: (N, E), L2-normalised: zero-shot CLIP's weights for the data set's template.
     """
 
@@ -31,6 +34,7 @@ class Head(Method):
     open_names = False
 
     text_features: Tensor
+    cross_validated: tuple[int, int] | None = None
 
     def prepare(self) -> None:
         self.words = ZeroShot(self.backbone, self.class_names, template=self.template)
@@ -71,6 +75,11 @@ class Head(Method):
         other = type(self)(self.backbone, names, self.options, template=self.template, seed=self.seed)
         other.load_learned(self.learned_of(places))
         return other
+
+    def chosen(self, chosen: Chosen[Any]) -> Any:
+        """The value that was chosen; how it did is kept."""
+        self.cross_validated = (chosen.right, chosen.seen) if chosen.seen else None
+        return chosen.value
 
     @abstractmethod
     def learned_of(self, places: Sequence[int]) -> dict[str, Tensor]:

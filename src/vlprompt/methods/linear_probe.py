@@ -21,8 +21,11 @@ from vlprompt.methods.folds import choose
 from vlprompt.methods.head import LinearHead
 from vlprompt.methods.method import TrainingSet
 
-STRENGTHS = (1e-2, 1.0, 1e2, 1e4, 1e6)
-"""Values of C to choose among; below these the features do not count."""
+STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
+"""Values of C to choose among."""
+
+SINGLE_PICTURE_STRENGTH = 100.0
+"""C where every class has a single picture, and so none can be held out."""
 
 MOST_STEPS = 1000
 
@@ -52,20 +55,18 @@ class LinearProbe(LinearHead):
 
     def setup(self, training_set: TrainingSet) -> None:
         features, labels = training_set.features, training_set.labels
-        strength = self.options.strength
-        if strength is None:
-            strength = choose(STRENGTHS, features, labels, self.seed, self._for_every_strength, default=1e2)
+        strengths = STRENGTHS if self.options.strength is None else (self.options.strength,)
+
+        def logits_of(features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:
+            probes = [logistic_regression(features, labels, strength, len(self.class_names)) for strength in strengths]
+            return [held_out.double() @ weight.T + bias for weight, bias in probes]
+
+        default = SINGLE_PICTURE_STRENGTH if self.options.strength is None else self.options.strength
+        strength = self.chosen(choose(strengths, features, labels, self.seed, logits_of, default))
         self.keep(*logistic_regression(features, labels, strength, len(self.class_names)))
 
     def logits(self, images: Tensor) -> Tensor:
         return self.linear_logits(images)
-
-    def _for_every_strength(self, features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:
-        logits, classes = [], len(self.class_names)
-        for strength in STRENGTHS:
-            weight, bias = logistic_regression(features, labels, strength, classes)
-            logits.append(held_out.double() @ weight.T + bias)
-        return logits
 
 
 def logistic_regression(features: Tensor, labels: Tensor, strength: float, classes: int) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlprompt.errors import SettingsError
+from vlprompt.methods.folds import choose
 from vlprompt.methods.head import LinearHead
 from vlprompt.methods.method import TrainingSet
 
@@ -54,6 +55,12 @@ class LPPlusPlus(LinearHead):
     def setup(self, training_set: TrainingSet) -> None:
         features, labels = training_set.features.double(), training_set.labels
         words = self.text_features.double()
+
+        def logits_of(features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:
+            prototypes, bias, alpha = blended(features, labels, words, self.options.steps)
+            return [held_out @ (prototypes + alpha[:, None] * words).T + bias]
+
+        self.chosen(choose([None], features, labels, self.seed, logits_of, None))
         prototypes, bias, alpha = blended(features, labels, words, self.options.steps)
         self.keep(prototypes + alpha[:, None] * words, bias)
 

@@ -80,7 +80,8 @@ class TipAdapter(Head):
             return [words + self._cached(held_out, features, labels, *pair) for pair in pairs]
 
         default = tuple(value if value is not None else usual for value, usual in zip(given, PUBLISHED, strict=True))
-        self.weights.copy_(torch.tensor(choose(pairs, self.keys.detach(), self.labels, self.seed, logits_of, default)))
+        chosen = self.chosen(choose(pairs, self.keys.detach(), self.labels, self.seed, logits_of, default))
+        self.weights.copy_(torch.tensor(chosen))
 
     def logits(self, images: Tensor) -> Tensor:
         alpha, beta = self.weights.tolist()
