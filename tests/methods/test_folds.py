@@ -34,11 +34,11 @@ def test_where_no_picture_can_be_held_out_the_default_is_taken() -> None:
     assert choose((1.0, 2.0), torch.zeros(3, 2), torch.arange(3), 1, never, default=7.0) == Chosen(7.0, 0, 0)
 
 
-def test_what_is_surest_of_the_right_classes_of_held_out_pictures_is_chosen() -> None:
+def test_what_names_most_held_out_pictures_right_is_chosen_and_of_equals_the_first() -> None:
     labels = torch.tensor([0, 0, 1, 1])
     features = torch.nn.functional.one_hot(labels, 2).float()
 
     def logits(_: torch.Tensor, __: torch.Tensor, held_out: torch.Tensor) -> list[torch.Tensor]:
         return [-held_out, held_out, 3 * held_out]
 
-    assert choose(("wrong", "right", "surer"), features, labels, 1, logits, default="none") == Chosen("surer", 4, 4)
+    assert choose(("wrong", "right", "surer"), features, labels, 1, logits, default="none") == Chosen("right", 4, 4)
