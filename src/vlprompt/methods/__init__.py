@@ -23,6 +23,13 @@ METHODS = {
     "zero-shot": "vlprompt.methods.zero_shot:ZeroShot",
     "coop": "vlprompt.methods.coop:CoOp",
     "cocoop": "vlprompt.methods.cocoop:CoCoOp",
+    "kgcoop": "vlprompt.methods.kgcoop:KgCoOp",
+    "linear-probe": "vlprompt.methods.linear_probe:LinearProbe",
+    "clap": "vlprompt.methods.clap:CLAP",
+    "lp++": "vlprompt.methods.lp_plus_plus:LPPlusPlus",
+    "gda": "vlprompt.methods.gda:GDA",
+    "tip-adapter": "vlprompt.methods.tip_adapter:TipAdapter",
+    "tip-adapter-f": "vlprompt.methods.tip_adapter:TipAdapterF",
 }
 """Every method's name and where its class is. A new method is one file and one row here."""
 

@@ -30,9 +30,9 @@ ENOUGH = 3
 """Pictures a class, on average, from which cross-validation decides."""
 
 FOR_FEW = "gda"
-"""The method for fewer: at 1 and 2 pictures a class it was the best or near it on the validation pictures of all bundled
-data sets, in their own style and in others (`benchmarks/choosing.py`), and its published averages are within 1.5 points
-of the best head's there. It falls back on the words where the pictures say little."""
+"""The method for fewer: at 1 and 2 pictures a class it was the best or near it on the validation pictures of all
+bundled data sets, in their own style and in others (`benchmarks/choosing.py`), and its published averages are within
+1.5 points of the best head's there. It falls back on the words where the pictures say little."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,8 @@ def choose_method(
     labels = training_set.labels
     chance = 100 * float(labels.bincount().max()) / len(labels)
     few = len(labels) < ENOUGH * len(class_names)
-    trials = tuple(
-        trial
-        for name in CANDIDATES
-        if (
-            trial := _trial(build_method(name, backbone, class_names, template=template, seed=seed), training_set, seed)
-        )
-    )
+    methods = [build_method(name, backbone, class_names, template=template, seed=seed) for name in CANDIDATES]
+    trials = tuple(trial for method in methods if (trial := _trial(method, training_set, seed)))
     if few:
         why = (
             f"with {len(labels) / len(class_names):.1f} pictures a class, held-out pictures cannot tell the methods "
@@ -121,8 +116,9 @@ def _trial(method: Method, training_set: TrainingSet, seed: int) -> Trial | None
         counts = _counts_of_words(method, training_set, seed)
     if not counts or not counts[1]:
         return None
-    low, high = wilson_interval(*counts)
-    return Trial(method.name, *counts, low, high, round(time.perf_counter() - started, 3))
+    right, total = counts
+    low, high = wilson_interval(right, total)
+    return Trial(method.name, right, total, low, high, round(time.perf_counter() - started, 3))
 
 
 def _counts_of_words(method: Method, training_set: TrainingSet, seed: int) -> tuple[int, int]:
@@ -138,13 +134,13 @@ def _counts_of_words(method: Method, training_set: TrainingSet, seed: int) -> tu
 
 
 def _why(best: Trial, trials: Sequence[Trial]) -> str:
-    others = [trial for trial in trials if trial is not best]
-    if not others:
-        return f"{best.method} is the only candidate."
-    second = max(others, key=lambda trial: trial.right)
-    if best.right == second.right:
-        return f"{best.method} names as many held-out pictures right as {second.method} and is simpler."
-    return f"{best.method} names most held-out pictures right: {best.right} of {best.total}."
+    why = f"{best.method} names most held-out pictures right: {best.right} of {best.total}"
+    equals = [trial.method for trial in trials if trial is not best and trial.right == best.right]
+    return (
+        f"{why}, as {' and '.join(equals)} {'do' if len(equals) > 1 else 'does'}, and is simpler."
+        if equals
+        else f"{why}."
+    )
 
 
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
