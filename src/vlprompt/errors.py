@@ -61,6 +61,14 @@ class ModelFolderError(VlpromptError):
     """A saved model whose folder is incomplete, damaged or foreign."""
 
 
+class ForeignFileError(VlpromptError):
+    """A file that another program wrote and that cannot be read or used."""
+
+
+class ForeignFileWarning(UserWarning):
+    """A file of another program that is used, but perhaps is not what it seems."""
+
+
 class OutputError(VlpromptError, OSError):
     """The place for the output cannot be written."""
 
