@@ -13,21 +13,19 @@ import json
 import logging
 import os
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import open_clip
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from vlprompt.backbones.backbone import Backbone, ImagePreprocessing, freeze
 from vlprompt.backbones.downloads import download_weights
+from vlprompt.backbones.weight_files import plain_folder, plain_weights, refuse_prompts
 from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError
 
 MINI = "mini"
@@ -87,6 +85,10 @@ def _open_model(name: str) -> tuple[nn.Module, str]:
     if name == MINI:
         folder = resources.files("vlprompt.backbones") / "mini"
         return _from_folder(name, Path(str(folder)))
+    if name in list_backbones():
+        if os.path.isdir(name):
+            warnings.warn(f"{name} is the listed backbone; the folder is ./{name}.", BackboneWarning, stacklevel=3)
+        return _from_list(name)
     architecture, at, path = name.partition("@")
     if at:
         return _from_file(name, architecture, Path(os.path.expanduser(path)))
@@ -96,6 +98,7 @@ def _open_model(name: str) -> tuple[nn.Module, str]:
     if name.startswith((".", "/", "~")) and not os.path.exists(local):
         raise BackboneError(f"there is no folder or file {name}, which was given as backbone.")
     if os.path.isfile(local):
+        refuse_prompts(Path(local))
         raise BackboneError(
             f"{name} is a file of weights without a configuration; name its architecture too, "
             f"for instance ViT-B-16@{name}."
@@ -104,23 +107,9 @@ def _open_model(name: str) -> tuple[nn.Module, str]:
 
 
 def _from_folder(name: str, folder: Path) -> tuple[nn.Module, str]:
-    config_path = folder / "open_clip_config.json"
-    if not config_path.is_file():
-        raise BackboneError(f"{config_path} is missing; an OpenCLIP model folder has it beside the weights.")
-    try:
-        config = json.loads(config_path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict) or "model_cfg" not in config:
-            raise BackboneError(f"{config_path} has no 'model_cfg'; it is not the configuration of an OpenCLIP model.")
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BackboneError(f"{config_path} is not valid JSON ({error}).") from error
-    config_name = f"local-dir:{folder}"
-    if not _weight_files(folder):
-        raise BackboneError(f"{folder} has no weights; put open_clip_model.safetensors beside the configuration.")
-    return _create(name, config_name, str(folder)), config_name
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin", ".pth", ".pt")]
+    with plain_folder(folder) as plain:
+        model = _create(name, f"local-dir:{plain}", str(folder))
+    return model, f"local-dir:{folder}"
 
 
 def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str]:
@@ -137,33 +126,8 @@ def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str
             stacklevel=2,
         )
     trained_as = _trained_as(architecture, tag) if tag else _trained_alike(architecture, path)
-    with _plain_weights(path) as weights:
+    with plain_weights(path) as weights:
         return _create(name, architecture, str(path), pretrained=weights, **_options(trained_as)), architecture
-
-
-@contextmanager
-def _plain_weights(path: Path) -> Iterator[str]:
-    """The file, or for a TorchScript archive, as which OpenAI published its models, its tensors in a plain file."""
-    if not _is_torchscript(path):
-        yield str(path)
-        return
-    with _quiet():
-        # Its reader knows tensors and TorchScript only; no Python object is made from the file.
-        state = torch.jit.load(str(path), map_location="cpu").state_dict()
-    for key in ("input_resolution", "context_length", "vocab_size"):
-        state.pop(key, None)
-    with TemporaryDirectory() as folder:
-        plain = Path(folder) / "weights.safetensors"
-        save_file({key: tensor.float().contiguous() for key, tensor in state.items()}, plain)
-        yield str(plain)
-
-
-def _is_torchscript(path: Path) -> bool:
-    """Whether a file is a zip archive with code in it."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") or "/code/" in name for name in archive.namelist())
 
 
 def _trained_alike(architecture: str, path: Path) -> dict[str, Any]:
