@@ -166,3 +166,55 @@ def test_a_class_name_that_is_no_unicode_is_refused(make):
 def test_the_pictures_trained_on_are_recorded_by_their_content(saved):
     keys = json.loads((saved / "model.json").read_text())["training"]["image_keys"]
     assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        "./tiny",
+        "tiny",
+        "/etc",
+        "~",
+        "mini/",
+        " mini",
+        "MINI",
+        "../mini",
+        "weights.pt",
+        "ViT-B-16",
+        "ViT-B-16/openai@weights.pt",
+        "ViT-B-16/openai/../../x",
+        "local-dir:model",
+        "hf-hub:somebody/model",
+        "",
+        "x" * 5000,
+    ],
+)
+def test_a_backbone_that_is_no_listed_name_is_not_even_looked_for_unless_the_person_names_it(
+    saved, tiny_backbone, monkeypatch, recorded
+):
+    change(saved, "backbone", recorded)
+    for opener in ("vlprompt.backbones.load_backbone", "torch.load", "torch.jit.load"):
+        monkeypatch.setattr(opener, lambda *_, **__: pytest.fail("it opened a file that the model folder named"))
+    with pytest.raises(ModelFolderError, match="name the backbone yourself, as --backbone PATH") as refusal:
+        PromptClassifier.load(saved)
+    assert repr(recorded)[:60] in str(refusal.value)
+    assert len(str(refusal.value)) < 600
+    assert PromptClassifier.load(saved, backbone=tiny_backbone).method == "coop"
+
+
+def test_a_backbone_of_the_list_is_loaded_by_its_recorded_name(saved, tiny_backbone, monkeypatch):
+    change(saved, "backbone", "mini")
+    asked = []
+    monkeypatch.setattr("vlprompt.backbones.load_backbone", lambda name, **_: asked.append(name) or tiny_backbone)
+    PromptClassifier.load(saved)
+    assert asked == ["mini"]
+
+
+def test_a_checkpoint_in_place_of_a_model_sends_to_convert(tmp_path, tiny_backbone):
+    run = tmp_path / "seed1"
+    (run / "prompt_learner").mkdir(parents=True)
+    for epoch in (9, 10):
+        (run / f"prompt_learner/model.pth.tar-{epoch}").write_bytes(b"PK")
+    for given in (run, run / "prompt_learner", run / "prompt_learner/model.pth.tar-10"):
+        with pytest.raises(ModelFolderError, match=r"`vlprompt convert \S*/prompt_learner/model\.pth\.tar-10 DATA"):
+            PromptClassifier.load(given, backbone=tiny_backbone)

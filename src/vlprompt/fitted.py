@@ -273,8 +273,15 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
 
 def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | None, device: str) -> Backbone:
     """The backbone that the model was trained on."""
-    from vlprompt.backbones import load_backbone
+    from vlprompt.backbones import list_backbones, load_backbone
 
+    if backbone is None and model.backbone not in list_backbones():
+        recorded = model.backbone if len(model.backbone) <= 80 else f"{model.backbone[:77]}..."
+        raise ModelFolderError(
+            f"{folder} was trained on the backbone {recorded!r}, which is none of `vlprompt list backbones`, and a "
+            "model folder alone never decides which files are opened; name the backbone yourself, as --backbone PATH "
+            "or backbone=... in Python."
+        )
     named = model.backbone if backbone is None else backbone
     frozen = load_backbone(named, device=device) if isinstance(named, str) else named
     if frozen.fingerprint != model.fingerprint:

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlprompt.checkpoint_files import checkpoint_in, how_to_convert
 from vlprompt.errors import ModelFolderError, OutputError
 from vlprompt.files import TEMPORARY_PREFIX
 
@@ -105,6 +106,8 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
     """
     if not os.path.lexists(folder):
         folder = _left_aside(folder) or folder
+    if os.path.isfile(folder):
+        raise ModelFolderError(f"{folder} is a file, and a model is a folder; {how_to_convert(folder)}.")
     if not os.path.isdir(folder):
         raise ModelFolderError(f"there is no model folder {folder}; `vlprompt fit DATA --out {folder}` makes one.")
     description = _read_description(folder / DESCRIPTION_FILE)
@@ -312,7 +315,9 @@ def _read_description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelFolderError(f"{path} is missing; {path.parent} is not a complete model folder.") from error
+        checkpoint = checkpoint_in(path.parent)
+        hint = f"; {how_to_convert(checkpoint)}" if checkpoint else ""
+        raise ModelFolderError(f"{path} is missing; {path.parent} is not a complete model folder{hint}.") from error
     except OSError as error:
         raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:

@@ -206,7 +206,7 @@ def test_base_to_new_prints_a_table_and_writes_a_report_and_a_second_run_is_ther
 
 
 def test_cache_info_tells_what_is_kept_and_clear_empties_it(vlprompt, model):
-    assert "tiny" in vlprompt("cache", "info").out
+    assert "mini" in vlprompt("cache", "info").out
     assert vlprompt("cache", "clear").code == 0
     assert vlprompt("cache", "info").out == ""
 
