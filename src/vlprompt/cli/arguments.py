@@ -38,6 +38,7 @@ FUNCTIONS = {
     "fit": "models:fit",
     "predict": "models:predict",
     "evaluate": "models:evaluate",
+    "convert": "converting:convert",
     "benchmark base-to-new": "benchmarks:base_to_new",
     "report": "benchmarks:report",
     "list": "listings:list_names",
@@ -77,6 +78,7 @@ def build_parser() -> ArgumentParser:
     commands.add_subcommand("fit", _fit_parser(), help="train a classifier on your pictures and save it")
     commands.add_subcommand("predict", _predict_parser(), help="name what pictures show")
     commands.add_subcommand("evaluate", _evaluate_parser(), help="measure a saved classifier on labelled pictures")
+    commands.add_subcommand("convert", _convert_parser(), help="make a model of a published CoOp or CoCoOp checkpoint")
     benchmark = _parser("Compare methods under a published protocol.")
     commands.add_subcommand("benchmark", benchmark, help="compare methods under a published protocol")
     protocols = benchmark.add_subcommands(required=True, metavar="PROTOCOL", title="protocols", description=SUPPRESS)
@@ -156,6 +158,40 @@ def _evaluate_parser() -> ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print JSON")
     _add_data_options(parser)
     _add_device(parser)
+    return parser
+
+
+def _convert_parser() -> ArgumentParser:
+    parser = _parser(
+        "Make a model folder of a checkpoint that the published CoOp or CoCoOp code wrote; nothing in it is run. Its "
+        "method, class-specific contexts and context length are found by themselves.",
+        epilog="Example: vlprompt convert prompt_learner/model.pth.tar-10 emoji-food --backbone mini --out model",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=str, help="the file model.pth.tar-N")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        type=str,
+        help="what it was trained on: a data set, as vlprompt fit takes it, also where only half of its classes were "
+        "trained on; or the names of its classes, with commas or in a file, as --class-names of vlprompt predict",
+    )
+    parser.add_argument("--out", type=str, required=True, metavar="FOLDER", help="where the model goes")
+    _add_backbone(parser)
+    parser.add_argument(
+        "--position",
+        type=_choice("end", "middle", "front"),
+        default="end",
+        help="where it has the class name (CLASS_TOKEN_POSITION), which the file does not tell",
+    )
+    parser.add_argument(
+        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML or CSV: folder name, words"
+    )
+    parser.add_argument(
+        "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
+    )
+    parser.add_argument(
+        "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
+    )
     return parser
 
 
@@ -296,7 +332,7 @@ def _explained(message: str, arguments: list[str]) -> SettingsError:
     return SettingsError(" ".join(message.split()))
 
 
-_POSITIONALS = {"data", "model", "images", "results", "what", "dataset", "folder", "action"}
+_POSITIONALS = {"checkpoint", "data", "model", "images", "results", "what", "dataset", "folder", "action"}
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from vlprompt.checkpoint_files import how_to_convert, is_checkpoint_name
 from vlprompt.data.checks import check_dataset
 from vlprompt.data.class_words import BESIDE_THE_CLASSES, ClassWords, read_class_words
 from vlprompt.data.entries import dataset_from_entries
@@ -100,6 +101,8 @@ def _load_path(
     elif suffix == ".json":
         _refuse_options(path, class_words=class_words)
         return load_published_split(path, image_root)
+    elif is_checkpoint_name(path):
+        raise DataError(f"{path} is a training checkpoint, not pictures; {how_to_convert(path)}.")
     else:
         raise DataError(
             f"{path} is no data set; it must be a folder, a {', '.join(SUFFIXES)} manifest or a .json split."
