@@ -339,6 +339,15 @@ def test_a_changed_storage_is_seen_by_its_checksum(tmp_path: Path, saved: bytes)
         read_weights(_write(tmp_path, saved[:place] + b"\x00\x00\x00\x01" + saved[place + 4 :]))
 
 
+@pytest.mark.parametrize("offset", [0, 1, 2**31, 2**63, 2**64 - 1])
+def test_a_directory_that_points_outside_the_file_is_refused(tmp_path: Path, saved: bytes, offset: int) -> None:
+    content = bytearray(saved)
+    end = content.rindex(b"PK\x06\x06")
+    content[end + 48 : end + 56] = struct.pack("<Q", offset)
+    with pytest.raises(ForeignFileError, match="zip directory is damaged"):
+        read_weights(_write(tmp_path, bytes(content)))
+
+
 def _write(folder: Path, content: bytes) -> Path:
     path = folder / "changed.pt"
     path.write_bytes(content)

@@ -206,10 +206,10 @@ class TensorArchive:
         """Bytes of an entry, which must lie in the file uncompressed, as torch writes them."""
         if not entry.stored:
             raise PickleRefused("its entries are compressed, which torch never does")
-        self._file.seek(max(entry.header, 0))
+        if not 0 <= entry.header <= self._size - _LOCAL_HEADER.size:
+            raise PickleRefused("its zip directory is damaged or cut short")
+        self._file.seek(entry.header)
         header = self._file.read(_LOCAL_HEADER.size)
-        if len(header) < _LOCAL_HEADER.size:
-            raise PickleRefused("it is cut short")
         signature, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         place = entry.header + _LOCAL_HEADER.size + name_length + extra_length + start
         if signature != _ZIP_START or place + count > self._size:
