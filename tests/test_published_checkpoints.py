@@ -130,7 +130,7 @@ def test_the_card_says_where_the_model_comes_from(tiny_backbone, tmp_path):
     path = write_published(tmp_path / "model-best.pth.tar", published_state(learned(tiny_backbone)), epoch=7)
     convert_checkpoint(path, NAMES, backbone=tiny_backbone, template="a sketch of a {}.").save(tmp_path / "model")
     card = (tmp_path / "model/README.md").read_text()
-    assert "imported from: the published implementation's checkpoint model-best.pth.tar" in card
+    assert "origin: imported from the published implementation's checkpoint model-best.pth.tar" in card
     assert hashlib.sha256(path.read_bytes()).hexdigest() in card
     assert "checkpoint epochs: 7" in card
     assert "a sketch of a {}." in card
@@ -265,6 +265,6 @@ def test_what_is_no_checkpoint_is_refused(tiny_backbone, tmp_path):
 
 def test_wrong_settings_are_refused_before_the_file_is_opened(tiny_backbone):
     with pytest.raises(SettingsError, match="template"):
-        convert_checkpoint(Path("nowhere"), NAMES, backbone=tiny_backbone, template="a photo")
+        convert_checkpoint(Path("nowhere"), NAMES, backbone=tiny_backbone, template="")
     with pytest.raises(SettingsError, match="'behind'"):
         convert_checkpoint(Path("nowhere"), NAMES, backbone=tiny_backbone, position="behind")

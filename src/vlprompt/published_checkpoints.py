@@ -15,6 +15,7 @@ each row is looked up in the backbone's table of token embeddings, and the token
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -102,16 +103,15 @@ def convert_checkpoint(
         DataError: one of its classes is not among `classes`.
 
     Example:
-        >>> from vlprompt import convert_checkpoint, load_dataset
-        >>> model = convert_checkpoint(
-        ...     "prompt_learner/model.pth.tar-10", load_dataset("emoji-food"), backbone="mini"
-        ... )  # doctest: +SKIP
-        >>> model.save("model")  # doctest: +SKIP
+        convert_checkpoint("prompt_learner/model.pth.tar-10", load_dataset("emoji-food")).save("model")
+        PromptClassifier.load("model")
     """
     from vlprompt.backbones import load_backbone
 
     names = classes.class_names if isinstance(classes, Dataset) else _checked_names(classes)
-    template = check_template(template or (classes.template if isinstance(classes, Dataset) else DEFAULT_TEMPLATE))
+    if template is None:
+        template = classes.template if isinstance(classes, Dataset) else DEFAULT_TEMPLATE
+    check_template(template)
     asked = PromptOptions(context_init=None, position=position)  # type: ignore[arg-type]
     read = read_published_checkpoint(Path(checkpoint))
     frozen = load_backbone(backbone, device=device) if isinstance(backbone, str) else backbone
@@ -124,7 +124,7 @@ def convert_checkpoint(
             "name": classes.name if isinstance(classes, Dataset) else f"{len(trained)} named classes",
             "classes": len(trained),
         },
-        "imported_from": f"the published implementation's checkpoint {read.path.name}",
+        "origin": f"imported from the published implementation's checkpoint {read.path.name}",
         "checkpoint_sha256": _sha256(read.path),
         "checkpoint_epochs": read.epoch,
         "versions": package_versions(),
@@ -138,7 +138,7 @@ def read_published_checkpoint(path: Path) -> PublishedCheckpoint:
     Raises:
         ForeignFileError: the file is damaged, or no checkpoint of CoOp or CoCoOp; says what is wrong.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = checkpoint_in(path)
         raise ForeignFileError(f"{path} is a folder; name the checkpoint itself, {inside or 'model.pth.tar-N'}.")
     with open_archive(path) as archive:
@@ -268,9 +268,10 @@ class _TokenTable:
     """From token embeddings to tokens; compared in half precision, in which the published code keeps them."""
 
     def __init__(self, backbone: Backbone) -> None:
+        table = backbone.text.token_embedding.weight.detach().cpu()
         self._rows: dict[bytes, int] = {}
         # Tokens with equal embeddings, such as those that no training has touched, count as the first of them.
-        self._canonical = [self._rows.setdefault(row, token) for token, row in enumerate(_keys(backbone))]
+        self._canonical = [self._rows.setdefault(row, token) for token, row in enumerate(_bytes_of_rows(table))]
 
     def canonical(self, token: int) -> int:
         return self._canonical[token]
@@ -283,10 +284,6 @@ class _TokenTable:
         length = embeddings.shape[1]
         tokens = [token for token in found if token is not None]
         return [tuple(tokens[start : start + length]) for start in range(0, len(tokens), length)]
-
-
-def _keys(backbone: Backbone) -> list[bytes]:
-    return _bytes_of_rows(backbone.text.token_embedding.weight.detach().cpu())
 
 
 def _bytes_of_rows(rows: Tensor) -> list[bytes]:
