@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlprompt import plain_pickle
@@ -48,6 +48,7 @@ class Calls:
         return self.reduced
 
 
+@settings(deadline=None)
 @given(PLAIN, st.integers(0, 5))
 def test_plain_values_are_read_as_pickle_reads_them(value: Any, protocol: int) -> None:
     read_back = read(pickle.dumps(value, protocol))
@@ -163,6 +164,7 @@ def test_an_unknown_object_keeps_what_it_held_and_none_of_its_code_runs() -> Non
     assert (made.name, made.state) == ("any.Thing", {"a": 1})
 
 
+@settings(deadline=None)
 @given(PLAIN, st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=5), st.integers(0, 10_000))
 def test_changed_bytes_give_a_value_or_a_refusal_and_nothing_else(
     value: Any, changes: list[tuple[int, int]], cut: int
@@ -174,6 +176,7 @@ def test_changed_bytes_give_a_value_or_a_refusal_and_nothing_else(
         read(bytes(data[: len(data) - cut % 3]))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_value_or_a_refusal_and_nothing_else(data: bytes) -> None:
     with suppress(PickleRefused):

@@ -51,7 +51,7 @@ def equal(first: Tensor, second: Tensor) -> bool:
     return first.dtype == second.dtype and torch.equal(first, second)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(DTYPES), st.sampled_from(VIEWS), st.integers(2, 5), st.integers(2, 5)), min_size=1
@@ -354,7 +354,7 @@ def _write(folder: Path, content: bytes) -> Path:
     return path
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4), cut=st.integers(0, 3000))
 def test_changed_or_missing_bytes_give_tensors_or_one_sentence(
     tmp_path_factory: pytest.TempPathFactory, saved: bytes, changes: list[tuple[int, int]], cut: int
