@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from vlprompt.escaping import (
     UNENCODABLE,
     as_json,
+    as_list,
     for_csv,
     for_markdown,
     for_markdown_code,
@@ -68,8 +69,11 @@ def test_what_people_write_stays_as_it_is(text):
     assert for_terminal(text) == text
 
 
-def test_line_breaks_of_our_own_words_stay():
-    assert for_terminal_lines("2 images:\n  a\x1b.png") == "2 images:\n  a\\x1b.png"
+def test_a_list_keeps_its_lines_and_a_name_makes_no_line_of_its_own():
+    listed = as_list(["a\x1b.png: empty", "b\nvlprompt: all is well"])
+    message = for_terminal_lines(f"2 images:\n{listed}")
+    assert message.split("\n") == ["2 images:", r"  a\x1b.png: empty", r"  b\nvlprompt: all is well"]
+    assert for_terminal_lines("there is no b\nvlprompt: all is well") == r"there is no b\nvlprompt: all is well"
 
 
 @given(ANY_TEXT)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 _SHORT = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
@@ -37,8 +38,13 @@ def for_terminal(text: str) -> str:
 
 
 def for_terminal_lines(text: str) -> str:
-    """As `for_terminal`, but line breaks that our own words make stay."""
-    return "\n".join(for_terminal(line) for line in text.split("\n"))
+    """As `for_terminal`, but lines indented by two blanks, as in the lists of our own messages, stay lines."""
+    return "\n  ".join(for_terminal(line) for line in text.split("\n  "))
+
+
+def as_list(entries: Iterable[str]) -> str:
+    """Entries as such indented lines, one each."""
+    return "\n".join(f"  {for_terminal(entry)}" for entry in entries)
 
 
 def for_tsv(text: str) -> str:

@@ -23,6 +23,7 @@ from vlprompt.data.samples import Dataset
 from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
 from vlprompt.files import check_writable, write_atomically
 from vlprompt.progress import ProgressBoard, Task, progress_bars
+from vlprompt.streams import is_terminal
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -65,7 +66,7 @@ def run_base_to_new(
     team, threads = _team(workers, backbone, isinstance(plan.backbone, str))
     count = max(1, min(team, len(missing)))
     if missing:
-        drawn = sys.stderr.isatty() if progress is None else progress
+        drawn = is_terminal(sys.stderr) if progress is None else progress
         with progress_bars(drawn) as board:
             if plan.on_unreadable == "fail":
                 _check_pictures([datasets[name] for name in {run.dataset.name: None for run in missing}], board)

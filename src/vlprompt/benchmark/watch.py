@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from vlprompt.benchmark.pace import Pace
 from vlprompt.benchmark.plan import Run
 from vlprompt.benchmark.workers import Outcome
 from vlprompt.progress import ProgressBoard, Snapshot, duration
+from vlprompt.streams import say
 
 _ROW = "all runs"
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -73,7 +73,7 @@ class Watch:
     def _say(self, line: str) -> None:
         self.board.print(line)
         if self._lines:
-            print(line, file=sys.stderr, flush=True)
+            say(line)
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()

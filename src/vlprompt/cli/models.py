@@ -27,6 +27,7 @@ from vlprompt.files import check_writable
 from vlprompt.methods.options import PromptOptions, ZeroShotOptions
 from vlprompt.model_folder import check_replaceable
 from vlprompt.recipes import TrainingSettings
+from vlprompt.streams import write_results
 
 if TYPE_CHECKING:
     from vlprompt.classifier import PromptClassifier
@@ -139,9 +140,10 @@ def evaluate(options: Namespace) -> None:
         return
     rows = [(name, f"{accuracy:.1f}") for name, accuracy in evaluation.per_class.items()]
     print_table(("class", "accuracy %"), rows)
-    print(f"accuracy\t{evaluation.accuracy:.2f}")
-    print(f"macro F1\t{evaluation.macro_f1:.2f}")
-    print(f"correct\t{evaluation.correct} of {evaluation.total}")
+    write_results(
+        f"accuracy\t{evaluation.accuracy:.2f}\nmacro F1\t{evaluation.macro_f1:.2f}\n"
+        f"correct\t{evaluation.correct} of {evaluation.total}\n"
+    )
 
 
 def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], data: str) -> tuple[list[Sample], str]:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vlprompt.data.images import ImageSource
 from vlprompt.errors import SettingsError, UnreadableImagesError
+from vlprompt.escaping import as_list
 from vlprompt.features.cache import About, cache_folder, content_key_table, feature_table
 from vlprompt.features.content_keys import content_keys, key_text, reasons_by_name, view_keys
 from vlprompt.features.loading import Blocks, Request, load_blocks
@@ -203,7 +204,7 @@ class FeatureExtractor:
         named = reasons_by_name(images, failures)
         if self.on_unreadable == "fail":
             raise UnreadableImagesError(named)
-        lines = [f"  {image}: {reason}" for image, reason in named.items()]
+        lines = [as_list([f"{image}: {reason}"]) for image, reason in named.items()]
         more = [f"  and {len(lines) - _LISTED} others"] if len(lines) > _LISTED else []
         what = "1 image was" if len(failures) == 1 else f"{len(failures)} images were"
         message = "\n".join([f"{what} skipped because they cannot be read:", *lines[:_LISTED], *more])
