@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlprompt.errors import ModelFolderError, OutputError
-from vlprompt.files import TEMPORARY_PREFIX
+from vlprompt.files import check_name, staged_folder
+from vlprompt.locks import lock_beside
 
 if TYPE_CHECKING:
     import torch
@@ -34,8 +35,6 @@ TENSORS_FILE = "prompts.safetensors"
 KEPT_FILE = "prediction.safetensors"
 CARD_FILE = "README.md"
 
-LONGEST_NAME = 255
-"""Bytes that file systems take for one name."""
 LONGEST_MODEL_NAME = 230
 """Bytes of a model's name, so that the names of its unfinished and its old folder also fit."""
 
@@ -87,15 +86,14 @@ def write_model_folder(
     check_replaceable(folder)
     # Links are followed: what a link leads to is replaced, and the link stays.
     folder = Path(os.path.realpath(folder))
-    staged = folder.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{folder.name}")
     try:
-        staged.mkdir(parents=True)
-        _write_parts(staged, model, tensors, kept, card)
-        _swap(staged, folder)
+        with lock_beside(folder), staged_folder(folder) as staged:
+            _write_parts(staged, model, tensors, kept, card)
+            _swap(staged, folder)
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"the model cannot be written to {folder}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -203,6 +201,7 @@ def _is_count(value: object) -> bool:
 
 def check_replaceable(folder: Path) -> None:
     """Raise OutputError when `folder` is something that a model must not replace, or no name for a folder."""
+    check_name(folder)
     place = os.path.realpath(folder)
     if place in (os.path.realpath(os.curdir), os.path.realpath(os.sep)):
         raise OutputError(
@@ -210,9 +209,7 @@ def check_replaceable(folder: Path) -> None:
             "replaces its folder; choose another --out."
         )
     name = os.path.basename(place)
-    if len(os.fsencode(name)) > LONGEST_MODEL_NAME or any(
-        len(os.fsencode(part)) > LONGEST_NAME for part in Path(place).parts
-    ):
+    if len(os.fsencode(name)) > LONGEST_MODEL_NAME:
         raise OutputError(f"{folder} is too long a name for a folder; choose another --out.")
     if not os.path.exists(folder):
         return

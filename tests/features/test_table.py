@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import time
 import warnings
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from vlprompt.features import CacheWarning
 from vlprompt.features import table as table_module
 from vlprompt.features.table import ABOUT_FILE, MOST_SMALL_SHARDS, Table
+from vlprompt.files import atomic_path
 
 WIDTH = 4
 
@@ -98,17 +97,13 @@ def test_rows_added_twice_are_kept_once_when_merged(tmp_path: Path) -> None:
     assert len(table) == MOST_SMALL_SHARDS + 2
 
 
-def test_what_was_left_half_written_long_ago_is_removed(tmp_path: Path) -> None:
-    old, new = tmp_path / ".tmp-1-x.npy", tmp_path / ".tmp-2-x.npy"
-    for path in (old, new):
-        path.write_bytes(b"half")
-    two_days_ago = time.time() - 2 * 24 * 3600
-    os.utime(old, (two_days_ago, two_days_ago))
-    table = table_in(tmp_path)
-    for number in range(MOST_SMALL_SHARDS + 1):
-        add(table, [number])
-    assert not old.exists()
-    assert new.exists()
+def test_what_a_killed_process_left_half_written_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    left = tmp_path / ".tmp-0123456789ab-x.npy"
+    left.write_bytes(b"half")
+    with atomic_path(tmp_path / "y.npy") as being_written:
+        add(table_in(tmp_path), [1])
+        assert not left.exists()
+        assert being_written.exists()
 
 
 def damage_truncated(path: Path) -> None:

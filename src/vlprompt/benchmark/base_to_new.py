@@ -22,6 +22,7 @@ from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
 from vlprompt.files import check_writable, write_atomically
+from vlprompt.locks import lock_inside
 from vlprompt.progress import ProgressBoard, Task, progress_bars
 from vlprompt.streams import is_terminal
 
@@ -51,7 +52,7 @@ def run_base_to_new(
     Raises:
         SettingsError: the plan cannot be carried out, or `out` has results of the same runs with other settings.
         DataError: a data set cannot be used, or has pictures that cannot be read.
-        OutputError: `out` cannot be written.
+        OutputError: `out` cannot be written, or another process computes into it.
         RecordError: a record below `out` is damaged.
         FailedRunsError: some runs failed; all others are done and kept.
         BenchmarkInterrupted: Ctrl-C, a KeyboardInterrupt.
@@ -67,7 +68,7 @@ def run_base_to_new(
     count = max(1, min(team, len(missing)))
     if missing:
         drawn = is_terminal(sys.stderr) if progress is None else progress
-        with progress_bars(drawn) as board:
+        with lock_inside(out), progress_bars(drawn) as board:
             if plan.on_unreadable == "fail":
                 _check_pictures([datasets[name] for name in {run.dataset.name: None for run in missing}], board)
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)

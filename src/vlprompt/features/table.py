@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlprompt.files import TEMPORARY_PREFIX, atomic_path, write_atomically
+from vlprompt.files import TEMPORARY_PREFIX, atomic_path, remove_leftovers, write_atomically
 
 MOST_SMALL_SHARDS = 16
 """More small shards than this are merged into one."""
@@ -30,7 +29,6 @@ SHARD_SUFFIX = ".npy"
 ABOUT_FILE = "about.json"
 _CHECKED_WORDS = 512
 _LISTINGS = 5
-_STALE_SECONDS = 24 * 3600
 
 
 class CacheWarning(UserWarning):
@@ -102,6 +100,7 @@ class Table:
                 write_atomically(self.folder / ABOUT_FILE, self._about)
             self._write(records)
             self._merge_small_shards()
+            remove_leftovers(self.folder)
         except OSError as error:
             self.writable = False
             reason = (error.strerror or str(error)).lower()
@@ -135,7 +134,6 @@ class Table:
         for shard in small:
             if shard.name != merged:
                 self._forget(shard.name)
-        self._remove_what_was_left_half_written()
 
     def _refresh(self) -> None:
         """See which shards there are now, and open those that are new to us."""
@@ -215,12 +213,6 @@ class Table:
         # Fails where the folder is read-only, or on Windows while another process reads it.
         with suppress(OSError):
             (self.folder / name).unlink()
-
-    def _remove_what_was_left_half_written(self) -> None:
-        for entry in os.scandir(self.folder):
-            with suppress(OSError):
-                if entry.name.startswith(TEMPORARY_PREFIX) and time.time() - entry.stat().st_mtime > _STALE_SECONDS:
-                    os.unlink(entry.path)
 
 
 def _is_shard(name: str) -> bool:

@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vlprompt.errors import CheckpointError
-from vlprompt.files import TEMPORARY_PREFIX, write_atomically
+from vlprompt.files import remove_leftovers, write_atomically
 from vlprompt.training.history import epochs_from
 from vlprompt.training.state import Snapshot
 
@@ -75,7 +75,7 @@ class CheckpointFolder:
         Raises:
             CheckpointError: the checkpoint is of another run.
         """
-        self._remove_unfinished()
+        remove_leftovers(self.folder)
         for path in self._newest_first():
             try:
                 state, tensors = _read(path)
@@ -99,11 +99,7 @@ class CheckpointFolder:
 
     def _remove_old(self) -> None:
         for path in self._newest_first()[KEPT:]:
-            path.unlink(missing_ok=True)
-
-    def _remove_unfinished(self) -> None:
-        for path in self.folder.glob(f"{TEMPORARY_PREFIX}*"):
-            with suppress(OSError):
+            with suppress(OSError):  # gone, or a folder that somebody made
                 path.unlink()
 
     def _check_identity(self, there: dict[str, Any]) -> None:
