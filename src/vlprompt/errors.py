@@ -71,6 +71,10 @@ class NonFiniteLossError(VlpromptError):
     """Training met a loss that is not a finite number."""
 
 
+class NonFiniteLogitsError(VlpromptError):
+    """A model answers with what is no finite number."""
+
+
 class RecordError(VlpromptError):
     """A result record that is missing, damaged or of another version."""
 

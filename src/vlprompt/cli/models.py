@@ -251,19 +251,18 @@ def _save_somewhere(classifier: PromptClassifier, out: Path, checkpoint: Path) -
 
 
 def _rescued(classifier: PromptClassifier, out: Path, checkpoint: Path) -> str:
+    """Where the trained model is now, in words."""
+    folder = None
     try:
         folder = Path(tempfile.mkdtemp(prefix="vlprompt-"))
-    except OSError:  # there is no temporary folder
-        folder = Path(os.devnull)
-    rescued = folder / (out.name or "model")
-    try:
-        classifier.save(rescued)
-    except OSError:  # the same limit holds there
-        shutil.rmtree(folder, ignore_errors=True)
+        classifier.save(folder / (out.name or "model"))
+    except OSError:  # there is no temporary folder, or the same limit holds there
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
         if checkpoint.is_dir():
             return f"the training is kept in {checkpoint}, and the same command goes on from there."
         return "the same command makes the model again."
-    return f"the trained model is kept in {rescued}."
+    return f"the trained model is kept in {folder / (out.name or 'model')}."
 
 
 def _chosen(dataset: Dataset, split: str) -> Sequence[Any]:
