@@ -45,8 +45,14 @@ def lock_inside(folder: Path) -> Iterator[None]:
         OutputError: as `lock_beside`.
     """
     folder = Path(os.path.realpath(folder))
-    with _locked(folder / ".lock", folder):
-        yield
+    made = not folder.exists()
+    try:
+        with _locked(folder / ".lock", folder):
+            yield
+    finally:
+        if made:
+            with suppress(OSError):  # there is something in it now
+                folder.rmdir()
 
 
 def try_lock(descriptor: int) -> bool | None:

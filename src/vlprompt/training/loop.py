@@ -152,10 +152,11 @@ class _Run:
         return TrainingHistory(state.epochs, resumed_after)
 
     def _take_up(self) -> Snapshot:
-        found = self.keeper.take_up() if self.keeper is not None else None
+        begun = self.state.snapshot()
+        found = self.keeper.take_up(begun) if self.keeper is not None else None
         if found is not None:
             self.state.restore(found)
-        return found or self.state.snapshot()
+        return found or begun
 
     def _interrupted(self, good: Snapshot) -> TrainingInterrupted:
         folder = None
@@ -245,8 +246,8 @@ class _Keeper:
         """Whether there is something to go on from."""
         return self._written_epochs > 0
 
-    def take_up(self) -> Snapshot | None:
-        found = self.checkpoints.latest()
+    def take_up(self, begun: Snapshot) -> Snapshot | None:
+        found = self.checkpoints.latest(begun.tensors)
         self._written_epochs = len(found.epochs) if found is not None else 0
         return found
 
