@@ -132,7 +132,7 @@ def _team(workers: int | str, backbone: Backbone, loaded_by_name: bool) -> tuple
 def _kept(run: Run, out: Path) -> ResultRecord | None:
     """The run's record if it is there; one of other settings is an error, so that no result is written over."""
     path = run.record_path(out)
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     record = read_record(path)
     if record.settings_hash == run.settings_hash:
