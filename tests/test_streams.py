@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,29 @@ def test_errors_name_files_without_obeying_them(tmp_path, capsys, monkeypatch):
     assert said.count("\n") == 1
     assert "\x1b" not in said
     assert r"mo\x1b[2Jdel\nvlprompt: all is well" in said
+
+
+def test_where_there_is_no_folder_for_temporary_files_that_is_one_sentence(monkeypatch, capsys):
+    from vlprompt.cli import main
+
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", list)
+    assert main(["list", "methods"]) == 2
+    assert "set TMPDIR" in capsys.readouterr().err
+
+
+def test_a_warning_that_is_given_twice_is_said_once(monkeypatch, capsys):
+    from vlprompt.cli import listings, main
+    from vlprompt.features import CacheWarning
+
+    def warn():
+        for level in (1, 2):
+            warnings.warn("no cache", CacheWarning, stacklevel=level)
+        return []
+
+    monkeypatch.setitem(listings.LISTS, "methods", warn)
+    assert main(["list", "methods"]) == 0
+    assert capsys.readouterr().err == "vlprompt: warning: no cache\n"
 
 
 def test_a_current_folder_that_was_deleted_is_one_sentence(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import warnings
 from pathlib import Path
 
@@ -121,6 +122,19 @@ def damage_swapped_pages(path: Path) -> None:
     path.write_bytes(content[:-8192] + content[-4096:] + content[-8192:-4096])
 
 
+def damage_swapped_words(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-24] + content[-8:] + content[-16:-8] + content[-24:-16])
+
+
+def damage_moved_sum(path: Path) -> None:
+    """One word is larger by what another is smaller."""
+    content = bytearray(path.read_bytes())
+    content[-4] ^= 1
+    content[-12] ^= 1
+    path.write_bytes(content)
+
+
 def damage_emptied(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -153,6 +167,24 @@ def test_a_damaged_shard_is_warned_about_once_removed_and_written_again(tmp_path
     add(table, range(500))
     for again in (table, table_in(tmp_path)):
         assert known(again, range(500)) == list(range(500))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_shard_that_is_no_regular_file_is_not_waited_for(tmp_path: Path, make) -> None:
+    add(table_in(tmp_path), range(5))
+    (shard,) = shards_in(tmp_path)
+    shard.unlink()
+    make(shard)
+    with pytest.warns(CacheWarning, match="damaged or foreign"):
+        assert known(table_in(tmp_path), range(5)) == []
+
+
+def test_rows_that_are_no_numbers_are_not_known(tmp_path: Path) -> None:
+    values = values_of(range(3))
+    values[1, 2] = np.nan
+    table_in(tmp_path).add(keys_of(range(3)), values)
+    out = np.zeros((3, WIDTH), np.float32)
+    assert table_in(tmp_path).read(keys_of(range(3)), out).tolist() == [True, False, True]
 
 
 def test_a_damaged_shard_costs_no_other(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ def _told(command: Callable[[], None], debug: bool) -> int:
     """Run a command; its exit code, and on stderr why it ended early."""
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _warning_shower()
             command()
         return 0
     except VlpromptError as error:
@@ -68,7 +69,7 @@ def _let_threads_wait_briefly() -> None:
 def _run(arguments: list[str]) -> None:
     from vlprompt.cli.arguments import parse
 
-    _check_current_folder()
+    _check_surroundings()
     parsed = parse(arguments)
     if parsed is not None:
         command, options = parsed
@@ -79,14 +80,27 @@ def _run(arguments: list[str]) -> None:
         streams.write_results("")  # what the parser has printed
 
 
-def _check_current_folder() -> None:
+def _check_surroundings() -> None:
     try:
         os.getcwd()
     except OSError as error:
         raise OutputError(f"the current folder is not there any more ({error.strerror}); change to another.") from error
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        raise OutputError(
+            "there is no folder for temporary files, which torch needs; set TMPDIR to one that you may write to."
+        ) from error
 
 
-def _show_warning(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
-    """Our own warnings as one line, and what the code of backbones warns of; the libraries' are not for the user."""
-    if category.__module__.startswith("vlprompt") or Path(filename).parent == BACKBONES:
-        streams.say(f"vlprompt: warning: {message}")
+def _warning_shower() -> Callable[..., None]:
+    """Our own warnings as one line, each once, and what the code of backbones warns of; not those of libraries."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
+        ours = category.__module__.startswith("vlprompt") or Path(filename).parent == BACKBONES
+        if ours and str(message) not in said:
+            said.add(str(message))
+            streams.say(f"vlprompt: warning: {message}")
+
+    return show
