@@ -67,6 +67,18 @@ def change(folder: Path, place: str, value: object) -> None:
         ("template", "a photo"),
         ("evaluation.test", 3),
         ("evaluation.test", {"accuracy": "good"}),
+        ("evaluation.test", {"accuracy": float("nan"), "macro_f1": 1.0, "total": 1}),
+        ("training.losses", [float("inf")]),
+        ("training.seed", int("9" * 4000)),
+        ("training.data", {"name": "\ud800"}),
+        ("class_names", ["dark\ud800", "light"]),
+        ("class_names", ["dark", "dark"]),
+        ("trained_class_names", ["dark", "dark"]),
+        ("class_names", ["dark", "light\udce9"]),
+        ("trained_class_names", ["dark", "light\udce9"]),
+        ("template", "a \udce9 {}"),
+        ("template", "{" * 100_000),
+        ("method", ["x" * 100_000]),
     ],
 )
 def test_a_nested_value_that_somebody_changed_is_named_with_its_file(saved, tiny_backbone, place, value):
@@ -74,12 +86,26 @@ def test_a_nested_value_that_somebody_changed_is_named_with_its_file(saved, tiny
     with pytest.raises(ModelFolderError, match=r"model\.json") as refusal:
         PromptClassifier.load(saved, backbone=tiny_backbone)
     assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 500
 
 
 def test_a_description_that_is_nested_without_end_is_named(saved, tiny_backbone):
     (saved / "model.json").write_text("[" * 100_000)
     with pytest.raises(ModelFolderError, match=r"model\.json"):
         PromptClassifier.load(saved, backbone=tiny_backbone)
+
+
+@pytest.mark.parametrize("text", ["", "\xff", '{"format": "vlprompt-model", "format": 1}', "[" * 900 + "]" * 900])
+def test_a_description_that_is_no_json_of_ours_is_named_with_the_reason(saved, tiny_backbone, text):
+    (saved / "model.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelFolderError, match=r"model\.json is damaged or not a model of vlprompt: it"):
+        PromptClassifier.load(saved, backbone=tiny_backbone)
+
+
+def test_the_card_is_never_read(saved, tiny_backbone):
+    (saved / "README.md").unlink()
+    os.mkfifo(saved / "README.md")
+    assert PromptClassifier.load(saved, backbone=tiny_backbone).method == "coop"
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left")])

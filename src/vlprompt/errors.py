@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from vlprompt.escaping import as_list, for_terminal_lines
+
 
 class VlpromptError(Exception):
     """What every error of this package is."""
@@ -42,7 +44,7 @@ class UnreadableImagesError(DataError):
 
     def __init__(self, failures: dict[str, str]) -> None:
         self.failures = failures
-        listed = "\n".join(f"  {image}: {reason}" for image, reason in failures.items())
+        listed = as_list(f"{image}: {reason}" for image, reason in failures.items())
         super().__init__(
             f"{len(failures)} image{'s' if len(failures) > 1 else ''} cannot be read "
             f"(repair or remove, or skip with --on-unreadable skip):\n{listed}"
@@ -77,6 +79,10 @@ class NonFiniteLossError(VlpromptError):
     """Training met a loss that is not a finite number."""
 
 
+class NonFiniteLogitsError(VlpromptError):
+    """A model answers with what is no finite number."""
+
+
 class RecordError(VlpromptError):
     """A result record that is missing, damaged or of another version."""
 
@@ -86,7 +92,7 @@ class FailedRunsError(VlpromptError):
 
     def __init__(self, failures: dict[str, str], finished: int, out: object) -> None:
         self.failures = failures
-        listed = "\n".join(f"  {run}: {reason}" for run, reason in failures.items())
+        listed = "\n".join(for_terminal_lines(f"  {run}: {reason}") for run, reason in failures.items())
         super().__init__(
             f"{len(failures)} of {len(failures) + finished} runs failed; the other results are kept in {out}, "
             f"and the same command tries again what is missing:\n{listed}"

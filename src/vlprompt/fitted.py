@@ -18,7 +18,7 @@ from PIL.Image import Image
 from vlprompt.data.checks import check_class_names
 from vlprompt.data.images import describe, image_key
 from vlprompt.data.samples import Sample
-from vlprompt.errors import BackboneError, DataError, ModelFolderError, UnreadableImageError
+from vlprompt.errors import BackboneError, DataError, ModelFolderError, NonFiniteLogitsError, UnreadableImageError
 from vlprompt.methods import METHODS, build_method, method_class
 from vlprompt.model_card import model_card
 from vlprompt.model_folder import (
@@ -31,6 +31,7 @@ from vlprompt.model_folder import (
     write_model_folder,
 )
 from vlprompt.progress import Counting, progress_bars
+from vlprompt.saved_tensors import check_kept, check_learned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,6 +112,7 @@ class FittedClassifier:
 
         Raises:
             UnreadableImagesError: some images cannot be read; all of them are listed.
+            NonFiniteLogitsError: the model's answers are no finite numbers.
         """
         import torch
 
@@ -121,7 +123,7 @@ class FittedClassifier:
         extractor = FeatureExtractor(self.backbone, cache=cache, on_unreadable=on_unreadable, progress=progress)
         extracted = extractor.extract(_as_list(images))
         logits = self.predictor.logits(torch.from_numpy(extracted.values), screening)
-        return logits.float().cpu().numpy(), extracted.kept
+        return _checked(logits.float().cpu().numpy()), extracted.kept
 
     def evaluate(self, samples: Sequence[Sample], name: str | None = None, **options: Any) -> Evaluation:
         """Accuracy and macro F1 on labelled images, whose class names must be among the model's.
@@ -215,13 +217,9 @@ def load_fitted(
     name = _trusted_method(folder, model, method)
     frozen = _same_backbone(folder, model, backbone, device)
     built = _rebuilt(folder, name, model, frozen)
-    try:
-        built.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ModelFolderError(
-            f"{folder / TENSORS_FILE} does not hold the tensors of the method {model.method}: "
-            f"{' '.join(str(error).split())}"
-        ) from error
+    check_learned(folder / TENSORS_FILE, tensors, built.state_dict())
+    check_kept(folder / KEPT_FILE, kept, frozen.dtype)
+    built.load_state_dict(tensors)
     if model.class_names != model.trained_class_names:
         try:
             built = built.with_class_names(model.class_names)
@@ -296,6 +294,16 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     """The softmax of logits (n, N) over the classes."""
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
+
+
+def _checked(logits: np.ndarray) -> np.ndarray:
+    wrong = int((~np.isfinite(logits)).any(axis=1).sum())
+    if wrong:
+        raise NonFiniteLogitsError(
+            f"the model's answers for {wrong} of {len(logits)} pictures are no finite numbers: its tensors or those of "
+            "its backbone are damaged, or too large for the precision; fit it again, or take precision 'fp32'."
+        )
+    return logits
 
 
 def _key_or_nothing(sample: Sample) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from vlprompt.escaping import for_markdown, for_markdown_code
 from vlprompt.model_folder import SavedModel
 
 PACKAGES = ("vlprompt", "torch", "open_clip_torch", "numpy", "pillow")
@@ -27,14 +28,14 @@ def model_card(model: SavedModel) -> str:
     """The card as Markdown."""
     data = model.training.get("data", {})
     sections = [
-        f"# {model.method} on {data.get('name', 'your pictures')}",
+        f"# {for_markdown(model.method)} on {for_markdown(str(data.get('name', 'your pictures')))}",
         f"A classifier of {len(model.class_names)} classes: learned prompts for the frozen backbone "
-        f"`{model.backbone}`, whose weights are not in this folder. Made by vlprompt.",
+        f"{for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
         "## Use\n" + _use(model),
         "## Results\n" + _results(model.evaluation),
         "## Data\n" + _items(data),
         "## Training\n" + _items(_training(model)),
-        "## Classes\n" + ", ".join(model.class_names),
+        "## Classes\n" + for_markdown(", ".join(model.class_names)),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -53,7 +54,9 @@ def _results(evaluation: dict[str, Any]) -> str:
         return "Not evaluated."
     lines = ["| on | accuracy (%) | macro F1 (%) | pictures |", "| --- | --- | --- | --- |"]
     for name, result in evaluation.items():
-        lines.append(f"| {name} | {result['accuracy']:.2f} | {result['macro_f1']:.2f} | {result['total']} |")
+        lines.append(
+            f"| {for_markdown(name)} | {result['accuracy']:.2f} | {result['macro_f1']:.2f} | {result['total']} |"
+        )
     return "\n".join(lines)
 
 
@@ -76,5 +79,5 @@ def _items(values: dict[str, Any]) -> str:
     for key, value in values.items():
         if isinstance(value, dict):
             value = ", ".join(f"{name} {entry}" for name, entry in value.items())
-        lines.append(f"- {key.replace('_', ' ')}: {value}")
+        lines.append(f"- {for_markdown(key.replace('_', ' '))}: {for_markdown(str(value))}")
     return "\n".join(lines) or "Nothing recorded."

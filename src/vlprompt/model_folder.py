@@ -23,7 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from vlprompt.checkpoint_files import checkpoint_in, how_to_convert
 from vlprompt.errors import ModelFolderError, OutputError
-from vlprompt.files import TEMPORARY_PREFIX
+from vlprompt.escaping import as_json, is_unicode
+from vlprompt.files import check_name, read_bounded, staged_folder
+from vlprompt.locks import lock_beside
+from vlprompt.strict_json import NotJsonError, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +38,10 @@ TENSORS_FILE = "prompts.safetensors"
 KEPT_FILE = "prediction.safetensors"
 CARD_FILE = "README.md"
 
-LONGEST_NAME = 255
-"""Bytes that file systems take for one name."""
+DESCRIPTION_BYTES = 64_000_000
+"""Of model.json, with the content keys of a million training pictures."""
+TENSOR_BYTES, CLASS_BYTES = 64_000_000, 500_000
+"""Of a file of tensors, and more of it for each class: a context of 77 vectors, or an expansion, of width 1280."""
 LONGEST_MODEL_NAME = 230
 """Bytes of a model's name, so that the names of its unfinished and its old folder also fit."""
 
@@ -88,15 +93,14 @@ def write_model_folder(
     check_replaceable(folder)
     # Links are followed: what a link leads to is replaced, and the link stays.
     folder = Path(os.path.realpath(folder))
-    staged = folder.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{folder.name}")
     try:
-        staged.mkdir(parents=True)
-        _write_parts(staged, model, tensors, kept, card)
-        _swap(staged, folder)
+        with lock_beside(folder), staged_folder(folder) as staged:
+            _write_parts(staged, model, tensors, kept, card)
+            _swap(staged, folder)
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"the model cannot be written to {folder}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -111,9 +115,10 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
     if not os.path.isdir(folder):
         raise ModelFolderError(f"there is no model folder {folder}; `vlprompt fit DATA --out {folder}` makes one.")
     description = _read_description(folder / DESCRIPTION_FILE)
-    tensors = _read_tensors(folder / TENSORS_FILE, description["tensors_sha256"])
+    most = _most_tensor_bytes(description)
+    tensors = _read_tensors(folder / TENSORS_FILE, description["tensors_sha256"], most)
     kept_sha256 = description.get("kept_sha256")
-    kept = _read_tensors(folder / KEPT_FILE, str(kept_sha256)) if kept_sha256 is not None else {}
+    kept = _read_tensors(folder / KEPT_FILE, str(kept_sha256), most) if kept_sha256 is not None else {}
     if description.get("kept_for") != _kept_for(description):
         # Somebody has edited the class names, say: what was computed from the old ones must not answer for them.
         kept = {name: tensor for name, tensor in kept.items() if name == "calibration"}
@@ -137,15 +142,19 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
         if name not in description:
             raise ModelFolderError(f"{path} is incomplete: {name} is missing.")
         if not isinstance(description[name], kind):
-            raise ModelFolderError(f"{path} was changed: {name} is {description[name]!r}.")
+            raise ModelFolderError(f"{path} was changed: {name} is {description[name]!r:.80}.")
         values[name] = description[name]
     for name in ("class_names", "trained_class_names"):
-        if not all(isinstance(entry, str) and entry.strip(" _") for entry in values[name]):
+        if not all(isinstance(entry, str) and entry.strip(" _") and is_unicode(entry) for entry in values[name]):
             raise ModelFolderError(f"{path} was changed: {name} must be a list of text, none of it empty.")
+        if len(set(values[name])) < len(values[name]):
+            raise ModelFolderError(f"{path} was changed: {name} has one name twice.")
         if len(values[name]) < 2:
-            raise ModelFolderError(f"{path} was changed: {name} is {values[name]!r}; a model has at least two classes.")
-    if values["template"].count("{}") != 1:
-        raise ModelFolderError(f"{path} was changed: template is {values['template']!r}; it must have {{}} once.")
+            raise ModelFolderError(
+                f"{path} was changed: {name} is {values[name]!r:.80}; a model has at least two classes."
+            )
+    if values["template"].count("{}") != 1 or not is_unicode(values["template"]):
+        raise ModelFolderError(f"{path} was changed: template is {values['template']!r:.80}; it needs one {{}}.")
     _check_training(values["training"], path)
     _check_evaluation(values["evaluation"], path)
     _check_screening(values.get("screening"), len(values["class_names"]), path)
@@ -187,7 +196,7 @@ def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
     for name, result in evaluation.items():
         figures = [result.get(key) for key in ("accuracy", "macro_f1", "total")] if isinstance(result, dict) else [None]
         if not all(isinstance(figure, int | float) for figure in figures):
-            raise ModelFolderError(f"{path} was changed: evaluation of {name!r} is {result!r:.80}.")
+            raise ModelFolderError(f"{path} was changed: evaluation of {name!r:.80} is {result!r:.80}.")
 
 
 def _check_screening(screening: dict[str, Any] | None, classes: int, path: Path) -> None:
@@ -206,6 +215,7 @@ def _is_count(value: object) -> bool:
 
 def check_replaceable(folder: Path) -> None:
     """Raise OutputError when `folder` is something that a model must not replace, or no name for a folder."""
+    check_name(folder)
     place = os.path.realpath(folder)
     if place in (os.path.realpath(os.curdir), os.path.realpath(os.sep)):
         raise OutputError(
@@ -213,9 +223,7 @@ def check_replaceable(folder: Path) -> None:
             "replaces its folder; choose another --out."
         )
     name = os.path.basename(place)
-    if len(os.fsencode(name)) > LONGEST_MODEL_NAME or any(
-        len(os.fsencode(part)) > LONGEST_NAME for part in Path(place).parts
-    ):
+    if len(os.fsencode(name)) > LONGEST_MODEL_NAME:
         raise OutputError(f"{folder} is too long a name for a folder; choose another --out.")
     if not os.path.exists(folder):
         return
@@ -241,7 +249,7 @@ def method_file_hash(method: str) -> str | None:
     if not path.endswith(".py"):
         return None
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(read_bounded(path, DESCRIPTION_BYTES)).hexdigest()
     except OSError as error:
         raise ModelFolderError(f"the method file {path} cannot be read: {error.strerror}.") from error
 
@@ -257,8 +265,7 @@ def _write_parts(
         parts[KEPT_FILE] = _as_bytes(kept)
         description["kept_sha256"] = hashlib.sha256(parts[KEPT_FILE]).hexdigest()
         description["kept_for"] = _kept_for(description)
-    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-    parts[DESCRIPTION_FILE] = text.encode()
+    parts[DESCRIPTION_FILE] = f"{as_json(description)}\n".encode()
     for name, content in parts.items():
         with open(folder / name, "wb") as file:
             file.write(content)
@@ -313,31 +320,40 @@ def _aside_prefix(folder: Path) -> str:
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = read_json(path, DESCRIPTION_BYTES)
     except FileNotFoundError as error:
         checkpoint = checkpoint_in(path.parent)
         hint = f"; {how_to_convert(checkpoint)}" if checkpoint else ""
         raise ModelFolderError(f"{path} is missing; {path.parent} is not a complete model folder{hint}.") from error
     except OSError as error:
         raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{path} is damaged or not a model of vlprompt: it is not valid JSON.") from error
+    except NotJsonError as error:
+        raise ModelFolderError(f"{path} is damaged or not a model of vlprompt: {error}.") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFolderError(f'{path} was not written by vlprompt: it has no "format": "{FORMAT}".')
     if description.get("format_version") != FORMAT_VERSION:
         version = description.get("format_version")
-        raise ModelFolderError(f"{path} has format version {version}; this vlprompt reads version {FORMAT_VERSION}.")
+        raise ModelFolderError(
+            f"{path} has format version {version!r:.40}; this vlprompt reads version {FORMAT_VERSION}."
+        )
     if not isinstance(description.get("tensors_sha256"), str):
         raise ModelFolderError(f"{path} is incomplete: tensors_sha256 is missing.")
     return description
 
 
-def _read_tensors(path: Path, sha256: str) -> dict[str, torch.Tensor]:
+def _most_tensor_bytes(description: dict[str, Any]) -> int:
+    """What the tensors of so many classes take at most, so that no file is read that cannot be right."""
+    names = description.get("trained_class_names"), description.get("class_names")
+    classes = max(len(entry) if isinstance(entry, list) else 0 for entry in names)
+    return TENSOR_BYTES + CLASS_BYTES * classes
+
+
+def _read_tensors(path: Path, sha256: str, most_bytes: int) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, most_bytes)
     except FileNotFoundError as error:
         raise ModelFolderError(f"{path} is missing; {path.parent} is not a complete model folder.") from error
     except OSError as error:
@@ -348,5 +364,5 @@ def _read_tensors(path: Path, sha256: str) -> dict[str, torch.Tensor]:
         )
     try:
         return load(data)
-    except SafetensorError as error:
-        raise ModelFolderError(f"{path} is not a safetensors file: {error}.") from error
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OverflowError) as error:
+        raise ModelFolderError(f"{path} is not a safetensors file: {error!s:.200}.") from error

@@ -212,6 +212,26 @@ def test_ctrl_c_stops_the_workers_too(plan, tmp_path, backbone_folder, pictures)
     assert [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE] == []
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)])
+def test_the_workers_end_with_the_command_however_it_ends(tmp_path, backbone_folder, pictures, number, code):
+    quick = ["--shots", "2", "--views", "1", "--seeds", "1,2", "--workers", "2", "--backbone", backbone_folder]
+    endless = ["--methods", "zero-shot,cocoop", "--epochs", "100000", "--out", "out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vlprompt", "benchmark", "base-to-new", str(pictures), *quick, *endless],
+        stderr=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "VLPROMPT_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert process.stderr.readline().startswith("1/3 ")
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == code
+    if code > 0:
+        assert errors.splitlines()[-1].startswith("vlprompt: stopped with 1 of 3 results, all kept in out; ")
+    gone, alive = psutil.wait_procs(workers, timeout=10)
+    assert len(gone) >= 2
+    assert [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE] == []
+
+
 def test_a_failing_run_does_not_lose_the_others(plan, run, tmp_path):
     (tmp_path / "own.py").write_text(FAILING)
     failing = MethodRun(f"{tmp_path / 'own.py'}:Failing", "failing")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vlprompt.backbones.text_tower import TextTower, text_tower_of
+from vlprompt.forking import survive_forks
 
 Tokenizer = Callable[..., Tensor]
 
@@ -113,6 +114,7 @@ def freeze(
     precision: str = "fp32",
 ) -> Backbone:
     """Make a backbone of an OpenCLIP model: evaluation mode, no gradients, fingerprinted."""
+    survive_forks()
     model.eval().requires_grad_(False)
     text = text_tower_of(model)
     # Printing a module names its layers, activations and sizes; heads and pooling are no part of that text.

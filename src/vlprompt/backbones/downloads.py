@@ -57,7 +57,7 @@ def _cached_file(config: dict[str, Any]) -> str | None:
             if isinstance(path, str):
                 return path
         return None
-    path = Path("~/.cache/clip").expanduser() / os.path.basename(config.get("url", "-"))
+    path = Path(os.path.expanduser("~/.cache/clip")) / os.path.basename(config.get("url", "-"))
     return str(path) if path.is_file() else None
 
 

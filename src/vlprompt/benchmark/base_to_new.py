@@ -22,7 +22,9 @@ from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
 from vlprompt.files import check_writable, write_atomically
+from vlprompt.locks import lock_inside
 from vlprompt.progress import ProgressBoard, Task, progress_bars
+from vlprompt.streams import is_terminal
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -50,7 +52,7 @@ def run_base_to_new(
     Raises:
         SettingsError: the plan cannot be carried out, or `out` has results of the same runs with other settings.
         DataError: a data set cannot be used, or has pictures that cannot be read.
-        OutputError: `out` cannot be written.
+        OutputError: `out` cannot be written, or another process computes into it.
         RecordError: a record below `out` is damaged.
         FailedRunsError: some runs failed; all others are done and kept.
         BenchmarkInterrupted: Ctrl-C, a KeyboardInterrupt.
@@ -65,8 +67,8 @@ def run_base_to_new(
     team, threads = _team(workers, backbone, isinstance(plan.backbone, str))
     count = max(1, min(team, len(missing)))
     if missing:
-        drawn = sys.stderr.isatty() if progress is None else progress
-        with progress_bars(drawn) as board:
+        drawn = is_terminal(sys.stderr) if progress is None else progress
+        with lock_inside(out), progress_bars(drawn) as board:
             if plan.on_unreadable == "fail":
                 _check_pictures([datasets[name] for name in {run.dataset.name: None for run in missing}], board)
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
@@ -130,7 +132,7 @@ def _team(workers: int | str, backbone: Backbone, loaded_by_name: bool) -> tuple
 def _kept(run: Run, out: Path) -> ResultRecord | None:
     """The run's record if it is there; one of other settings is an error, so that no result is written over."""
     path = run.record_path(out)
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     record = read_record(path)
     if record.settings_hash == run.settings_hash:

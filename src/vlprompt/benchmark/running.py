@@ -27,6 +27,7 @@ from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
+from vlprompt.escaping import for_terminal, for_terminal_lines
 from vlprompt.progress import Board, Counting, OnProgress, Reporter
 
 if TYPE_CHECKING:
@@ -242,6 +243,6 @@ def describe_failure(error: BaseException) -> str:
     from vlprompt.errors import VlpromptError
 
     if isinstance(error, VlpromptError):
-        return str(error)
+        return for_terminal_lines(str(error))
     text: Any = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {text}".rstrip(": ")
+    return for_terminal(f"{type(error).__name__}: {text}".rstrip(": "))

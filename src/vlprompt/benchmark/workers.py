@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -189,9 +190,24 @@ class _RowPipe:
         self._pipe.send(("row", row))
 
 
+def _end_with_parent() -> None:
+    """End this process when its parent has, however it ended; a pipe would only tell between two runs."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _work(pipe: Connection, setup: Setup) -> None:
-    """A worker's life: one run after another until the pipe closes. Ctrl-C is its parent's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker's life: one run after another until the pipe closes. Ctrl-C and a hangup are its parent's business."""
+    for number in ("SIGINT", "SIGHUP"):
+        if number in signal.Signals.__members__:
+            signal.signal(signal.Signals[number], signal.SIG_IGN)
+    _end_with_parent()
     relay = Relay(_RowPipe(pipe))
     bench: Bench | None = None
     while True:

@@ -24,9 +24,11 @@ from vlprompt.errors import (
     VlpromptError,
 )
 from vlprompt.files import check_writable
+from vlprompt.locks import lock_beside
 from vlprompt.methods.options import PromptOptions, ZeroShotOptions
 from vlprompt.model_folder import check_replaceable
 from vlprompt.recipes import TrainingSettings
+from vlprompt.streams import write_results
 
 if TYPE_CHECKING:
     from vlprompt.classifier import PromptClassifier
@@ -43,6 +45,11 @@ def fit(options: Namespace) -> None:
     check_replaceable(Path(options.out))
     out = Path(os.path.abspath(options.out))
     check_writable(out.parent, MODEL_BYTES)
+    with lock_beside(out):
+        _fit_into(out, options)
+
+
+def _fit_into(out: Path, options: Namespace) -> None:
     dataset = _load_data(options)
     from vlprompt.classifier import PromptClassifier
 
@@ -65,7 +72,7 @@ def fit(options: Namespace) -> None:
     if options.on_unreadable == "fail":
         _refuse_unreadable(dataset.test or dataset.train, progress=False if options.no_progress else None)
     _fit_or_start_over(classifier, dataset, checkpoint)
-    _save_somewhere(classifier, out)
+    _save_somewhere(classifier, out, checkpoint)
     shutil.rmtree(checkpoint, ignore_errors=True)
     try:
         evaluation = _evaluate_rest(classifier, dataset, options.on_unreadable)
@@ -73,7 +80,7 @@ def fit(options: Namespace) -> None:
         note(f"The trained model is kept in {options.out}; measure it with: vlprompt evaluate {options.out} DATA")
         raise
     if evaluation is not None:
-        _save_somewhere(classifier, out)
+        _save_somewhere(classifier, out, checkpoint)
         note(f"{evaluation.accuracy:.1f}% of {evaluation.total} pictures that it was not trained on are named right.")
     note(f"The model is in {options.out}; name pictures with: vlprompt predict {options.out} PICTURE...")
 
@@ -139,9 +146,10 @@ def evaluate(options: Namespace) -> None:
         return
     rows = [(name, f"{accuracy:.1f}") for name, accuracy in evaluation.per_class.items()]
     print_table(("class", "accuracy %"), rows)
-    print(f"accuracy\t{evaluation.accuracy:.2f}")
-    print(f"macro F1\t{evaluation.macro_f1:.2f}")
-    print(f"correct\t{evaluation.correct} of {evaluation.total}")
+    write_results(
+        f"accuracy\t{evaluation.accuracy:.2f}\nmacro F1\t{evaluation.macro_f1:.2f}\n"
+        f"correct\t{evaluation.correct} of {evaluation.total}\n"
+    )
 
 
 def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], data: str) -> tuple[list[Sample], str]:
@@ -234,14 +242,27 @@ def _is_readable(sample: Sample) -> bool:
     return True
 
 
-def _save_somewhere(classifier: PromptClassifier, out: Path) -> None:
+def _save_somewhere(classifier: PromptClassifier, out: Path, checkpoint: Path) -> None:
     """Save; when the place has become unusable meanwhile, keep the trained model in a temporary folder."""
     try:
         classifier.save(out)
     except OutputError as error:
-        rescued = Path(tempfile.mkdtemp(prefix="vlprompt-")) / (out.name or "model")
-        classifier.save(rescued)
-        raise OutputError(f"{str(error).rstrip('.')}; the trained model is kept in {rescued}.") from error
+        raise OutputError(f"{str(error).rstrip('.')}; {_rescued(classifier, out, checkpoint)}") from error
+
+
+def _rescued(classifier: PromptClassifier, out: Path, checkpoint: Path) -> str:
+    """Where the trained model is now, in words."""
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="vlprompt-"))
+        classifier.save(folder / (out.name or "model"))
+    except OSError:  # there is no temporary folder, or the same limit holds there
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if checkpoint.is_dir():
+            return f"the training is kept in {checkpoint}, and the same command goes on from there."
+        return "the same command makes the model again."
+    return f"the trained model is kept in {folder / (out.name or 'model')}."
 
 
 def _chosen(dataset: Dataset, split: str) -> Sequence[Any]:

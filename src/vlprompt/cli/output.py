@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from vlprompt.escaping import as_json, for_terminal, for_tsv
+from vlprompt.streams import is_terminal, say, write_results
+
 
 def print_json(value: Any) -> None:
     """A value as JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    write_results(as_json(value, encoding=encoding) + "\n")
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal; elsewhere one tab-separated line a row, without headings."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            print("\t".join(row))
+    """A table on a terminal; elsewhere one tab-separated line a row, without headings.
+
+    In such a line a backslash is doubled, and a tab, line break or other control character of a name is written as
+    `\\t`, `\\n`, `\\x1b`, so that every row is one line and every name can be had back.
+    """
+    if not is_terminal(sys.stdout):
+        write_results("".join("\t".join(map(for_tsv, row)) + "\n" for row in rows))
         return
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*headings, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False)
+        table.add_row(*(Text(for_terminal(cell)) for cell in row))
+    print_rich(table)
+
+
+def print_rich(renderable: Any) -> None:
+    """Something of rich's, in colours, on the terminal."""
+    from rich.console import Console
+
+    console = Console()
+    with console.capture() as captured:
+        console.print(renderable, markup=False, emoji=False, highlight=False)
+    write_results(captured.get())
 
 
 def note(line: str) -> None:
     """A line for the person at the terminal, on stderr, so that stdout holds results only."""
-    print(line, file=sys.stderr)
+    say(line)
 
 
 def names_from(value: str) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +14,8 @@ from vlprompt.data.class_words import BESIDE_THE_CLASSES
 from vlprompt.data.images import open_image
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import OutputError
+from vlprompt.files import staged_folder
+from vlprompt.locks import lock_beside
 
 FORBIDDEN_IN_FOLDER_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 """By one file system or another."""
@@ -43,21 +43,20 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
     everything = [sample for samples in splits.values() for sample in samples]
     names = _distinct_names({sample.label: sample.class_name for sample in everything})
     folder_names = _folder_names(names)
-    unfinished = folder.absolute().with_name(f".tmp-{os.urandom(6).hex()}-{folder.name}")
     try:
-        unfinished.mkdir(parents=True)
-        for done, (path, sample) in enumerate(_placed(splits, unfinished, folder_names), start=1):
-            _write_png(path, sample)
-            if progress is not None:
-                progress(done, len(everything))
-        _write_class_words(unfinished, {folder_names[label]: name for label, name in names.items()})
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder.absolute())
+        with lock_beside(folder), staged_folder(folder.absolute()) as unfinished:
+            for done, (path, sample) in enumerate(_placed(splits, unfinished, folder_names), start=1):
+                _write_png(path, sample)
+                if progress is not None:
+                    progress(done, len(everything))
+            _write_class_words(unfinished, {folder_names[label]: name for label, name in names.items()})
+            if folder.exists():
+                folder.rmdir()
+            unfinished.rename(folder.absolute())
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlprompt.errors import DataError
+from vlprompt.escaping import as_list
 
 LISTED_AT_MOST = 20
 """An error lists this many missing files; more are counted."""
@@ -43,7 +44,7 @@ def refuse_missing(paths: Sequence[Path], source: Path, advice: str) -> None:
     missing = [path for path in paths if not os.path.isfile(path)]
     if not missing:
         return
-    listed = "\n".join(f"  {path}" for path in missing[:LISTED_AT_MOST])
+    listed = as_list(map(str, missing[:LISTED_AT_MOST]))
     more = f"\n  and {len(missing) - LISTED_AT_MOST} others" if len(missing) > LISTED_AT_MOST else ""
     raise DataError(
         f"{len(missing)} of the {len(paths)} images that {source} lists do not exist ({advice}):\n{listed}{more}"

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from vlprompt.data.images import ImageSource
 from vlprompt.errors import SettingsError, UnreadableImagesError
-from vlprompt.features.cache import About, cache_folder, content_key_table, feature_table
+from vlprompt.escaping import as_list
+from vlprompt.features.cache import About, cache_folder_if_any, content_key_table, feature_table
 from vlprompt.features.content_keys import content_keys, key_text, reasons_by_name, view_keys
 from vlprompt.features.loading import Blocks, Request, load_blocks
 from vlprompt.features.table import Table
@@ -101,7 +102,7 @@ class FeatureExtractor:
         self.on_unreadable = on_unreadable
         self.progress = progress
         self.on_progress = on_progress
-        self._folder = None if cache is None else cache_folder(cache)
+        self._folder = cache_folder_if_any(cache)
         self._remembered = None if self._folder is None else content_key_table(self._folder)
         self._tables: dict[str, Table] = {}
 
@@ -203,7 +204,7 @@ class FeatureExtractor:
         named = reasons_by_name(images, failures)
         if self.on_unreadable == "fail":
             raise UnreadableImagesError(named)
-        lines = [f"  {image}: {reason}" for image, reason in named.items()]
+        lines = [as_list([f"{image}: {reason}"]) for image, reason in named.items()]
         more = [f"  and {len(lines) - _LISTED} others"] if len(lines) > _LISTED else []
         what = "1 image was" if len(failures) == 1 else f"{len(failures)} images were"
         message = "\n".join([f"{what} skipped because they cannot be read:", *lines[:_LISTED], *more])

@@ -11,6 +11,7 @@ from typing import Any
 
 from vlprompt.benchmark.published import BASE_TO_NEW_AVERAGES, BASE_TO_NEW_SETTING, BASE_TO_NEW_SOURCE
 from vlprompt.benchmark.records import ResultRecord
+from vlprompt.escaping import for_terminal_lines
 from vlprompt.files import write_atomically
 from vlprompt.report.figures import bars_svg, scatter_svg, signed
 from vlprompt.report.gallery import galleries_of
@@ -55,7 +56,7 @@ def report_html(
 
     environment = Environment(
         loader=PackageLoader("vlprompt.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.globals.update(
         method_name=method_name, short_name=short_method_name, show_mean=show_mean, show_half_width=show_half_width
@@ -82,6 +83,11 @@ def report_html(
         published_setting=BASE_TO_NEW_SETTING,
         published_source=BASE_TO_NEW_SOURCE,
     )
+
+
+def _shown(value: Any) -> Any:
+    """Text without control characters and what turns it round; the template's autoescape does the rest."""
+    return for_terminal_lines(value) if type(value) is str else value
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from vlprompt.escaping import for_csv, for_markdown, for_terminal
 from vlprompt.report.summary import INTERVALS, Cell, Estimate, Summary
 
 COLUMNS = ("base", "new", "H")
@@ -29,11 +30,11 @@ def terminal_table(summary: Summary, width: int, *, bold: bool = True) -> Render
         bold: whether bold letters will be seen as such.
     """
     names = [*summary.datasets, AVERAGE]
-    name_width = min(max(len(name) for name in names), _NAME_WIDTH)
+    name_width = min(max(len(for_terminal(name)) for name in names), _NAME_WIDTH)
     fitting = max(1, (width - name_width) // _METHOD_WIDTH)
     groups = [summary.methods[i : i + fitting] for i in range(0, len(summary.methods), fitting)]
     tables = [part for group in groups for part in (_method_group(summary, group), Text(""))]
-    return Group(*tables, Text(caption(summary, bold=bold), style="dim"))
+    return Group(*tables, Text(for_terminal(caption(summary, bold=bold)), style="dim"))
 
 
 def plain_text(summary: Summary, width: int = 100) -> str:
@@ -60,13 +61,13 @@ def markdown_table(summary: Summary) -> str:
     """The table as GitHub Markdown."""
     head = ["", *(f"{method} {column}" for method in summary.methods for column in COLUMNS)]
     ruler = ["---", *["---:"] * (len(head) - 1)]
-    lines = ["| " + " | ".join(_escape(cell) for cell in head) + " |", "| " + " | ".join(ruler) + " |"]
+    lines = ["| " + " | ".join(for_markdown(cell) for cell in head) + " |", "| " + " | ".join(ruler) + " |"]
     for label, dataset in _rows(summary):
-        cells = [_escape(label)]
+        cells = [for_markdown(label)]
         for method in summary.methods:
             cells += _markdown_cells(summary, dataset, method)
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", caption(summary), ""])
+    return "\n".join([*lines, "", for_markdown(caption(summary)), ""])
 
 
 def csv_table(summary: Summary) -> str:
@@ -82,7 +83,8 @@ def csv_table(summary: Summary) -> str:
             numbers = [
                 n for e in cell.columns for n in (repr(e.mean), "" if e.half_width is None else repr(e.half_width))
             ]
-            writer.writerow([label, method, summary.backbone, summary.shots, cell.base.count, *numbers])
+            names = [for_csv(name) for name in (label, method, summary.backbone)]
+            writer.writerow([*names, summary.shots, cell.base.count, *numbers])
     return stream.getvalue()
 
 
@@ -123,12 +125,12 @@ def _name_column(summary: Summary) -> Table:
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=_NAME_WIDTH)
     for label, dataset in _rows(summary):
         _section_before_average(table, dataset)
-        table.add_row(Text(f"{label}\n"))
+        table.add_row(Text(f"{for_terminal(label)}\n"))
     return table
 
 
 def _method_columns(summary: Summary, method: str) -> Table:
-    title = Text(method, style="bold not italic", overflow="ellipsis", no_wrap=True)
+    title = Text(for_terminal(method), style="bold not italic", overflow="ellipsis", no_wrap=True)
     table = Table(box=_RULES, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False, title=title)
     for column in COLUMNS:
         table.add_column(column, justify="right", min_width=4, no_wrap=True)
@@ -162,7 +164,3 @@ def _markdown_cells(summary: Summary, dataset: str | None, method: str) -> list[
         mean = f"**{mean}**" if summary.best(dataset, column) == method else mean
         shown.append(f"{mean} {show_half_width(estimate)}".strip())
     return shown
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|")
