@@ -38,7 +38,7 @@ def names_from(value: str) -> list[str]:
     import os
     from pathlib import Path
 
-    from vlprompt.data.text_files import read_text
+    from vlprompt.text_files import read_text
 
     path = Path(value)
     # os.path, unlike Path, takes a name that is too long as one that does not exist.

@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 import yaml
 
-from vlprompt.data.text_files import read_text
 from vlprompt.errors import DataError, UnknownNameError
+from vlprompt.text_files import read_text
 
 ClassWords: TypeAlias = "Mapping[str, str] | Mapping[int, str] | str | Path"
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from vlprompt.data.entries import SPLIT_WORDS, Entry, Split
 from vlprompt.data.inside import path_inside, refuse_missing
-from vlprompt.data.text_files import read_text
 from vlprompt.errors import DataError
+from vlprompt.text_files import read_text
 
 COLUMNS = ("path", "label")
 """What each row must have."""
