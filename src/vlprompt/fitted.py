@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL.Image import Image
 
-from vlprompt.data.checks import check_class_names
+from vlprompt.data.checks import check_class_names, normal_name, refuse_numbers
 from vlprompt.data.images import describe, image_key
 from vlprompt.data.samples import Sample
 from vlprompt.errors import BackboneError, DataError, ModelFolderError, UnreadableImageError
@@ -130,12 +130,12 @@ class FittedClassifier:
             name: under which the result is kept in `evaluation`, and so in the saved model's card.
             options: of `logits`.
         """
-        known = {class_name: label for label, class_name in enumerate(self.class_names)}
+        known = {normal_name(class_name): label for label, class_name in enumerate(self.class_names)}
         for sample in samples:
-            if sample.class_name not in known:
+            if normal_name(sample.class_name) not in known:
                 raise DataError(f"the class {sample.class_name!r} of {describe(sample.image)} is none of the model's.")
         logits, kept = self.logits([sample.image for sample in samples], **options)
-        truth = np.array([known[samples[place].class_name] for place in kept])
+        truth = np.array([known[normal_name(samples[place].class_name)] for place in kept])
         evaluation = _evaluation(truth, logits.argmax(axis=1), self.class_names)
         if name is not None:
             self.evaluation[name] = asdict(evaluation)
@@ -161,6 +161,7 @@ class FittedClassifier:
         if len(names) < 2:
             raise DataError(f"class names are {names!r}; at least two are needed.")
         check_class_names(names)
+        refuse_numbers(names, "give words, such as 'giant panda'")
         # What was evaluated were the old classes.
         method = self.method.with_class_names(names)
         return replace(self, method=method, evaluation={}, calibration=self.predictor.calibration)

@@ -32,7 +32,7 @@ DESCRIPTION = (
 EPILOG = "vlprompt COMMAND --help tells a command's options; --debug shows the traceback of an error."
 DATA_HELP = (
     "a bundled data set (vlprompt list datasets), a folder of class folders, a folder with train, val and test, "
-    "a CSV or JSONL manifest (path, label and optionally split), or a split_zhou_*.json"
+    "a CSV (commas, semicolons or tabs) or JSONL manifest (path, label and optionally split), or a split_zhou_*.json"
 )
 # Where each command's function is; imported when it is called.
 FUNCTIONS = {
@@ -145,7 +145,7 @@ def _predict_parser() -> ArgumentParser:
         type=str | None,
         default=None,
         metavar="NAMES",
-        help="other classes than those trained on: names with commas, or a text file with one a line",
+        help="other classes than those trained on: names with commas, or a .txt, .csv, .json or .yaml file of them",
     )
     parser.add_argument("--top", type=int, default=1, metavar="K", help="the K most probable classes")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -190,12 +190,7 @@ def _base_to_new_parser() -> ArgumentParser:
     parser.add_argument("--methods", type=str, default="zero-shot,coop,cocoop", help="methods or recipes, with commas")
     parser.add_argument("--shots", type=int, default=16, help="pictures per class")
     parser.add_argument("--seeds", type=str | int, default="1,2,3", help="numbers with commas")
-    parser.add_argument(
-        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML or CSV: folder name, words"
-    )
-    parser.add_argument(
-        "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
-    )
+    _add_loading(parser)
     parser.add_argument(
         "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
     )
@@ -262,13 +257,25 @@ def _add_device(parser: ArgumentParser) -> None:
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, mps")
 
 
-def _add_data_options(parser: ArgumentParser) -> None:
+def _add_loading(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML or CSV: folder name, words"
+        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML, JSON or CSV: folder or label, words"
     )
     parser.add_argument(
         "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
     )
+    for what in ("path", "label"):
+        parser.add_argument(
+            f"--{what}-column",
+            type=str | None,
+            default=None,
+            metavar="NAME",
+            help=f"what a manifest calls its column of {what}s, where it is not {what} or another usual name",
+        )
+
+
+def _add_data_options(parser: ArgumentParser) -> None:
+    _add_loading(parser)
     parser.add_argument(
         "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
     )

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from vlprompt.cli.output import names_from, note, print_json, print_table
+from vlprompt.cli.class_names import names_from
+from vlprompt.cli.output import note, print_json, print_table
 from vlprompt.errors import (
     CheckpointError,
     DataError,
@@ -172,6 +173,8 @@ def _load_data(options: Namespace) -> Dataset:
         image_root=options.image_root,
         template=options.template,
         random_splits=False,
+        path_column=options.path_column,
+        label_column=options.label_column,
     )
 
 

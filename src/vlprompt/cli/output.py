@@ -31,17 +31,3 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def note(line: str) -> None:
     """A line for the person at the terminal, on stderr, so that stdout holds results only."""
     print(line, file=sys.stderr)
-
-
-def names_from(value: str) -> list[str]:
-    """Class names: a text file with one a line, or names with commas."""
-    import os
-    from pathlib import Path
-
-    from vlprompt.text_files import read_text
-
-    path = Path(value)
-    # os.path, unlike Path, takes a name that is too long as one that does not exist.
-    if "," not in value and (os.path.isfile(path) or path.suffix in (".txt", ".csv")):
-        return [line.strip() for line in read_text(path, "class names file").splitlines() if line.strip()]
-    return [name.strip() for name in value.split(",")]
