@@ -130,12 +130,14 @@ class FittedClassifier:
             name: under which the result is kept in `evaluation`, and so in the saved model's card.
             options: of `logits`.
         """
-        known = {normal_name(class_name): label for label, class_name in enumerate(self.class_names)}
-        for sample in samples:
-            if normal_name(sample.class_name) not in known:
+        # In Unicode's normal form, as folders of a Mac and of others have one name; a name as it is goes before that.
+        known = {form(name): label for form in (normal_name, str) for label, name in enumerate(self.class_names)}
+        labels = [known.get(sample.class_name, known.get(normal_name(sample.class_name))) for sample in samples]
+        for sample, label in zip(samples, labels, strict=True):
+            if label is None:
                 raise DataError(f"the class {sample.class_name!r} of {describe(sample.image)} is none of the model's.")
         logits, kept = self.logits([sample.image for sample in samples], **options)
-        truth = np.array([known[normal_name(samples[place].class_name)] for place in kept])
+        truth = np.array([labels[place] for place in kept])
         evaluation = _evaluation(truth, logits.argmax(axis=1), self.class_names)
         if name is not None:
             self.evaluation[name] = asdict(evaluation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import Any
@@ -132,6 +133,29 @@ def test_in_a_yaml_file_the_rules_of_yaml_hold(tmp_path, text, option, value) ->
     parsed = parse(["fit", "data", "--out", "m", "--config", str(tmp_path / "fit.yaml")])
     assert parsed is not None
     assert parsed[1][option] == value
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_yaml_file_may_have_a_byte_order_mark_and_any_signs(tmp_path, encoding) -> None:
+    text = 'template: "{} \\u0085 \\U0001F600 \\x07 日本"\n'
+    (tmp_path / "fit.yaml").write_bytes(text.encode(encoding))
+    parsed = parse(["fit", "data", "--out", "m", f"--config={tmp_path / 'fit.yaml'}"])
+    assert parsed is not None
+    assert parsed[1].template == "{} \x85 😀 \x07 日本"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_config_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "fit.yaml")
+    with pytest.raises(SettingsError, match=r"fit.yaml cannot be read: it is a pipe, not a regular file"):
+        parse(["fit", "data", "--out", "m", "--config", str(tmp_path / "fit.yaml")])
+
+
+def test_what_stands_after_a_config_goes_before_it(tmp_path) -> None:
+    (tmp_path / "fit.yaml").write_text("epochs: 3\nshots: 2\n")
+    parsed = parse(["fit", "data", "--out", "m", "--config", str(tmp_path / "fit.yaml"), "--epochs", "7"])
+    assert parsed is not None
+    assert (parsed[1].epochs, parsed[1].shots) == (7, 2)
 
 
 def test_numbers_stand_for_a_list_of_numbers_in_yaml(tmp_path) -> None:

@@ -18,7 +18,7 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from vlprompt import __version__
-from vlprompt.cli.config_files import YAML, check_config_files
+from vlprompt.cli.config_files import READ, with_config_files
 from vlprompt.cli.kinds import kind_of
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
 from vlprompt.methods.options import PromptOptions, ZeroShotOptions
@@ -57,9 +57,9 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     if not arguments:
         parser.print_help()
         return None
-    check_config_files(arguments, lambda: _kinds(arguments))
+    read = with_config_files(arguments, lambda: _kinds(arguments))
     try:
-        parsed = parser.parse_args(arguments)
+        parsed = parser.parse_args(read)
     except ArgumentError as error:
         raise _explained(str(error), arguments) from error
     except SystemExit:
@@ -111,7 +111,7 @@ def _parser(description: str, **options: Any) -> ArgumentParser:
         exit_on_error=False,
         allow_abbrev=False,
         print_config=None,
-        parser_mode=YAML,
+        parser_mode=READ,
         **options,
     )
 

@@ -20,13 +20,13 @@ def names_from(value: str) -> list[str]:
 
     path = Path(os.path.expanduser(value))
     # os.path, unlike Path, takes a name that is too long as one that does not exist.
-    if os.path.exists(path) or ("," not in value and path.suffix.lower() in READERS):
+    if (value and os.path.exists(path)) or ("," not in value and path.suffix.lower() in READERS):
         names = read_class_names(path)
     else:
         names = [normal_name(name) for name in _listed(value)]
     if len(names) < 2:
         raise DataError(
-            f"--class-names gives only the class name {quoted(names[0])}; at least two are needed, with commas or in a "
+            f"--class-names gives only {quoted(names[0])}; at least two class names are needed, with commas or in a "
             "file."
         )
     return names

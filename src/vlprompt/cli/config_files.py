@@ -1,7 +1,8 @@
-"""The YAML file of --config, looked at before the parser sees it, so that what is wrong with it names the file."""
+"""The YAML file of --config: read once, within bounds, and checked against the options, before the parser sees it."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,30 +15,36 @@ from vlprompt.files import read_bounded
 from vlprompt.text_files import decoded
 from vlprompt.yaml_files import MOST_BYTES, yaml_mapping
 
-YAML = "vlprompt-yaml"
-"""The parser's mode in which it reads such files with our reader and its bounds."""
+READ = "vlprompt-read"
+"""The parser's mode in which the value of --config is what `with_config_files` puts there, and no file is opened."""
 
-set_loader(YAML, lambda text: yaml_mapping(text, "--config", SettingsError), exceptions=(SettingsError,))
+set_loader(READ, lambda text: json.loads(text), exceptions=(ValueError,))
 
 
-def check_config_files(arguments: Sequence[str], kinds: Callable[[], Mapping[str, Kind | None]]) -> None:
-    """Raise SettingsError, in one sentence, when a --config among the arguments is no YAML file of options.
+def with_config_files(arguments: Sequence[str], kinds: Callable[[], Mapping[str, Kind | None]]) -> list[str]:
+    """The arguments with the content of each --config in the place of its path.
 
     Args:
         kinds: gives the kind of each of the command's options, as `--shots`; None for one that is only given or not.
+
+    Raises:
+        SettingsError: a file is no YAML file of options, in one sentence that names it.
     """
+    read = list(arguments)
     for place, argument in enumerate(arguments):
         if argument == "--":
-            return
+            break
         if argument == "--config" and place + 1 < len(arguments):
-            _check(arguments[place + 1], kinds())
+            read[place + 1] = json.dumps(_checked(arguments[place + 1], kinds()))
         elif argument.startswith("--config="):
-            _check(argument.removeprefix("--config="), kinds())
+            read[place] = "--config=" + json.dumps(_checked(argument.removeprefix("--config="), kinds()))
+    return read
 
 
-def _check(path: str, kinds: Mapping[str, Kind | None]) -> None:
+def _checked(path: str, kinds: Mapping[str, Kind | None]) -> dict[str, Any]:
     known = {flag: kind for flag, kind in kinds.items() if flag not in ("--help", "--config")}
-    for key, value in _options(path).items():
+    options = _options(path)
+    for key, value in options.items():
         flag = "--" + key.replace("_", "-")
         if key == "config":
             raise SettingsError(f"--config {path} names another config file; write its options into this one.")
@@ -49,6 +56,7 @@ def _check(path: str, kinds: Mapping[str, Kind | None]) -> None:
             (known[flag] or kind_of(bool))(value)
         except RefusedValueError as error:
             raise SettingsError(f"--config {path}: {flag} {error}") from error
+    return options
 
 
 def _options(path: str) -> dict[str, Any]:
