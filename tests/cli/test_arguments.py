@@ -189,6 +189,8 @@ def test_numbers_stand_for_a_list_of_numbers_in_yaml(tmp_path) -> None:
         ("method: !!python/name:os.system\n", r"\(line 1\) has a tag"),
         ("shots: 1\n---\nshots: 2\n", r"\(line 2\) begins a second document"),
         ("shots: " + "9" * 5000, r"cannot be read as a value"),
+        ("template: '{} " + "x" * 3000 + "'", r"fit.yaml: --template has a text of more than 2,000 characters"),
+        ("templates: ['{} " + "x" * 3000 + "']", r"fit.yaml: --templates has a text of more than 2,000 characters"),
         ("#" * 3_000_000, r"fit.yaml cannot be read: it has more than 2.0 MB"),
     ],
 )

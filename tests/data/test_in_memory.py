@@ -106,6 +106,12 @@ def test_labels_and_class_names_meet_in_any_form_of_unicode_and_keep_their_own()
         label_images([ARRAY, ARRAY], [nfc, nfd])
 
 
+def test_one_path_with_two_labels_is_refused_with_both_places() -> None:
+    with pytest.raises(DataError, match=r"a.png stands among the images twice .*number 0 is 'cat', number 2 'dog'"):
+        dataset_from_lists(["a.png", "b.png", Path("a.png")], ["cat", "dog", "dog"])
+    assert len(dataset_from_lists(["a.png", "b.png", "a.png"], ["cat", "dog", "cat"]).train) == 3
+
+
 def test_texts_that_are_numbers_are_no_class_names() -> None:
     with pytest.raises(DataError, match=r"names '0', '1' are numbers.*give whole numbers as labels, and class"):
         dataset_from_lists([ARRAY, ARRAY], ["0", "1"])

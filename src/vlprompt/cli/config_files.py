@@ -18,6 +18,9 @@ from vlprompt.yaml_files import MOST_BYTES, yaml_mapping
 READ = "vlprompt-read"
 """The parser's mode in which the value of --config is what `with_config_files` puts there, and no file is opened."""
 
+LONGEST = 2000
+"""Characters of a text; messages that name a value then stay readable."""
+
 set_loader(READ, lambda text: json.loads(text), exceptions=(ValueError,))
 
 
@@ -52,6 +55,10 @@ def _checked(path: str, kinds: Mapping[str, Kind | None]) -> dict[str, Any]:
             raise UnknownNameError(f"option (which {path} sets)", flag, known)
         if "-" in key:
             raise SettingsError(f"--config {path} has the key {key}; in YAML it is written {key.replace('-', '_')}.")
+        if any(
+            isinstance(text, str) and len(text) > LONGEST for text in (value if isinstance(value, list) else [value])
+        ):
+            raise SettingsError(f"--config {path}: {flag} has a text of more than {LONGEST:,} characters.")
         try:
             (known[flag] or kind_of(bool))(value)
         except RefusedValueError as error:

@@ -14,7 +14,7 @@ from vlprompt.data.folders import folder_entries
 from vlprompt.data.manifests import SUFFIXES, manifest_entries
 from vlprompt.data.published_splits import load_published_split
 from vlprompt.data.samples import Dataset
-from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.errors import DataError, SettingsError, UnknownNameError, quoted
 
 DATASETS = (
     "emoji-activities",
@@ -66,7 +66,7 @@ def load_dataset(
         SettingsError: an option that this kind of source does not have, or a template without {}.
     """
     if template is not None and template.count("{}") != 1:
-        raise SettingsError(f"the template is {template!r}; it must have {{}} once, where the class name goes.")
+        raise SettingsError(f"the template is {quoted(template)}; it must have {{}} once, where the class name goes.")
     columns = {"path_column": path_column, "label_column": label_column}
     if isinstance(source, str) and source in DATASETS:
         _refuse_options(source, class_words=class_words, image_root=image_root, **columns)
@@ -75,7 +75,7 @@ def load_dataset(
         path = _existing(source)
         if domain != "flat":
             raise SettingsError(
-                f"domain is {domain!r}, but {path} is not bundled; only {', '.join(DATASETS)} have domains."
+                f"domain is {quoted(domain)}, but {path} is not bundled; only {', '.join(DATASETS)} have domains."
             )
         root = _image_root(image_root)
         dataset = _load_path(path, class_words, root, seed, random_splits, columns)
@@ -147,7 +147,7 @@ def _image_root(image_root: str | Path | None) -> Path | None:
     if image_root is None:
         return None
     root = _expanded(image_root)
-    if not root.is_dir():
+    if not os.path.isdir(root):  # unlike Path.is_dir, no error for a name that is too long
         raise DataError(f"image_root is {root}, which is no folder.")
     return root
 

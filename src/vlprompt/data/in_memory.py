@@ -20,7 +20,7 @@ from vlprompt.data.checks import (
 )
 from vlprompt.data.images import ImageSource, describe, is_composed
 from vlprompt.data.samples import ComposedImage, Dataset, Sample
-from vlprompt.errors import DataError, UnknownNameError
+from vlprompt.errors import DataError, UnknownNameError, quoted
 
 SampleImage: TypeAlias = "Path | Image.Image | np.ndarray[Any, Any] | ComposedImage"
 
@@ -68,7 +68,8 @@ def dataset_from_lists(
     """A data set of lists, with test images if given; arguments and errors as in `label_images`.
 
     Raises:
-        DataError: also when fewer than two classes have images, one of `class_names` has none, or names are numbers.
+        DataError: also when fewer than two classes have images, one of `class_names` has none, names are
+            numbers, or one path has two labels.
     """
     train_labels, test_values = [_plain(label) for label in labels], [_plain(label) for label in test_labels]
     if class_names is None:
@@ -78,6 +79,8 @@ def dataset_from_lists(
     tests = list(test_images)
     train = label_images(images, train_labels, class_names)
     test = label_images(tests, test_values, class_names) if tests or test_values else ()
+    _refuse_two_labels(train, "")
+    _refuse_two_labels(test, "test ")
     present = {sample.label for sample in (*train, *test)}
     for label, class_name in enumerate(class_names):
         if label not in present:
@@ -85,6 +88,19 @@ def dataset_from_lists(
     dataset = Dataset(name, train, (), test, template)
     check_dataset(dataset)
     return dataset
+
+
+def _refuse_two_labels(samples: Sequence[Sample], what: str) -> None:
+    """Raises a `DataError` when one path stands there with two labels."""
+    first: dict[Path, int] = {}
+    for place, sample in enumerate(samples):
+        if isinstance(sample.image, Path):
+            earlier = first.setdefault(sample.image, place)
+            if samples[earlier].label != sample.label:
+                raise DataError(
+                    f"{sample.image} stands among the {what}images twice with different labels: number {earlier} is "
+                    f"{quoted(samples[earlier].class_name)}, number {place} {quoted(sample.class_name)}."
+                )
 
 
 def _checked(image: Any, place: int) -> SampleImage:
