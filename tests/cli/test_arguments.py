@@ -177,6 +177,8 @@ def test_numbers_stand_for_a_list_of_numbers_in_yaml(tmp_path) -> None:
         ("no_progress: 1\n", r"--no-progress is 1 by the rules of YAML; it must be true or false"),
         ("learning_rate: .nan\n", r"--learning-rate is nan"),
         ("learning_rate: .inf\n", r"--learning-rate is inf"),
+        ("learning_rate: true\n", r"--learning-rate is True"),
+        ("learning_rate: 1" + "0" * 400, r"--learning-rate is a number of 40[01] digits by the rules"),
         ("templates: [1]\n", r"--templates is \[1\]"),
         ("templates: {a: b}\n", r"--templates is {'a': 'b'}"),
         ("epochs: 2\nepochs: 3\n", r"fit.yaml \(line 2\) has 'epochs' a second time"),

@@ -36,6 +36,7 @@ def test_names_with_commas_are_what_was_typed(value, names) -> None:
     [
         ("okapi", r"gives only 'okapi'; at least two class names are needed"),
         ("", r"gives only ''"),
+        ("~", r"gives only '~'"),
         ('"okapi', r"--class-names '\"okapi' cannot be read as names with commas: unexpected end of data"),
         ("gone.json", r"there is no class names file gone.json"),
         ("gone.csv", r"there is no class names file gone.csv"),
@@ -63,6 +64,12 @@ def test_predict_takes_names_from_files_of_every_kind(vlprompt, model, tmp_path,
     outcome = vlprompt("predict", "model", "pictures/red/0.png", "--class-names", file, "--top", "9")
     assert outcome.code == 0, outcome
     assert {line.split("\t")[1] for line in outcome.out.splitlines()} == {"sea, deep", "lime"}
+
+
+def test_predict_reads_the_names_before_the_model(vlprompt, pictures):
+    assert_refused(
+        vlprompt("predict", "nowhere", "pictures", "--class-names", "gone.csv"), "no class names file gone.csv"
+    )
 
 
 def test_predict_takes_no_numbers_as_names(vlprompt, model):

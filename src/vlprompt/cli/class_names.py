@@ -18,7 +18,7 @@ def names_from(value: str) -> list[str]:
     from vlprompt.data.checks import normal_name
     from vlprompt.data.class_names import READERS, read_class_names
 
-    path = Path(os.path.expanduser(value))
+    path = Path(value)
     # os.path, unlike Path, takes a name that is too long as one that does not exist.
     if (value and os.path.exists(path)) or ("," not in value and path.suffix.lower() in READERS):
         names = read_class_names(path)

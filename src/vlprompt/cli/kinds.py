@@ -8,6 +8,7 @@ hold, and what they make of a value must be of the option's kind.
 from __future__ import annotations
 
 import math
+import sys
 import types
 import typing
 from argparse import ArgumentTypeError
@@ -69,21 +70,19 @@ class Kind:
             return self._parsed(value)
         if value is None and self.optional:
             return None
-        if isinstance(value, bool) or value is None:
-            right = bool in self.types and value is not None
-        elif isinstance(value, int):
-            if int in self.types and str in self.types:
-                return str(value)
-            right = int in self.types or float in self.types
-        elif isinstance(value, float):
-            right = float in self.types and math.isfinite(value)
+        if isinstance(value, bool):
+            right = bool in self.types
+        elif isinstance(value, int | float):
+            if isinstance(value, int) and int in self.types:
+                return str(value) if str in self.types else value
+            right = float in self.types and abs(value) <= sys.float_info.max
         else:
-            right = Sequence[str] in self.types and isinstance(value, (list, tuple))
+            right = Sequence[str] in self.types and isinstance(value, list | tuple)
             right = right and all(isinstance(item, str) for item in value)
         if not right:
             hint = " in quotes" if str in self.types else ""
             raise RefusedValueError(f"is {quoted(value)} by the rules of YAML; it must be {self!r}{hint}.")
-        return float(value) if float in self.types and int not in self.types else value
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     def _parsed(self, text: str) -> Any:
         if text in self.choices or str in self.types:

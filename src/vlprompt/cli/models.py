@@ -84,13 +84,14 @@ def predict(options: Namespace) -> None:
     if options.top < 1:
         raise SettingsError(f"--top is {options.top}; it must be at least 1.")
     images = _expand(options.images)
+    names = None if options.class_names is None else names_from(options.class_names)
     from vlprompt.fitted import load_fitted, probabilities
     from vlprompt.prediction import check_screening
 
     check_screening(options.screening)
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
-    if options.class_names is not None:
-        classifier = classifier.with_class_names(names_from(options.class_names))
+    if names is not None:
+        classifier = classifier.with_class_names(names)
     logits, kept = classifier.logits(images, screening=options.screening, on_unreadable=options.on_unreadable)
     exact = classifier.predictor.exact_classes(len(kept), options.screening)
     if exact < len(classifier.class_names):
