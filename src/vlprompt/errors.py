@@ -9,8 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from reprlib import Repr
+from typing import Any
 
 from vlprompt.escaping import as_list, for_terminal_lines
+
+
+class _Short(Repr):
+    def repr_int(self, value: int, level: int) -> str:
+        """Python itself refuses to print a number of more than 4,300 digits."""
+        return repr(value) if value.bit_length() < 200 else f"a number of {round(value.bit_length() * 0.30103)} digits"
+
+
+_SHORT = _Short()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def quoted(value: Any) -> str:
+    """A value from a file or an argument as a message shows it: as Python writes it, and never at length."""
+    return _SHORT.repr(value)
 
 
 class VlpromptError(Exception):
@@ -26,13 +43,14 @@ class UnknownNameError(SettingsError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = list(known)
-        by_lower_case = {candidate.lower(): candidate for candidate in known}
-        near = [by_lower_case[match] for match in get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.4)]
+        by_lower_case = {candidate.lower(): candidate for candidate in known if len(candidate) <= 100}
+        near = [by_lower_case[match] for match in get_close_matches(name[:100].lower(), by_lower_case, 3, 0.4)]
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         else:
-            hint = f"there are {', '.join(sorted(known)[:12])}{' and others' if len(known) > 12 else ''}."
-        super().__init__(f"there is no {kind} named {name!r}; {hint}")
+            listed = ", ".join(candidate[:60] for candidate in sorted(known)[:12])
+            hint = f"there are {listed}{' and others' if len(known) > 12 else ''}."
+        super().__init__(f"there is no {kind} named {quoted(name)}; {hint}")
 
 
 class DataError(VlpromptError, ValueError):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL.Image import Image
 
-from vlprompt.data.checks import check_class_names
+from vlprompt.data.checks import check_class_names, normal_name, refuse_numbers
 from vlprompt.data.images import describe, image_key
 from vlprompt.data.samples import Sample
 from vlprompt.errors import BackboneError, DataError, ModelFolderError, NonFiniteLogitsError, UnreadableImageError
@@ -132,12 +132,14 @@ class FittedClassifier:
             name: under which the result is kept in `evaluation`, and so in the saved model's card.
             options: of `logits`.
         """
-        known = {class_name: label for label, class_name in enumerate(self.class_names)}
-        for sample in samples:
-            if sample.class_name not in known:
+        # In Unicode's normal form, as folders of a Mac and of others have one name; a name as it is goes before that.
+        known = {form(name): label for form in (normal_name, str) for label, name in enumerate(self.class_names)}
+        labels = [known.get(sample.class_name, known.get(normal_name(sample.class_name))) for sample in samples]
+        for sample, label in zip(samples, labels, strict=True):
+            if label is None:
                 raise DataError(f"the class {sample.class_name!r} of {describe(sample.image)} is none of the model's.")
         logits, kept = self.logits([sample.image for sample in samples], **options)
-        truth = np.array([known[samples[place].class_name] for place in kept])
+        truth = np.array([labels[place] for place in kept])
         evaluation = _evaluation(truth, logits.argmax(axis=1), self.class_names)
         if name is not None:
             self.evaluation[name] = asdict(evaluation)
@@ -163,6 +165,7 @@ class FittedClassifier:
         if len(names) < 2:
             raise DataError(f"class names are {names!r}; at least two are needed.")
         check_class_names(names)
+        refuse_numbers(names, "give words, such as 'giant panda'")
         # What was evaluated were the old classes.
         method = self.method.with_class_names(names)
         return replace(self, method=method, evaluation={}, calibration=self.predictor.calibration)

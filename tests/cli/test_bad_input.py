@@ -225,7 +225,7 @@ def test_an_unknown_data_set_suggests_the_nearest(vlprompt):
         (("fit", "pictures"), ("--out",)),
         (("fit", "pictures", "--out", "model", "--epohs", "3"), ("--epohs", "did you mean --epochs")),
         (("fit", "pictures", "--out", "model", "--memory", "2GB"), ("'2GB'", "must be auto or a whole number.")),
-        (("fit", "pictures", "--out", "model", "--memory", "null"), ("'None'", "must be auto or a whole number.")),
+        (("fit", "pictures", "--out", "model", "--memory", "null"), ("'null'", "must be auto or a whole number.")),
         (("predict", "model", "a.png", "--screening", "1.5"), ("'1.5'", "must be auto, off or a whole number.")),
         (("predict", "model", "pictures", "--screening", "0"), ("screening is 0", "above 0")),
         (("fit", "pictures", "--out", "model", "--epochs", "many"), ("--epochs", "'many'", "whole number")),

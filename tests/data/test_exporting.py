@@ -28,7 +28,7 @@ def content(samples: tuple[Sample, ...]) -> set[tuple[str, str]]:
 
 
 def test_what_is_written_is_read_back_with_splits_pictures_and_names(tmp_path) -> None:
-    names = ("AC/DC", "con: an odd name.", "..hidden", "plain", "Plain\t2")
+    names = ("AC/DC", "con: an odd name.", "..hidden", "plain", "Plain, 2")
     dataset = Dataset("bundled", pictures(*names), pictures(*names, start=100), pictures(*names, start=200))
     steps: list[tuple[int, int]] = []
     folder = export_dataset(dataset, tmp_path / "new" / "mine", progress=lambda *step: steps.append(step))

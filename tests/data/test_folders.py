@@ -166,10 +166,110 @@ def test_one_class_only_is_refused(write_folder) -> None:
         load_dataset(write_folder("pets", cat=5))
 
 
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("train", "dev"), ("train", "val")),
+        (("Train", "Validation"), ("train", "val")),
+        (("training_set", "test_set"), ("train", "test")),
+        (("training", "holdout"), ("train", "test")),
+        (("trn", "tst"), ("train", "test")),
+        (("train2017", "val2017"), ("train", "val")),
+        (("train", "eval"), ("train", "test")),
+        (("train", "dev", "eval"), ("train", "val", "test")),
+        (("train", "eval", "test"), ("train", "val", "test")),
+        (("train", "valid", "hold-out"), ("train", "val", "test")),
+    ],
+)
+def test_splits_are_known_by_the_words_that_people_use(write_folder, tmp_path, names, splits) -> None:
+    for name in names:
+        write_folder(f"pets/{name}", cat=1, dog=1)
+    dataset = load_dataset(tmp_path / "pets")
+    assert dataset.class_names == ["cat", "dog"]
+    for name, split in zip(names, splits, strict=True):
+        assert {sample.image.parents[1].name for sample in getattr(dataset, split)} == {name}
+
+
+@pytest.mark.parametrize(
+    ("names", "both"),
+    [
+        (("train", "val", "dev"), "dev and val, which both mean val"),
+        (("train", "test", "holdout"), "holdout and test, which both mean test"),
+        (("train", "training_set", "test"), "train and training_set, which both mean train"),
+        (("train", "val", "test", "eval"), "eval and val, which both mean val"),
+        (("Train", "train", "test"), "Train and train, which both mean train"),
+    ],
+)
+def test_two_folders_for_one_split_are_refused_with_both(write_folder, tmp_path, names, both) -> None:
+    for name in names:
+        write_folder(f"pets/{name}", cat=1, dog=1)
+    with pytest.raises(DataError, match=f"holds both {both}"):
+        load_dataset(tmp_path / "pets")
+
+
+def test_a_folder_with_the_class_folders_of_train_is_no_class(write_folder, tmp_path) -> None:
+    for name in ("train", "query"):
+        write_folder(f"pets/{name}", cat=1, dog=1)
+    with pytest.raises(DataError, match=r"holds train and query with the same class folders, such as cat; if query"):
+        load_dataset(tmp_path / "pets")
+
+
+def test_a_class_called_train_may_have_folders_of_its_own(write_folder, tmp_path) -> None:
+    write_folder("vehicles/train", steam=1, electric=1)
+    write_folder("vehicles", bus=1)
+    assert load_dataset(tmp_path / "vehicles").class_names == ["bus", "train"]
+
+
+def test_splits_without_a_training_folder_are_no_classes(write_folder, tmp_path) -> None:
+    for name in ("val", "test"):
+        write_folder(f"pets/{name}", cat=1, dog=1)
+    with pytest.raises(DataError, match=r"holds test and val but no train folder; add one, or name one of them"):
+        load_dataset(tmp_path / "pets")
+    assert load_dataset(tmp_path / "pets" / "val").class_names == ["cat", "dog"]
+
+
+def test_a_split_folder_with_loose_pictures_is_refused(write_folder, write_picture, tmp_path) -> None:
+    write_folder("imagenet/train", cat=2, dog=2)
+    write_picture("imagenet/val/1.png")
+    with pytest.raises(DataError, match=r"val holds no class folders"):
+        load_dataset(tmp_path / "imagenet")
+
+
+def test_the_class_of_a_folder_is_its_name_in_the_normal_form(write_picture, tmp_path) -> None:
+    for name in ("train/caf\u00e9", "test/cafe\u0301", "train/a\tb", "test/a b", "train/bar"):
+        write_picture(f"pets/{name}/1.png")
+    dataset = load_dataset(tmp_path / "pets", class_words={"cafe\u0301": "coffee house"})
+    assert dataset.class_names == ["a b", "bar", "coffee house"]
+    assert [sample.label for sample in dataset.test] == [0, 2]
+
+
+@pytest.mark.parametrize(("one", "other"), [("caf\u00e9", "cafe\u0301"), ("a b", "a\tb")])
+def test_two_folders_of_one_name_in_two_spellings_are_refused(write_picture, tmp_path, one, other) -> None:
+    for name in (one, other, "bar"):
+        write_picture(f"pets/{name}/1.png")
+    with pytest.raises(DataError, match=r"pets holds the folders '.*' and '.*', which are one name in two spellings"):
+        load_dataset(tmp_path / "pets")
+
+
+def test_folders_that_are_numbers_need_words_and_sort_as_numbers(write_folder, tmp_path) -> None:
+    folder = write_folder("imagenetv2", **{"0": 1, "10": 1, "9": 1})
+    with pytest.raises(DataError, match=r"class folders of .*imagenetv2 are numbers; give class words for 0, 9, 10"):
+        load_dataset(folder)
+    (folder / "class_words.yaml").write_text("0: tench\n9: ostrich\n10: brambling\n")
+    assert load_dataset(folder).class_names == ["tench", "ostrich", "brambling"]
+
+
+def test_class_words_beside_the_classes_are_read_within_bounds(write_folder) -> None:
+    folder = write_folder("zoo", n01=2, n02=2)
+    (folder / "class_words.yaml").write_text("n01: &a [x]\nn02: [*a, *a]\n")
+    with pytest.raises(DataError, match=r"class_words.yaml \(line 1\) has an alias or anchor"):
+        load_dataset(folder)
+
+
 def test_the_same_split_twice_is_refused(write_folder, tmp_path) -> None:
     for split in ("train", "val", "valid"):
         write_folder(f"pets/{split}", cat=1, dog=1)
-    with pytest.raises(DataError, match=r"holds both val and valid"):
+    with pytest.raises(DataError, match=r"holds both val and valid, which both mean val"):
         load_dataset(tmp_path / "pets")
 
 

@@ -87,7 +87,13 @@ def test_class_words_are_refused_because_the_file_has_the_names(write_split) -> 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", r"cannot be read as JSON"),
+        ('{"train": [], "train": [], "test": []}', r"gives 'train' twice in one object"),
+        ("[" * 100_000, r"is not JSON that can be read: it nests too deep"),
+        ('{"train": [["cat/1.jpg", ' + "9" * 5000 + ', "cat"]], "test": []}', r"a number has too many digits"),
+        ({"train": [["cat/1.jpg", 0, "7"], ["ant/1.jpg", 1, "x"]], "test": []}, r"the class names '7' is a number"),
+        ({"train": [["cat/1.jpg", 0, "a"], ["cat/1.jpg", 1, "b"]], "test": []}, r"cat/1.jpg both the labels 0 and 1"),
+        ({"train": [["cat/1.jpg", 10**4000, "a"]], "test": []}, r"\['cat/1.jpg', a number of 4000 digits, 'a'\]; it"),
+        ("{", r"is not JSON"),
         ([], r"is no split file of the papers"),
         ({"train": []}, r"is no split file of the papers"),
         ({"train": {}, "test": []}, r"has train as dict; it must be a list"),

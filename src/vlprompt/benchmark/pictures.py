@@ -17,6 +17,9 @@ from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, UnreadableImagesError
 from vlprompt.progress import OnProgress
 
+LOADING = ("class_words", "image_root", "path_column", "label_column")
+"""What a plan hands on to `load_dataset`."""
+
 
 class LeftOutWarning(UserWarning):
     """Pictures that cannot be read were left out of a benchmark."""
@@ -26,7 +29,7 @@ def load_source(source: str | Path | Dataset, loading: Mapping[str, Any]) -> Dat
     """A data set of a plan; bundled ones have their own words and pictures.
 
     Arguments:
-        loading: `class_words`, `image_root` and `on_unreadable`, where they are not the default.
+        loading: those of `LOADING` and `on_unreadable` that are not the default.
 
     Raises:
         DataError: as `load_dataset`, or too few pictures are left.
@@ -36,9 +39,7 @@ def load_source(source: str | Path | Dataset, loading: Mapping[str, Any]) -> Dat
     elif source in DATASETS:
         return load_dataset(source)
     else:
-        dataset = load_dataset(
-            source, **{name: loading[name] for name in ("class_words", "image_root") & loading.keys()}
-        )
+        dataset = load_dataset(source, **{name: loading[name] for name in LOADING if name in loading})
     return without_unreadable(dataset) if loading.get("on_unreadable") == "skip" else dataset
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlprompt.benchmark.pictures import load_source
+from vlprompt.benchmark.pictures import LOADING, load_source
 from vlprompt.benchmark.records import (
     BackboneFacts,
     DatasetFacts,
@@ -78,6 +78,7 @@ class BaseToNewPlan:
         training: fields of `TrainingSettings` that differ from the published recipes, for all methods that learn.
         class_words: a file with better words for the classes of the data sets that are not bundled.
         image_root: where the paths of manifests start.
+        path_column, label_column: what manifests call these columns.
         on_unreadable: "fail" names all pictures that cannot be read before anything is trained, "skip" leaves them out.
 
     Raises:
@@ -94,6 +95,8 @@ class BaseToNewPlan:
     training: Mapping[str, Any] = field(default_factory=dict)
     class_words: str | Path | None = None
     image_root: str | Path | None = None
+    path_column: str | None = None
+    label_column: str | None = None
     on_unreadable: str = "fail"
 
     def __post_init__(self) -> None:
@@ -106,7 +109,7 @@ class BaseToNewPlan:
             raise SettingsError(f"seed {wrong[0]} cannot be used; seeds count from 1")
         if self.on_unreadable not in ("fail", "skip"):
             raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip")
-        for name in ("class_words", "image_root"):
+        for name in LOADING:
             if getattr(self, name) is not None and all(source in DATASETS for source in self.datasets):
                 raise SettingsError(f"{name} is {getattr(self, name)}, but bundled data sets do not take it")
         _refuse_repeats("seed", self.seeds)
@@ -120,7 +123,7 @@ class BaseToNewPlan:
     @property
     def loading(self) -> dict[str, Any]:
         """How data sets that are not bundled are loaded, where it differs from the default."""
-        words = {name: str(value) for name in ("class_words", "image_root") if (value := getattr(self, name))}
+        words = {name: str(value) for name in LOADING if (value := getattr(self, name))}
         return {**words, **({"on_unreadable": "skip"} if self.on_unreadable == "skip" else {})}
 
     @property

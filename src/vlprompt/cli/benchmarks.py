@@ -46,6 +46,8 @@ def base_to_new(options: Namespace) -> None:
         training=given(options, TrainingSettings, leave_out=("seed",)),
         class_words=options.class_words,
         image_root=options.image_root,
+        path_column=options.path_column,
+        label_column=options.label_column,
         on_unreadable=options.on_unreadable,
     )
     records = run_base_to_new(plan, out, workers=workers, progress=False if options.no_progress else None)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from vlprompt.cli.output import names_from, note
+from vlprompt.cli.class_names import names_from
+from vlprompt.cli.output import note
 from vlprompt.errors import DataError, UnknownNameError
 from vlprompt.files import check_writable
 from vlprompt.model_folder import check_replaceable

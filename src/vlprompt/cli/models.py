@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from vlprompt.cli.output import names_from, note, print_json, print_table
+from vlprompt.cli.class_names import names_from
+from vlprompt.cli.output import note, print_json, print_table
 from vlprompt.errors import (
     CheckpointError,
     DataError,
@@ -90,13 +91,14 @@ def predict(options: Namespace) -> None:
     if options.top < 1:
         raise SettingsError(f"--top is {options.top}; it must be at least 1.")
     images = _expand(options.images)
+    names = None if options.class_names is None else names_from(options.class_names)
     from vlprompt.fitted import load_fitted, probabilities
     from vlprompt.prediction import check_screening
 
     check_screening(options.screening)
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
-    if options.class_names is not None:
-        classifier = classifier.with_class_names(names_from(options.class_names))
+    if names is not None:
+        classifier = classifier.with_class_names(names)
     logits, kept = classifier.logits(images, screening=options.screening, on_unreadable=options.on_unreadable)
     exact = classifier.predictor.exact_classes(len(kept), options.screening)
     if exact < len(classifier.class_names):
@@ -180,6 +182,8 @@ def _load_data(options: Namespace) -> Dataset:
         image_root=options.image_root,
         template=options.template,
         random_splits=False,
+        path_column=options.path_column,
+        label_column=options.label_column,
     )
 
 

@@ -47,17 +47,3 @@ def print_rich(renderable: Any) -> None:
 def note(line: str) -> None:
     """A line for the person at the terminal, on stderr, so that stdout holds results only."""
     say(line)
-
-
-def names_from(value: str) -> list[str]:
-    """Class names: a text file with one a line, or names with commas."""
-    import os
-    from pathlib import Path
-
-    from vlprompt.data.text_files import read_text
-
-    path = Path(value)
-    # os.path, unlike Path, takes a name that is too long as one that does not exist.
-    if "," not in value and (os.path.isfile(path) or path.suffix in (".txt", ".csv")):
-        return [line.strip() for line in read_text(path, "class names file").splitlines() if line.strip()]
-    return [name.strip() for name in value.split(",")]

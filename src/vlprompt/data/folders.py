@@ -10,21 +10,26 @@ whatever lies beside the class folders are passed over.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from vlprompt.data.entries import SPLIT_WORDS, Entry, Split
+from vlprompt.data.checks import normal_name
+from vlprompt.data.entries import Entry, Split
 from vlprompt.data.images import is_image_file
+from vlprompt.data.split_words import splits_of, two_words_for_one
 from vlprompt.errors import DataError
 
 
 def folder_entries(folder: Path) -> list[Entry]:
     """The images of a folder, sorted by class, then by their path within it.
 
-    The folder has splits when it holds `train` and also `val` or `test` (or a longer word for them), with class
-    folders in `train`; otherwise each folder in it is a class.
+    The folder has splits when it holds `train` and also `val` or `test` (or another word for them, see
+    `split_words.py`), with class folders in `train`; otherwise each folder in it is a class. The class of a folder is
+    its name in Unicode's normal form (`checks.normal_name`).
 
     Raises:
-        DataError: there is no such folder, it holds no class folders, or a class folder holds no images.
+        DataError: there is no such folder, it holds no class folders, a class folder holds no images, two have one
+            name but for the spelling in Unicode, or the folders look like splits but not which is which.
     """
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}." if not folder.exists() else f"{folder} is not a folder.")
@@ -37,18 +42,19 @@ def folder_entries(folder: Path) -> list[Entry]:
 
 
 def _split_folders(folder: Path) -> dict[Split, Path]:
-    found: dict[Split, Path] = {}
-    for below in _folders_in(folder):
-        split = SPLIT_WORDS.get(below.name.lower())
-        if split is None:
-            continue
-        if split in found:
-            raise DataError(f"{folder} holds both {found[split].name} and {below.name}; keep one of them.")
-        found[split] = below
-    if "train" not in found or not _folders_in(found["train"]):
+    below = {path.name: path for path in _folders_in(folder)}
+    named = splits_of(below)
+    if not any(split == "train" and _folders_in(below[word]) for word, split in named.items()):
+        _refuse_splits_without_train(folder, below, named)
         return {}
+    if clash := two_words_for_one(named, spellings_differ=True):
+        raise DataError(
+            f"{folder} holds both {clash[0]} and {clash[1]}, which both mean {named[clash[0]]}; keep one of them."
+        )
+    found = {split: below[word] for word, split in named.items()}
     if len(found) == 1:
-        if len(_folders_in(folder)) > 1:
+        if len(below) > 1:
+            _refuse_twins(folder, found["train"], below.values())
             return {}
         raise DataError(
             f"{folder} holds a train folder but neither val nor test; add one, or name {found['train']} itself to "
@@ -57,16 +63,44 @@ def _split_folders(folder: Path) -> dict[Split, Path]:
     return {split: found[split] for split in ("train", "val", "test") if split in found}
 
 
+def _refuse_splits_without_train(folder: Path, below: dict[str, Path], named: dict[str, Split]) -> None:
+    """All folders are called like splits, and hold folders; they are hardly classes."""
+    if below and len(named) == len(below) and all(_folders_in(path) for path in below.values()):
+        raise DataError(
+            f"{folder} holds {' and '.join(below)} but no train folder; add one, or name one of them, such as "
+            f"{below[next(iter(named))]}, to use its pictures alone."
+        )
+
+
+def _refuse_twins(folder: Path, train: Path, below: Iterable[Path]) -> None:
+    """A folder with the class folders of `train` is a split of a name that we do not know, and no class."""
+    classes = {normal_name(path.name) for path in _folders_in(train)}
+    for other in below:
+        shared = classes & {normal_name(path.name) for path in _folders_in(other)} if other != train else set()
+        if len(shared) > len(classes) / 2:
+            raise DataError(
+                f"{folder} holds {train.name} and {other.name} with the same class folders, such as "
+                f"{min(shared)}; if {other.name} is a split, call it val or test, else put it elsewhere."
+            )
+
+
 def _class_entries(folder: Path, split: Split | None) -> list[Entry]:
     classes = _folders_in(folder)
     if not classes:
         raise DataError(f"{folder} holds no class folders; put the images of each class into a folder of its name.")
     entries: list[Entry] = []
+    named: dict[str, Path] = {}
     for below in classes:
+        key = normal_name(below.name)
+        if named.setdefault(key, below) != below:
+            raise DataError(
+                f"{folder} holds the folders {named[key].name!a} and {below.name!a}, which are one name in two "
+                "spellings of Unicode or white space; merge or rename them."
+            )
         images = _images_below(below)
         if not images and split is None:
             raise DataError(f"the class folder {below} holds no images; add some or remove the folder.")
-        entries += [Entry(path, below.name, split) for path in images]
+        entries += [Entry(path, key, split) for path in images]
     return entries
 
 
@@ -75,7 +109,7 @@ def _refuse_classes_without_images(splits: dict[Split, Path], entries: list[Entr
     filled = {entry.class_key for entry in entries}
     for folder in splits.values():
         for below in _folders_in(folder):
-            if below.name not in filled:
+            if normal_name(below.name) not in filled:
                 raise DataError(f"the class folder {below} holds no images; add some or remove the folder.")
 
 

@@ -10,10 +10,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from vlprompt.data.checks import check_class_names, check_dataset, check_same_length
+from vlprompt.data.checks import (
+    check_class_names,
+    check_dataset,
+    check_same_length,
+    is_number,
+    normal_name,
+    refuse_numbers,
+)
 from vlprompt.data.images import ImageSource, describe, is_composed
 from vlprompt.data.samples import ComposedImage, Dataset, Sample
-from vlprompt.errors import DataError, UnknownNameError
+from vlprompt.errors import DataError, UnknownNameError, quoted
 
 SampleImage: TypeAlias = "Path | Image.Image | np.ndarray[Any, Any] | ComposedImage"
 
@@ -26,7 +33,8 @@ def label_images(
     Args:
         images: paths, Pillow images, uint8 arrays (see `images.open_image`) or composed images; an array of shape
             (B, H, W, 3) is B images.
-        labels: one per image: class names, or numbers that count from 0 into `class_names`. NumPy's and PyTorch's
+        labels: one per image: class names (in any Unicode normal form), or numbers that count from 0 into
+            `class_names`. NumPy's and PyTorch's
             scalars are taken as what they hold.
         class_names: the classes in the order of their labels; by default the names among `labels`, sorted.
 
@@ -42,7 +50,7 @@ def label_images(
     check_same_length(sources, values)
     names = list(class_names) if class_names is not None else _names_among(values)
     check_class_names(names)
-    places = {name: place for place, name in enumerate(names)}
+    places = {normal_name(name): place for place, name in enumerate(names)}
     numbers = [_number(value, index, names, places) for index, value in enumerate(values)]
     return tuple(Sample(source, number, names[number]) for source, number in zip(sources, numbers, strict=True))
 
@@ -60,14 +68,19 @@ def dataset_from_lists(
     """A data set of lists, with test images if given; arguments and errors as in `label_images`.
 
     Raises:
-        DataError: also when fewer than two classes have images, or one of `class_names` has none.
+        DataError: also when fewer than two classes have images, one of `class_names` has none, names are
+            numbers, or one path has two labels.
     """
     train_labels, test_values = [_plain(label) for label in labels], [_plain(label) for label in test_labels]
     if class_names is None:
         class_names = _names_among(train_labels + test_values)
+        refuse_numbers(class_names, "give whole numbers as labels, and class_names that say what they mean")
+    refuse_numbers(class_names, "give class_names in words, such as 'giant panda'")
     tests = list(test_images)
     train = label_images(images, train_labels, class_names)
     test = label_images(tests, test_values, class_names) if tests or test_values else ()
+    _refuse_two_labels(train, "")
+    _refuse_two_labels(test, "test ")
     present = {sample.label for sample in (*train, *test)}
     for label, class_name in enumerate(class_names):
         if label not in present:
@@ -75,6 +88,19 @@ def dataset_from_lists(
     dataset = Dataset(name, train, (), test, template)
     check_dataset(dataset)
     return dataset
+
+
+def _refuse_two_labels(samples: Sequence[Sample], what: str) -> None:
+    """Raises a `DataError` when one path stands there with two labels."""
+    first: dict[Path, int] = {}
+    for place, sample in enumerate(samples):
+        if isinstance(sample.image, Path):
+            earlier = first.setdefault(sample.image, place)
+            if samples[earlier].label != sample.label:
+                raise DataError(
+                    f"{sample.image} stands among the {what}images twice with different labels: number {earlier} is "
+                    f"{quoted(samples[earlier].class_name)}, number {place} {quoted(sample.class_name)}."
+                )
 
 
 def _checked(image: Any, place: int) -> SampleImage:
@@ -99,9 +125,14 @@ def _names_among(values: Sequence[Any]) -> list[str]:
 
 def _number(value: Any, index: int, names: Sequence[str], places: dict[str, int]) -> int:
     if isinstance(value, str):
-        if value not in places:
-            raise UnknownNameError("class (a label says so)", value, names)
-        return places[value]
+        if normal_name(value) in places:
+            return places[normal_name(value)]
+        if is_number(value):
+            raise DataError(
+                f"label {index} is the text {value!r}, which is none of the class names; labels that count into "
+                "class_names must be whole numbers, not text."
+            )
+        raise UnknownNameError("class (a label says so)", value, names)
     if not isinstance(value, bool) and isinstance(value, Integral):
         if not 0 <= int(value) < len(names):
             raise DataError(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.errors import SettingsError, UnknownNameError, quoted
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 
@@ -57,7 +57,7 @@ def check_template(template: str) -> str:
         SettingsError: it has none or several.
     """
     if template.count("{}") != 1:
-        raise SettingsError(f"template {template!r} must have exactly one {{}} for the class name.")
+        raise SettingsError(f"template {quoted(template)} must have exactly one {{}} for the class name.")
     return template
 
 
