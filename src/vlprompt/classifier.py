@@ -8,7 +8,7 @@ Example:
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -123,7 +123,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         method = build_method(
             self.method,
             backbone,
-            dataset.class_names,
+            dataset.prompt_names,
             options=_with_changes(recipe.prompt, self.options or {}),
             template=self.template or dataset.template,
             seed=self.seed,
@@ -141,8 +141,17 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             trained, calibration = self._train(method, samples, recipe, record["data"]["fingerprint"])
             record |= trained
         self.training_samples_ = samples
-        names = list(dataset.class_names)
-        self._use(FittedClassifier(backbone, method, self.method, names, record, calibration=calibration))
+        self._use(
+            FittedClassifier(
+                backbone,
+                method,
+                self.method,
+                list(method.class_names),
+                record,
+                calibration=calibration,
+                labels=dataset.class_names,
+            )
+        )
         return self
 
     def predict(self, images: Sequence[Any], screening: str | int = "auto") -> np.ndarray:
@@ -187,8 +196,11 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         progress = self.progress is not False
         return self.fitted_.evaluate(samples, name, on_unreadable=on_unreadable, cache=self.cache, progress=progress)
 
-    def set_class_names(self, names: Sequence[str]) -> Self:
+    def set_class_names(self, names: Sequence[str] | Mapping[str, str]) -> Self:
         """Name pictures by these classes from now on; they need not have been trained on.
+
+        Args:
+            names: of the classes; a mapping gives the words that prompts say for each, {"n02510455": "giant panda"}.
 
         Raises:
             DataError: fewer than two names, or one that is empty or given twice.
@@ -285,7 +297,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             if labels is None:
                 raise DataError("labels are missing; fit takes images and labels, or a Dataset.")
             dataset = dataset_from_lists(images, labels, class_names=self.class_names)
-        check_dataset(Dataset(dataset.name, dataset.train))
+        check_dataset(Dataset(dataset.name, dataset.train, class_words=dataset.class_words))
         return dataset
 
     def _load_backbone(self) -> Backbone:
@@ -365,7 +377,7 @@ def _facts(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:
     """What is recorded of the data."""
     return {
         "name": dataset.name,
-        "fingerprint": dataset_fingerprint(samples),
+        "fingerprint": dataset_fingerprint(samples, dataset.class_words),
         "classes": len(dataset.class_names),
         "drawn_images": len(samples),
     }

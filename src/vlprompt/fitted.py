@@ -6,7 +6,7 @@ without importing scikit-learn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL.Image import Image
 
-from vlprompt.data.checks import check_class_names
+from vlprompt.data.checks import check_class_names, check_labels
 from vlprompt.data.images import describe, image_key
 from vlprompt.data.samples import Sample
 from vlprompt.errors import BackboneError, DataError, ModelFolderError, UnreadableImageError
@@ -64,12 +64,13 @@ class FittedClassifier:
 
     Attributes:
         backbone: the frozen model.
-        method: prompts over `class_names`, with what was learned.
+        method: prompts over the classes' words, with what was learned.
         method_name: as the method was asked for.
-        trained_class_names: the names that it was trained on.
+        trained_class_names: the words of the classes that it was trained on.
         training: what repeats the training, as plain values.
         evaluation: results of `evaluate` by name, saved with the model.
         calibration: features of some training images, (n, E), for screening; None where it would not serve.
+        labels: the person's own names of the classes, by column of the logits; None where they are the words.
     """
 
     backbone: Backbone
@@ -79,6 +80,7 @@ class FittedClassifier:
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
     calibration: Tensor | None = None
+    labels: list[str] | None = None
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -89,8 +91,14 @@ class FittedClassifier:
 
     @property
     def class_names(self) -> list[str]:
-        """The classes, by column of the logits."""
-        return list(self.method.class_names)
+        """The person's own names of the classes, by column of the logits; as these they are given out."""
+        return list(self.method.class_names if self.labels is None else self.labels)
+
+    @property
+    def class_words(self) -> dict[str, str]:
+        """What prompts say for a class, by its name, where that is not the name itself."""
+        pairs = zip(self.class_names, self.method.class_names, strict=True)
+        return {name: words for name, words in pairs if name != words}
 
     def logits(
         self,
@@ -123,23 +131,48 @@ class FittedClassifier:
         logits = self.predictor.logits(torch.from_numpy(extracted.values), screening)
         return logits.float().cpu().numpy(), extracted.kept
 
-    def evaluate(self, samples: Sequence[Sample], name: str | None = None, **options: Any) -> Evaluation:
-        """Accuracy and macro F1 on labelled images, whose class names must be among the model's.
+    def evaluate(
+        self,
+        samples: Sequence[Sample],
+        name: str | None = None,
+        *,
+        class_words: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Evaluation:
+        """Accuracy and macro F1 on labelled images, whose classes must be among the model's.
 
         Args:
             name: under which the result is kept in `evaluation`, and so in the saved model's card.
+            class_words: the data's words for its classes. A class that the model does not know by its name is looked up
+                by its words; models saved before classes kept their own names know nothing else.
             options: of `logits`.
         """
-        known = {class_name: label for label, class_name in enumerate(self.class_names)}
-        for sample in samples:
-            if sample.class_name not in known:
-                raise DataError(f"the class {sample.class_name!r} of {describe(sample.image)} is none of the model's.")
+        truth_of = [self._place_of(sample, class_words or {}) for sample in samples]
         logits, kept = self.logits([sample.image for sample in samples], **options)
-        truth = np.array([known[samples[place].class_name] for place in kept])
+        truth = np.array([truth_of[place] for place in kept])
         evaluation = _evaluation(truth, logits.argmax(axis=1), self.class_names)
         if name is not None:
             self.evaluation[name] = asdict(evaluation)
         return evaluation
+
+    def _place_of(self, sample: Sample, class_words: Mapping[str, str]) -> int:
+        """The column of a sample's class, by its name, else by its words.
+
+        Raises:
+            DataError: the model has no such class.
+        """
+        by_name, by_words = self._columns
+        name = sample.class_name
+        place = by_name.get(name, by_words.get(class_words.get(name, name)))
+        if place is None:
+            raise DataError(f"the class {name!r} of {describe(sample.image)} is none of the model's.")
+        return place
+
+    @cached_property
+    def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The classes' columns by their names, and by their words."""
+        by_name = {name: place for place, name in enumerate(self.class_names)}
+        return by_name, {words: place for place, words in enumerate(self.method.class_names)}
 
     def not_trained_on(self, samples: Sequence[Sample]) -> list[Sample]:
         """The samples whose pictures, whatever they are called, are not among those that the model was trained on.
@@ -150,20 +183,26 @@ class FittedClassifier:
         trained_on = set(self.training.get("image_keys", ()))
         return [sample for sample in samples if _key_or_nothing(sample) not in trained_on] if trained_on else [*samples]
 
-    def with_class_names(self, names: Sequence[str]) -> FittedClassifier:
+    def with_class_names(self, names: Sequence[str] | Mapping[str, str]) -> FittedClassifier:
         """The same model over other classes, which need not have been trained on.
 
+        Args:
+            names: of the classes; a mapping gives the words that prompts say for each.
+
         Raises:
-            DataError: fewer than two names, or one that is empty or given twice.
+            DataError: fewer than two names, or one that is empty or given twice; likewise the words.
             SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
         """
-        names = [names] if isinstance(names, str) else list(names)
-        if len(names) < 2:
-            raise DataError(f"class names are {names!r}; at least two are needed.")
-        check_class_names(names)
+        labels = [names] if isinstance(names, str) else list(names)
+        if len(labels) < 2:
+            raise DataError(f"class names are {labels!r}; at least two are needed.")
+        words = list(names.values()) if isinstance(names, Mapping) else labels
+        check_class_names(words)
+        if isinstance(names, Mapping):
+            check_labels(labels)
+        method = self.method.with_class_names(words)
         # What was evaluated were the old classes.
-        method = self.method.with_class_names(names)
-        return replace(self, method=method, evaluation={}, calibration=self.predictor.calibration)
+        return replace(self, method=method, evaluation={}, calibration=self.predictor.calibration, labels=labels)
 
     def save(self, folder: str | Path, *, progress: bool | None = None) -> None:
         """Write the model as a folder: its JSON, its learned tensors, a card, and what makes prediction quick.
@@ -181,6 +220,7 @@ class FittedClassifier:
             options=asdict(self.method.options),
             template=self.method.template,
             class_names=self.class_names,
+            class_words=self.class_words,
             trained_class_names=self.trained_class_names,
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
@@ -222,9 +262,10 @@ def load_fitted(
             f"{folder / TENSORS_FILE} does not hold the tensors of the method {model.method}: "
             f"{' '.join(str(error).split())}"
         ) from error
-    if model.class_names != model.trained_class_names:
+    words = [model.class_words.get(name, name) for name in model.class_names]
+    if words != model.trained_class_names:
         try:
-            built = built.with_class_names(model.class_names)
+            built = built.with_class_names(words)
         except ValueError as error:
             raise ModelFolderError(f"{folder / DESCRIPTION_FILE} was changed: {error}") from error
     from vlprompt.prediction import Predictor
@@ -234,7 +275,14 @@ def load_fitted(
     except (ValueError, TypeError) as error:
         raise ModelFolderError(f"{folder / KEPT_FILE} does not fit the model: {error}.") from error
     classifier = FittedClassifier(
-        frozen, built, name, model.trained_class_names, model.training, model.evaluation, predictor.calibration
+        frozen,
+        built,
+        name,
+        model.trained_class_names,
+        model.training,
+        model.evaluation,
+        predictor.calibration,
+        labels=model.class_names,
     )
     classifier.__dict__["predictor"] = predictor
     return classifier

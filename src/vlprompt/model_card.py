@@ -34,7 +34,7 @@ def model_card(model: SavedModel) -> str:
         "## Results\n" + _results(model.evaluation),
         "## Data\n" + _items(data),
         "## Training\n" + _items(_training(model)),
-        "## Classes\n" + ", ".join(model.class_names),
+        "## Classes\n" + ", ".join(_class_entry(name, model.class_words.get(name)) for name in model.class_names),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -69,6 +69,11 @@ def _training(model: SavedModel) -> dict[str, Any]:
             "images"
         )
     return {"backbone fingerprint": model.fingerprint, "template": model.template, "options": model.options, **record}
+
+
+def _class_entry(name: str, words: str | None) -> str:
+    """A class by its name, with what prompts say for it where that is something else."""
+    return name if words is None else f"{name} (in prompts: {words})"
 
 
 def _items(values: dict[str, Any]) -> str:

@@ -49,14 +49,16 @@ class SavedModel:
         method_file_hash: SHA-256 of that file, None for the package's own methods.
         options: the method's options by name.
         template: the zero-shot prompt with {} for the class name.
-        class_names: the names that it tells apart, by label.
-        trained_class_names: the names that it was trained on; others when `set_class_names` was called since.
+        class_names: the person's own names of the classes that it tells apart, by label.
+        trained_class_names: the words of the classes that it was trained on; others when `set_class_names` was called
+            since.
         backbone: the backbone's name, as given to `load_backbone`.
         fingerprint: the backbone's fingerprint; the prompts mean something to these weights only.
         training: what repeats the training: data, shots, seed, recipe, settings, versions, losses, times.
         evaluation: accuracies by the name of what was evaluated, if anything was.
         screening: candidates (k), the agreement that they reached and on how many training images; None where screened
             inference was not calibrated.
+        class_words: what prompts say for a class, by its name, where that is not the name itself.
     """
 
     method: str
@@ -70,6 +72,7 @@ class SavedModel:
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
     screening: dict[str, Any] | None = None
+    class_words: dict[str, str] = field(default_factory=dict)
 
 
 def write_model_folder(
@@ -121,7 +124,9 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
 def _kept_for(description: dict[str, Any]) -> str:
     """SHA-256 of what the tensors in `KEPT_FILE` were computed from."""
     names = ("method", "method_file_hash", "options", "template", "class_names", "fingerprint", "tensors_sha256")
-    text = json.dumps([description.get(name) for name in names], sort_keys=True)
+    values = [description.get(name) for name in names]
+    values += [description["class_words"]] if description.get("class_words") else []  # older folders have none
+    text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -129,8 +134,8 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
     """The model that a description describes, each of its values of the right kind."""
     values = {}
     for name, kind in _KINDS.items():
-        if name == "screening" and name not in description:
-            continue  # written before there was screening
+        if name in ("screening", "class_words") and name not in description:
+            continue  # written before there was such a thing
         if name not in description:
             raise ModelFolderError(f"{path} is incomplete: {name} is missing.")
         if not isinstance(description[name], kind):
@@ -143,6 +148,7 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
             raise ModelFolderError(f"{path} was changed: {name} is {values[name]!r}; a model has at least two classes.")
     if values["template"].count("{}") != 1:
         raise ModelFolderError(f"{path} was changed: template is {values['template']!r}; it must have {{}} once.")
+    _check_class_words(values.get("class_words", {}), values["class_names"], path)
     _check_training(values["training"], path)
     _check_evaluation(values["evaluation"], path)
     _check_screening(values.get("screening"), len(values["class_names"]), path)
@@ -161,7 +167,16 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "training": dict,
     "evaluation": dict,
     "screening": (dict, type(None)),
+    "class_words": dict,
 }
+
+
+def _check_class_words(class_words: dict[str, Any], class_names: list[str], path: Path) -> None:
+    for name, words in class_words.items():
+        if name not in class_names:
+            raise ModelFolderError(f"{path} was changed: class_words has {name!r:.80}, which is none of class_names.")
+        if not isinstance(words, str) or not words.strip(" _"):
+            raise ModelFolderError(f"{path} was changed: class_words of {name!r:.80} is {words!r:.80}.")
 
 
 def _check_training(training: dict[str, Any], path: Path) -> None:

@@ -222,7 +222,7 @@ def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, loading: dict
     return DatasetFacts(
         name=dataset.name,
         source=dataset.name if isinstance(source, Dataset) else str(source),
-        fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test]),
+        fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words),
         template=dataset.template,
         base_classes=tuple(base.class_names),
         new_classes=tuple(new.class_names),

@@ -133,7 +133,7 @@ def evaluate(options: Namespace) -> None:
     split = options.split
     if not has_splits and split == "test":
         samples, split = _not_trained_on(classifier, samples, options.data)
-    evaluation = classifier.evaluate(samples, on_unreadable=options.on_unreadable)
+    evaluation = classifier.evaluate(samples, class_words=dataset.class_words, on_unreadable=options.on_unreadable)
     if options.json:
         print_json({"data": dataset.name, "split": split, **asdict(evaluation)})
         return

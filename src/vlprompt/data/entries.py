@@ -52,7 +52,7 @@ def dataset_from_entries(
     the test images too, as published for ImageNet.
 
     Args:
-        words: better words by class key.
+        words: what prompts say, by class key; the classes keep their keys as names.
         words_source: where they come from, for the error.
         numbered: the class keys are whole numbers and sorted as such.
         seed: of the random split.
@@ -64,16 +64,17 @@ def dataset_from_entries(
     """
     keys = sorted({entry.class_key for entry in entries}, key=int if numbered else None)
     names = reword(keys, words or {}, words_source)
+    class_words = {key: name for key, name in names.items() if name != key}
     label = {key: place for place, key in enumerate(keys)}
     samples: dict[Split | None, list[Sample]] = {"train": [], "val": [], "test": [], None: []}
     for entry in entries:
-        samples[entry.split].append(Sample(entry.path, label[entry.class_key], names[entry.class_key]))
+        samples[entry.split].append(Sample(entry.path, label[entry.class_key], entry.class_key))
     loose = samples[None]
     if not loose:
         test = samples["test"] or samples["val"]
-        return Dataset(name, tuple(samples["train"]), tuple(samples["val"]), tuple(test))
+        return Dataset(name, tuple(samples["train"]), tuple(samples["val"]), tuple(test), class_words=class_words)
     if len(loose) != len(entries):
         raise DataError(f"{name} gives a split for some images and none for others, such as {loose[0].image}.")
     if not random_splits:
-        return Dataset(name, tuple(loose))
-    return Dataset(name, *random_split(loose, seed))
+        return Dataset(name, tuple(loose), class_words=class_words)
+    return Dataset(name, *random_split(loose, seed), class_words=class_words)
