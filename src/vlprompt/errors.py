@@ -19,6 +19,10 @@ class SettingsError(VlpromptError, ValueError):
     """An option has a value that cannot be used."""
 
 
+class SettingsWarning(UserWarning):
+    """A setting that is changed or ignored, because with the others it could not be used as it is."""
+
+
 class UnknownNameError(SettingsError):
     """A method, backbone, data set, domain or recipe that does not exist."""
 

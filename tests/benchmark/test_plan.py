@@ -86,7 +86,8 @@ def test_base_is_the_first_half_rounded_up():
         ({"seeds": ()}, "at least one seed"),
         ({"shots": 0}, "shots is 0"),
         ({"seeds": (1, 1)}, "seed 1 is given twice"),
-        ({"seeds": (0,)}, "seeds count from 1"),
+        ({"seeds": (0,)}, "seed is 0; it must be a whole number of at least 1"),
+        ({"seeds": (1, -1)}, "seed is -1"),
         ({"methods": ("coop", "coop")}, "method coop is given twice"),
     ],
 )

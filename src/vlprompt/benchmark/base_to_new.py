@@ -23,6 +23,7 @@ from vlprompt.data.samples import Dataset
 from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
 from vlprompt.files import check_writable, write_atomically
 from vlprompt.progress import ProgressBoard, Task, progress_bars
+from vlprompt.settings_checks import plain
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -62,7 +63,7 @@ def run_base_to_new(
     runs = runs_of(plan, datasets, facts)
     missing = [run for run in runs if _kept(run, out) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))
-    team, threads = _team(workers, backbone, isinstance(plan.backbone, str))
+    team, threads = _team(plain(workers), backbone, isinstance(plan.backbone, str))
     count = max(1, min(team, len(missing)))
     if missing:
         drawn = sys.stderr.isatty() if progress is None else progress

@@ -22,6 +22,7 @@ from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
 from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
+from vlprompt.settings_checks import seed_number, whole_number
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -100,10 +101,8 @@ class BaseToNewPlan:
         for name, values in (("data set", self.datasets), ("method", self.methods), ("seed", self.seeds)):
             if not values:
                 raise SettingsError(f"a benchmark needs at least one {name}")
-        if self.shots < 1:
-            raise SettingsError(f"shots is {self.shots}; it must be at least 1")
-        if wrong := [seed for seed in self.seeds if seed < 1]:
-            raise SettingsError(f"seed {wrong[0]} cannot be used; seeds count from 1")
+        object.__setattr__(self, "shots", whole_number("shots", self.shots, least=1))
+        object.__setattr__(self, "seeds", tuple(seed_number(seed, least=1) for seed in self.seeds))
         if self.on_unreadable not in ("fail", "skip"):
             raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip")
         for name in ("class_words", "image_root"):
