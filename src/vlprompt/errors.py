@@ -41,6 +41,10 @@ class DataError(VlpromptError, ValueError):
     """Images, labels or class names that cannot be used."""
 
 
+class UnknownLabelsWarning(UserWarning):
+    """Labels are none of the classes that a classifier knows."""
+
+
 class UnreadableImagesError(DataError):
     """Some images cannot be read; `failures` maps each to its reason."""
 
@@ -49,7 +53,7 @@ class UnreadableImagesError(DataError):
         listed = "\n".join(f"  {image}: {reason}" for image, reason in failures.items())
         super().__init__(
             f"{len(failures)} image{'s' if len(failures) > 1 else ''} cannot be read "
-            f"(repair or remove, or skip with --on-unreadable skip):\n{listed}"
+            f'(repair or remove, or skip with on_unreadable="skip"):\n{listed}'
         )
 
 

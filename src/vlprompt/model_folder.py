@@ -34,6 +34,8 @@ TENSORS_FILE = "prompts.safetensors"
 KEPT_FILE = "prediction.safetensors"
 CARD_FILE = "README.md"
 
+LABEL_KINDS = ("str", "int", "float", "bool")
+
 LONGEST_NAME = 255
 """Bytes that file systems take for one name."""
 LONGEST_MODEL_NAME = 230
@@ -59,6 +61,7 @@ class SavedModel:
         screening: candidates (k), the agreement that they reached and on how many training images; None where screened
             inference was not calibrated.
         class_words: what prompts say for a class, by its name, where that is not the name itself.
+        label_kind: what Python has as labels, whose text the names are: one of `LABEL_KINDS`.
     """
 
     method: str
@@ -73,6 +76,7 @@ class SavedModel:
     evaluation: dict[str, Any] = field(default_factory=dict)
     screening: dict[str, Any] | None = None
     class_words: dict[str, str] = field(default_factory=dict)
+    label_kind: str = "str"
 
 
 def write_model_folder(
@@ -109,7 +113,7 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
     if not os.path.lexists(folder):
         folder = _left_aside(folder) or folder
     if not os.path.isdir(folder):
-        raise ModelFolderError(f"there is no model folder {folder}; `vlprompt fit DATA --out {folder}` makes one.")
+        raise ModelFolderError(f"there is no model folder {folder}; fit a classifier and save it there.")
     description = _read_description(folder / DESCRIPTION_FILE)
     tensors = _read_tensors(folder / TENSORS_FILE, description["tensors_sha256"])
     kept_sha256 = description.get("kept_sha256")
@@ -134,7 +138,7 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
     """The model that a description describes, each of its values of the right kind."""
     values = {}
     for name, kind in _KINDS.items():
-        if name in ("screening", "class_words") and name not in description:
+        if name in ("screening", "class_words", "label_kind") and name not in description:
             continue  # written before there was such a thing
         if name not in description:
             raise ModelFolderError(f"{path} is incomplete: {name} is missing.")
@@ -148,6 +152,8 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
             raise ModelFolderError(f"{path} was changed: {name} is {values[name]!r}; a model has at least two classes.")
     if values["template"].count("{}") != 1:
         raise ModelFolderError(f"{path} was changed: template is {values['template']!r}; it must have {{}} once.")
+    if values.get("label_kind", "str") not in LABEL_KINDS:
+        raise ModelFolderError(f"{path} was changed: label_kind is {values['label_kind']!r:.80}.")
     _check_class_words(values.get("class_words", {}), values["class_names"], path)
     _check_training(values["training"], path)
     _check_evaluation(values["evaluation"], path)
@@ -168,6 +174,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "evaluation": dict,
     "screening": (dict, type(None)),
     "class_words": dict,
+    "label_kind": str,
 }
 
 
@@ -216,31 +223,37 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raise OutputError when `folder` is something that a model must not replace, or no name for a folder."""
+def check_replaceable(folder: Path, called: str = "folder") -> None:
+    """Raise OutputError when `folder` is something that a model must not replace, or no name for a folder.
+
+    Args:
+        called: what the person calls the argument.
+    """
     place = os.path.realpath(folder)
     if place in (os.path.realpath(os.curdir), os.path.realpath(os.sep)):
         raise OutputError(
             f"{folder} is {'the current folder' if place != os.sep else 'the root of all folders'}, and saving a model "
-            "replaces its folder; choose another --out."
+            f"replaces its folder; choose another {called}."
         )
     name = os.path.basename(place)
     if len(os.fsencode(name)) > LONGEST_MODEL_NAME or any(
         len(os.fsencode(part)) > LONGEST_NAME for part in Path(place).parts
     ):
-        raise OutputError(f"{folder} is too long a name for a folder; choose another --out.")
+        raise OutputError(f"{folder} is too long a name for a folder; choose another {called}.")
     if not os.path.exists(folder):
         return
     if not os.path.isdir(folder):
-        raise OutputError(f"{folder} is a file, and a model is a folder; choose another --out.")
+        raise OutputError(f"{folder} is a file, and a model is a folder; choose another {called}.")
     try:
         entries = set(os.listdir(folder))
     except OSError as error:
-        raise OutputError(f"{folder} cannot be read: {error.strerror}; choose another --out.") from error
+        raise OutputError(f"{folder} cannot be read: {error.strerror}; choose another {called}.") from error
     if entries and (
         DESCRIPTION_FILE not in entries or entries - {DESCRIPTION_FILE, TENSORS_FILE, KEPT_FILE, CARD_FILE}
     ):
-        raise OutputError(f"{folder} holds other files, and saving a model replaces its folder; choose another --out.")
+        raise OutputError(
+            f"{folder} holds other files, and saving a model replaces its folder; choose another {called}."
+        )
 
 
 def method_file_hash(method: str) -> str | None:

@@ -40,7 +40,7 @@ MODEL_BYTES = 20_000_000
 def fit(options: Namespace) -> None:
     """Train on labelled pictures, save the model, tell how good it is on pictures kept apart, and add that to it."""
     check_shots(options.shots)
-    check_replaceable(Path(options.out))
+    check_replaceable(Path(options.out), "--out")
     out = Path(os.path.abspath(options.out))
     check_writable(out.parent, MODEL_BYTES)
     dataset = _load_data(options)
