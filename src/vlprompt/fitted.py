@@ -71,6 +71,7 @@ class FittedClassifier:
         evaluation: results of `evaluate` by name, saved with the model.
         calibration: features of some training images, (n, E), for screening; None where it would not serve.
         labels: the person's own names of the classes, by column of the logits; None where they are the words.
+        label_kind: what Python has as labels, whose text the names are: "str", "int", "float" or "bool".
     """
 
     backbone: Backbone
@@ -81,6 +82,7 @@ class FittedClassifier:
     evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
     calibration: Tensor | None = None
     labels: list[str] | None = None
+    label_kind: str = "str"
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -88,6 +90,28 @@ class FittedClassifier:
         from vlprompt.prediction import Predictor
 
         return Predictor(self.method, self.calibration)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy in another process is rebuilt from: no buffers, and of a method in a file its name only."""
+        state = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "method"}
+        method = self.method
+        return state | {
+            "method": {"options": method.options, "template": method.template, "seed": method.seed},
+            "class_words": list(method.class_names),
+            "tensors": dict(method.state_dict()),
+            "kept": (self.predictor.tensors(), self.predictor.description()),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from vlprompt.prediction import Predictor
+
+        words, tensors, kept = (state.pop(name) for name in ("class_words", "tensors", "kept"))
+        trained = state["trained_class_names"]
+        method = build_method(state["method_name"], state["backbone"], trained, **state["method"])
+        method.load_state_dict(tensors)
+        method.eval()
+        state["method"] = method if words == trained else method.with_class_names(words)
+        self.__dict__.update(state, predictor=Predictor.restored(state["method"], *kept))
 
     @property
     def class_names(self) -> list[str]:
@@ -127,7 +151,7 @@ class FittedClassifier:
 
         check_screening(screening)
         extractor = FeatureExtractor(self.backbone, cache=cache, on_unreadable=on_unreadable, progress=progress)
-        extracted = extractor.extract(_as_list(images))
+        extracted = extractor.extract(as_list(images))
         logits = self.predictor.logits(torch.from_numpy(extracted.values), screening)
         return logits.float().cpu().numpy(), extracted.kept
 
@@ -202,7 +226,9 @@ class FittedClassifier:
             check_labels(labels)
         method = self.method.with_class_names(words)
         # What was evaluated were the old classes.
-        return replace(self, method=method, evaluation={}, calibration=self.predictor.calibration, labels=labels)
+        return replace(
+            self, method=method, evaluation={}, calibration=self.predictor.calibration, labels=labels, label_kind="str"
+        )
 
     def save(self, folder: str | Path, *, progress: bool | None = None) -> None:
         """Write the model as a folder: its JSON, its learned tensors, a card, and what makes prediction quick.
@@ -221,6 +247,7 @@ class FittedClassifier:
             template=self.method.template,
             class_names=self.class_names,
             class_words=self.class_words,
+            label_kind=self.label_kind,
             trained_class_names=self.trained_class_names,
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
@@ -283,6 +310,7 @@ def load_fitted(
         model.evaluation,
         predictor.calibration,
         labels=model.class_names,
+        label_kind=model.label_kind,
     )
     classifier.__dict__["predictor"] = predictor
     return classifier
@@ -312,7 +340,7 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
     if named is None:
         raise ModelFolderError(
             f"{folder} was trained with a method in a file, {model.method}, which is not run unasked; "
-            "name it as --method path/to/file.py:ClassName, or method=... in Python."
+            'name it as method="path/to/file.py:ClassName".'
         )
     if method_file_hash(named) != model.method_file_hash:
         raise ModelFolderError(f"{named} is not the code that {folder} was trained with; put back what it was then.")
@@ -339,6 +367,12 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return odds / odds.sum(axis=1, keepdims=True)
 
 
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """The logarithms of the softmax of logits (n, N) over the classes."""
+    below = logits - logits.max(axis=1, keepdims=True)
+    return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+
+
 def _key_or_nothing(sample: Sample) -> str | None:
     try:
         return image_key(sample.image)
@@ -351,7 +385,8 @@ def image_keys(samples: Sequence[Sample]) -> list[str]:
     return [key for key in map(_key_or_nothing, samples) if key is not None]
 
 
-def _as_list(images: Sequence[Any]) -> list[Any]:
+def as_list(images: Sequence[Any]) -> list[Any]:
+    """The images as a list; raises DataError for one image alone."""
     if isinstance(images, str | Path | Image):
         what = f"the one path {str(images)!r}" if isinstance(images, str | Path) else "one picture"
         raise DataError(f"images is {what}; it must be a list of images.")

@@ -10,6 +10,10 @@ from vlprompt.model_folder import SavedModel
 PACKAGES = ("vlprompt", "torch", "open_clip_torch", "numpy", "pillow")
 
 
+NOT_SHOWN = ("data", "image_keys", "losses", "parameters")
+"""Of the record of the training: long, said elsewhere in the card, or for `PromptClassifier.load` alone."""
+
+
 def package_versions() -> dict[str, str]:
     """Versions of Python and of what decides results, by name."""
     import platform
@@ -58,7 +62,7 @@ def _results(evaluation: dict[str, Any]) -> str:
 
 
 def _training(model: SavedModel) -> dict[str, Any]:
-    record = {key: value for key, value in model.training.items() if key not in ("data", "image_keys", "losses")}
+    record = {key: value for key, value in model.training.items() if key not in NOT_SHOWN}
     losses = model.training.get("losses")
     if losses:
         record["loss"] = f"{losses[0]:.4f} in the first epoch, {losses[-1]:.4f} in the last"

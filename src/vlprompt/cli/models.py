@@ -61,7 +61,7 @@ def fit(options: Namespace) -> None:
         checkpoint=checkpoint,
         progress=False if options.no_progress else None,
     )
-    classifier.checked_recipe()
+    classifier.checked_settings()
     if options.on_unreadable == "fail":
         _refuse_unreadable(dataset.test or dataset.train, progress=False if options.no_progress else None)
     _fit_or_start_over(classifier, dataset, checkpoint)
