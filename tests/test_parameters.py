@@ -272,6 +272,15 @@ def test_pictures_and_labels_are_evaluated_as_samples_are(make):
     assert list(classifier.fitted_.evaluation) == ["by label", "by sample"]
 
 
+def test_of_a_data_set_the_test_split_is_evaluated_also_by_its_words(make):
+    samples = tuple(Sample(image, label, f"thing {label}") for image, label in zip(IMAGES, LABELS, strict=True))
+    words = {f"thing {label}": words for label, words in WORDS.items()}
+    classifier = make("zero-shot").fit(IMAGES, LABELS)
+    evaluation = classifier.evaluate(Dataset("things", (), (), samples[:6], class_words=words))
+    assert evaluation.total == 6
+    assert set(evaluation.per_class) == {"0", "1", "2"}
+
+
 def test_labels_that_are_none_of_the_classes_are_refused_in_an_evaluation(make):
     classifier = make("zero-shot").fit(IMAGES, LABELS)
     with pytest.raises(DataError, match="label 1 is 9, which is none of the classes"):

@@ -259,7 +259,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     def evaluate(
         self,
-        images: Sequence[Any],
+        images: Sequence[Any] | Dataset,
         labels: Any = None,
         name: str | None = None,
         on_unreadable: str | None = None,
@@ -267,7 +267,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """Accuracy and macro F1 on labelled images; with a `name`, kept in the saved model's card.
 
         Args:
-            images: as for `fit`, with `labels`; or `Sample`s, which have their own: evaluate(samples, name).
+            images: as for `fit`, with `labels`; or `Sample`s, which have their own: evaluate(samples, name); or a
+                `Dataset`, whose test split is taken.
             on_unreadable: "fail", or "skip" for images that cannot be read; None takes the estimator's own.
 
         Raises:
@@ -276,11 +277,14 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if isinstance(labels, str):  # evaluate(samples, name, on_unreadable)
             labels, name, on_unreadable = None, labels, name or on_unreadable
+        words: Mapping[str, str] = {}
+        if isinstance(images, Dataset):
+            words, images = images.class_words, images.test
         samples = images if labels is None else self._samples(images, labels)
         for place, sample in enumerate(samples):
             if not isinstance(sample, Sample):
                 raise DataError(f"labels are missing; {describe(sample, place)} has none of its own.")
-        return self.fitted_.evaluate(samples, name, **self._options(on_unreadable))
+        return self.fitted_.evaluate(samples, name, class_words=words, **self._options(on_unreadable))
 
     def set_class_names(self, names: Sequence[str] | Mapping[str, str]) -> Self:
         """Name pictures by these classes from now on; they need not have been trained on.

@@ -31,6 +31,7 @@ from vlprompt.model_folder import (
     write_model_folder,
 )
 from vlprompt.progress import Counting, progress_bars
+from vlprompt.settings_checks import plain_all
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -243,7 +244,7 @@ class FittedClassifier:
         model = SavedModel(
             method=self.method_name,
             method_file_hash=method_file_hash(self.method_name),
-            options=asdict(self.method.options),
+            options=plain_all(asdict(self.method.options)),
             template=self.method.template,
             class_names=self.class_names,
             class_words=self.class_words,

@@ -196,7 +196,7 @@ def _warn_of_ignored(names: Any, method: str, why: str) -> None:
     if names:
         listed = ", ".join(names)
         are = "is" if len(list(names)) == 1 else "are"
-        warnings.warn(f"{listed} {are} ignored: the method {method} {why}.", SettingsWarning, stacklevel=5)
+        warnings.warn(f"{listed} {are} ignored: the method {method} {why}.", SettingsWarning, stacklevel=4)
 
 
 def _mapping(name: str, value: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from vlprompt.benchmark import BaseToNewPlan, MethodRun
@@ -14,8 +15,6 @@ BACKBONE = BackboneFacts("tiny", "ab", "fp32", "cpu")
 
 
 def _dataset(name: str, classes: int = 4) -> Dataset:
-    import numpy as np
-
     def samples(offset: int) -> tuple[Sample, ...]:
         return tuple(
             Sample(np.full((4, 4, 3), 10 * offset + label, np.uint8), label, f"thing {label}")
@@ -125,3 +124,9 @@ def test_a_data_set_without_test_images_is_refused():
 def test_two_data_sets_of_one_name_are_refused():
     with pytest.raises(DataError, match="two data sets are named a"):
         _runs(BaseToNewPlan(datasets=(_dataset("a"), _dataset("a"))))
+
+
+def test_a_plan_of_numpy_numbers_is_one_of_plain_ones():
+    plan = BaseToNewPlan(shots=np.int64(4), seeds=np.arange(1, 3), training={"epochs": np.int64(3)})
+    assert (plan.shots, plan.seeds) == (4, (1, 2))
+    assert {type(number) for number in (plan.shots, *plan.seeds)} == {int}

@@ -84,6 +84,20 @@ def test_null_takes_every_picture_and_fresh_views(vlprompt, tmp_path):
     assert training["settings"]["views"] is None
 
 
+def test_a_setting_that_the_method_has_no_use_for_is_told_once(vlprompt, pictures):
+    outcome = vlprompt("fit", "pictures", "--out", "model", "--method", "zero-shot", "--shots", "2", "--epochs", "3")
+    assert outcome.code == 0
+    assert outcome.err.count("epochs is ignored: the method zero-shot learns nothing") == 1
+
+
+def test_one_epoch_trains_without_the_warm_up_and_says_so_once(vlprompt, pictures, tmp_path):
+    quick = ("--method", "cocoop", "--shots", "2", "--epochs", "1", "--views", "1")
+    outcome = vlprompt("fit", "pictures", "--out", "model", *quick)
+    assert outcome.code == 0
+    assert outcome.err.count("the recipe's warm-up of 1 is shortened to 0") == 1
+    assert json.loads((tmp_path / "model/model.json").read_text())["training"]["settings"]["warmup_epochs"] == 0
+
+
 def test_class_words_change_the_prompts_and_never_the_label_that_comes_out(vlprompt, tmp_path):
     write_pictures(tmp_path / "pictures")
     (tmp_path / "words.yaml").write_text("blue: the deep sea\n")

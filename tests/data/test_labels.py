@@ -172,6 +172,12 @@ def test_classes_can_be_named_with_labels_of_any_kind_in_any_order():
     assert found.class_words == {"7": "an okapi", "3": "a quokka"}
 
 
+@pytest.mark.parametrize("names", [[7, 3], ["okapi", None], ["okapi", ""], {"a": 3, "b": "bee"}, {None: "a", "b": "b"}])
+def test_names_and_words_of_classes_must_be_text(names):
+    with pytest.raises(DataError):
+        classes_named(names)
+
+
 @pytest.mark.parametrize("labels", [["b", "a"], [2, 1], [True, False], [2.0, -1.0]])
 @pytest.mark.filterwarnings("ignore::vlprompt.data.labels.ClassNamesWarning")
 def test_saved_labels_are_of_their_kind_again(labels):

@@ -90,11 +90,18 @@ def classes_of(labels: Any, class_names: Sequence[str] | Mapping[Any, str] | Non
 
 
 def classes_named(names: Sequence[str] | Mapping[Any, str]) -> Classes:
-    """The classes of a list of names, or of a mapping from labels to words, in the order given."""
+    """The classes of a list of names, or of a mapping from labels to words, in the order given.
+
+    Raises:
+        DataError: names or words that are no text; labels that cannot be used.
+    """
     labels = [names] if isinstance(names, str) else list(names)
-    values = label_array(labels)
+    if isinstance(names, Mapping):
+        values, said = label_array(labels), [_text(words, place) for place, words in enumerate(names.values())]
+    else:
+        values = label_array([_text(name, place) for place, name in enumerate(labels)])
+        said = labels
     texts = [str(plain(value)) for value in values]
-    said = [str(words) for words in names.values()] if isinstance(names, Mapping) else texts
     return Classes(values, texts, {text: words for text, words in zip(texts, said, strict=True) if text != words})
 
 
