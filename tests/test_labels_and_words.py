@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vlprompt import Dataset, PromptClassifier, Sample
-from vlprompt.errors import DataError
+from vlprompt.errors import DataError, VlpromptError
 
 WORDS = {"n01": "a dark night", "n02": "a light day"}
 IMAGES = [np.full((40, 40, 3), grey, np.uint8) for grey in (30, 200)]
@@ -61,6 +61,17 @@ def test_a_saved_model_keeps_both(fit, reloaded, method):
     assert (loaded.predict_proba(IMAGES) == classifier.predict_proba(IMAGES)).all()
 
 
+def test_words_of_a_data_set_can_be_given_to_the_estimator(fit):
+    classifier = fit(class_words={"n01": "a moon"}, class_names={"n02": "a light day"})
+    assert classifier.fitted_.class_words == {"n01": "a moon", "n02": "a light day"}
+
+
+@pytest.mark.parametrize("names", [["n01", "n02"], {"n03": "a moon"}, {"n01": 3}])
+def test_class_names_that_do_not_fit_a_data_set_are_refused(fit, names):
+    with pytest.raises(VlpromptError, match="class_names|class name"):
+        fit(class_names=names)
+
+
 def test_class_specific_contexts_are_saved_with_their_words(fit, reloaded):
     classifier = fit("coop", options={"class_specific": True})
     assert (reloaded(classifier).predict_proba(IMAGES) == classifier.predict_proba(IMAGES)).all()
@@ -95,6 +106,13 @@ def test_a_class_that_the_model_knows_by_its_words_only_is_found_by_them(fit):
         classifier.fitted_.evaluate(samples, cache=None)
     evaluation = classifier.fitted_.evaluate(samples, class_words=WORDS, cache=None)
     assert set(evaluation.per_class) == set(WORDS.values())
+
+
+def test_a_class_is_found_in_every_spelling_of_unicode(fit):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    for fitted, asked in ((composed, decomposed), (decomposed, composed)):
+        classifier = fit(class_words={}, names=("bar", fitted))
+        assert classifier.evaluate([Sample(IMAGES[0], 0, asked)]).total == 1
 
 
 def test_kept_features_answer_for_the_words_that_they_were_computed_from(fit, tmp_path, tiny_backbone):

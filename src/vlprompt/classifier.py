@@ -32,6 +32,7 @@ from vlprompt.data.labels import (
     classes_of,
     classes_saved,
     warn_of_unknown,
+    with_words,
 )
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.data.weights import check_weights, checked_weights
@@ -279,6 +280,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             labels, name, on_unreadable = None, labels, name or on_unreadable
         words: Mapping[str, str] = {}
         if isinstance(images, Dataset):
+            if labels is not None:
+                raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
             words, images = images.class_words, images.test
         samples = images if labels is None else self._samples(images, labels)
         for place, sample in enumerate(samples):
@@ -313,7 +316,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         if self._classes.kind == "str" and not isinstance(label := self.classes_[0], str):
             text = f"labels such as {shown(label)} are saved as their text, as which they come back."
             warnings.warn(text, ClassNamesWarning, stacklevel=2)
-        self.fitted_.save(folder, progress=self.progress)
+        self.fitted_.save(folder, progress=plain(self.progress))
 
     @classmethod
     def load(
@@ -376,7 +379,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         if isinstance(images, Dataset):
             if labels is not None:
                 raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
-            dataset = images
+            dataset = with_words(images, self.class_names)
             classes = Classes(np.array(dataset.class_names), dataset.class_names, dict(dataset.class_words))
         else:
             if labels is None:
@@ -409,7 +412,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     def _options(self, on_unreadable: str | None) -> dict[str, Any]:
         """How images are read; None is the estimator's own way with those that cannot be."""
         chosen = self.on_unreadable if on_unreadable is None else on_unreadable
-        return {"on_unreadable": chosen, "cache": self.cache, "progress": self.progress is not False}
+        return {"on_unreadable": chosen, "cache": self.cache, "progress": plain(self.progress) is not False}
 
     def _load_backbone(self) -> Backbone:
         from vlprompt.backbones import load_backbone
@@ -430,7 +433,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             name=self.method,
             fingerprint=fingerprint,
             checkpoint=self.checkpoint,
-            progress=self.progress,
+            progress=plain(self.progress),
         )
 
 

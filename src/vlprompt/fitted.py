@@ -6,6 +6,7 @@ without importing scikit-learn.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -188,7 +189,8 @@ class FittedClassifier:
         """
         by_name, by_words = self._columns
         name = sample.class_name
-        place = by_name.get(name, by_words.get(class_words.get(name, name)))
+        said = class_words.get(name, name)
+        place = by_name.get(_normal(name), by_words.get(_normal(said)))
         if place is None:
             raise DataError(f"the class {name!r} of {describe(sample.image)} is none of the model's.")
         return place
@@ -196,8 +198,8 @@ class FittedClassifier:
     @cached_property
     def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
         """The classes' columns by their names, and by their words."""
-        by_name = {name: place for place, name in enumerate(self.class_names)}
-        return by_name, {words: place for place, words in enumerate(self.method.class_names)}
+        by_name = {_normal(name): place for place, name in enumerate(self.class_names)}
+        return by_name, {_normal(words): place for place, words in enumerate(self.method.class_names)}
 
     def not_trained_on(self, samples: Sequence[Sample]) -> list[Sample]:
         """The samples whose pictures, whatever they are called, are not among those that the model was trained on.
@@ -372,6 +374,11 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
     """The logarithms of the softmax of logits (n, N) over the classes."""
     below = logits - logits.max(axis=1, keepdims=True)
     return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+
+
+def _normal(name: str) -> str:
+    """A name in Unicode's normal form C: a Mac writes accents of folder names in another form than keyboards do."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _key_or_nothing(sample: Sample) -> str | None:

@@ -50,7 +50,11 @@ def test_classes_are_the_sorted_labels_of_the_callers_type(labels, classes, kind
     assert found.values[found.places(labels)].tolist() == label_array(labels).tolist()
 
 
-@given(st.one_of(*[st.lists(each, min_size=1) for each in (st.text(min_size=1), st.integers(-9, 9), st.booleans())]))
+# NumPy drops a NUL at the end of text.
+TEXT = st.text(st.characters(min_codepoint=1, codec="latin-1"), min_size=1)
+
+
+@given(st.one_of(*[st.lists(each, min_size=1) for each in (TEXT, st.integers(-9, 9), st.booleans())]))
 def test_whatever_the_labels_are_their_places_give_them_back(labels):
     with warnings.catch_warnings(action="ignore"):
         found = classes_of(labels)
@@ -96,6 +100,22 @@ def test_two_labels_of_the_same_text_are_refused():
 
     with pytest.raises(DataError, match="two labels both read 'same'"):
         classes_of([Same(1), Same(2)])
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"  # as keyboards write it, and as a Mac's folders do
+
+
+@pytest.mark.parametrize(("fitted", "asked"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_a_label_is_known_in_every_spelling_of_unicode_and_comes_out_as_it_was(fitted, asked):
+    found = classes_of([fitted, "bar"], {asked: "a coffee house"})
+    assert found.values.tolist() == ["bar", fitted]
+    assert found.class_words == {COMPOSED: "a coffee house"}
+    assert found.places([asked, "bar"]).tolist() == [1, 0]
+
+
+def test_two_spellings_of_one_label_are_no_two_classes():
+    with pytest.raises(DataError, match="two labels both read"):
+        classes_of([COMPOSED, DECOMPOSED])
 
 
 # --- words ---

@@ -9,13 +9,16 @@ or a mapping from the text labels, fits.
 from __future__ import annotations
 
 import re
+import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from vlprompt.data.class_words import reword
+from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, UnknownLabelsWarning, UnknownNameError
 from vlprompt.settings_checks import plain, shown
 
@@ -59,9 +62,9 @@ class Classes:
         Classes that are numbers are also found by their words.
         """
         by_words = {self.class_words.get(name, name): place for place, name in enumerate(self.names)}
-        known = {} if _is_text(self.values) else by_words
-        known |= {plain(value): place for place, value in enumerate(self.values)}
-        return np.array([known.get(plain(label), -1) for label in label_array(labels)], dtype=np.int64)
+        known: dict[Any, int] = {} if _is_text(self.values) else by_words
+        known |= {_comparable(value): place for place, value in enumerate(self.values)}
+        return np.array([known.get(_comparable(label), -1) for label in label_array(labels)], dtype=np.int64)
 
 
 def classes_of(labels: Any, class_names: Sequence[str] | Mapping[Any, str] | None = None) -> Classes:
@@ -81,7 +84,7 @@ def classes_of(labels: Any, class_names: Sequence[str] | Mapping[Any, str] | Non
     """
     array = label_array(labels)
     values = _distinct(array)
-    names = [str(plain(value)) for value in values]
+    names = [str(_comparable(value)) for value in values]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"two labels both read {shown(twice)}; labels must differ as text, too.")
@@ -101,7 +104,7 @@ def classes_named(names: Sequence[str] | Mapping[Any, str]) -> Classes:
     else:
         values = label_array([_text(name, place) for place, name in enumerate(labels)])
         said = labels
-    texts = [str(plain(value)) for value in values]
+    texts = [str(_comparable(value)) for value in values]
     return Classes(values, texts, {text: words for text, words in zip(texts, said, strict=True) if text != words})
 
 
@@ -116,6 +119,23 @@ def classes_saved(names: Sequence[str], kind: str) -> Classes:
     except KeyError as error:
         raise ValueError(f"{error} is no label of the kind {kind}") from error
     return Classes(np.array(values), list(names), {})
+
+
+def with_words(dataset: Dataset, class_names: Sequence[str] | Mapping[Any, str] | None) -> Dataset:
+    """The data set with other words for its classes; it knows itself which classes there are.
+
+    Raises:
+        DataError: class names that are no mapping.
+        UnknownNameError: words for a class that does not exist.
+    """
+    if class_names is None:
+        return dataset
+    if not isinstance(class_names, Mapping):
+        raise DataError("class_names is a list, but a Dataset has its own classes; give a mapping to words instead.")
+    reword(dataset.class_names, class_names, "class_names")  # refuses unknown ones
+    words = {name: _text(said, place) for place, (name, said) in enumerate(class_names.items())}
+    merged = {**dataset.class_words, **words}
+    return replace(dataset, class_words={name: said for name, said in merged.items() if said != name})
 
 
 def check_known(labels: Any, places: np.ndarray) -> None:
@@ -163,6 +183,12 @@ def label_array(labels: Any) -> np.ndarray:
     if array.dtype.kind in "fc":
         _refuse_measures(array)
     return array
+
+
+def _comparable(label: Any) -> Any:
+    """A label by which others are found: text in Unicode's normal form C, in which all names are kept."""
+    label = plain(label)
+    return unicodedata.normalize("NFC", label) if isinstance(label, str) else label
 
 
 def _from_list(labels: list[Any]) -> np.ndarray:
@@ -269,7 +295,7 @@ def _words_of_names(names: list[str]) -> list[str]:
 
 
 def _words_of_mapping(values: np.ndarray, names: list[str], given: Mapping[Any, str]) -> list[str]:
-    words = {plain(label): said for label, said in given.items()}
+    words = {_comparable(label): said for label, said in given.items()}
     if not _is_text(values) and words and all(isinstance(label, str) for label in words):
         by_text = {name: words[name] for name in names if name in words}
         if len(by_text) < len(names) and _count_from_0(values, len(words)):
@@ -279,7 +305,7 @@ def _words_of_mapping(values: np.ndarray, names: list[str], given: Mapping[Any, 
         words = by_text
         labels: list[Any] = names
     else:
-        labels = [plain(value) for value in values]
+        labels = [_comparable(value) for value in values]
     missing = [label for label in labels if label not in words]
     if missing and (not _is_text(values) or len(missing) == len(labels)):
         raise DataError(f"class_names has no words for the label {shown(missing[0])}; give some for every label.")
@@ -289,7 +315,7 @@ def _words_of_mapping(values: np.ndarray, names: list[str], given: Mapping[Any, 
 
 def _words_of_list(names: list[str], given: list[Any]) -> list[str]:
     """Labels that are text: the list says which classes there are."""
-    given = [_text(name, place) for place, name in enumerate(given)]
+    given = [_comparable(_text(name, place)) for place, name in enumerate(given)]
     for name in given:
         if given.count(name) > 1:
             raise DataError(f"the class name {name!r} is given twice; each class needs its own.")
