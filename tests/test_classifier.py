@@ -115,11 +115,13 @@ def test_one_array_of_many_images_is_many_images(fitted):
     assert len(fitted.predict(images)) == len(images)
 
 
-def test_labels_can_be_numbers_when_the_names_are_given(make):
+def test_labels_that_are_numbers_come_out_again_and_names_are_what_prompts_say(make):
     images, labels = pictures()
     names = ["red", "green", "blue"]
     classifier = make("zero-shot", class_names=names).fit(images, [names.index(label) for label in labels])
-    assert classifier.classes_.tolist() == names
+    assert classifier.classes_.tolist() == [0, 1, 2]
+    assert classifier.fitted_.method.class_names == names
+    assert set(classifier.predict(images)) <= {0, 1, 2}
     assert classifier.score(images, labels) == classifier.score(images, [names.index(label) for label in labels])
 
 

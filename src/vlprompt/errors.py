@@ -38,6 +38,10 @@ class SettingsError(VlpromptError, ValueError):
     """An option has a value that cannot be used."""
 
 
+class SettingsWarning(UserWarning):
+    """A setting that is changed or ignored, because with the others it could not be used as it is."""
+
+
 class UnknownNameError(SettingsError):
     """A method, backbone, data set, domain or recipe that does not exist."""
 
@@ -57,6 +61,10 @@ class DataError(VlpromptError, ValueError):
     """Images, labels or class names that cannot be used."""
 
 
+class UnknownLabelsWarning(UserWarning):
+    """Labels are none of the classes that a classifier knows."""
+
+
 class UnreadableImagesError(DataError):
     """Some images cannot be read; `failures` maps each to its reason."""
 
@@ -65,7 +73,7 @@ class UnreadableImagesError(DataError):
         listed = as_list(f"{image}: {reason}" for image, reason in failures.items())
         super().__init__(
             f"{len(failures)} image{'s' if len(failures) > 1 else ''} cannot be read "
-            f"(repair or remove, or skip with --on-unreadable skip):\n{listed}"
+            f'(repair or remove, or skip with on_unreadable="skip"):\n{listed}'
         )
 
 

@@ -168,13 +168,13 @@ def check_writable(folder: str | os.PathLike[str], needed_bytes: int = 0) -> Non
         )
 
 
-def check_name(path: str | os.PathLike[str]) -> None:
+def check_name(path: str | os.PathLike[str], called: str = "folder") -> None:
     """Raise OutputError where no file or folder can have this path."""
     encoded = os.fsencode(os.path.abspath(path))
     if b"\0" in encoded:
-        raise OutputError(f"the name {os.fspath(path)!r} has a NUL character; choose another --out.")
+        raise OutputError(f"the name {os.fspath(path)!r} has a NUL character; choose another {called}.")
     if len(encoded) > LONGEST_PATH or any(len(part) > LONGEST_NAME for part in encoded.split(os.fsencode(os.sep))):
-        raise OutputError(f"{os.fspath(path)!s} is too long a name for a folder; choose another --out.")
+        raise OutputError(f"{os.fspath(path)!s} is too long a name for a folder; choose another {called}.")
 
 
 def _temporary_name(path: Path) -> Path:

@@ -6,7 +6,7 @@ without importing scikit-learn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL.Image import Image
 
-from vlprompt.data.checks import check_class_names, normal_name, refuse_numbers
+from vlprompt.data.checks import check_class_names, check_labels, normal_name, refuse_numbers
 from vlprompt.data.images import describe, image_key
 from vlprompt.data.samples import Sample
 from vlprompt.errors import BackboneError, DataError, ModelFolderError, NonFiniteLogitsError, UnreadableImageError
@@ -32,6 +32,7 @@ from vlprompt.model_folder import (
 )
 from vlprompt.progress import Counting, progress_bars
 from vlprompt.saved_tensors import check_kept, check_learned
+from vlprompt.settings_checks import plain_all
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,12 +66,14 @@ class FittedClassifier:
 
     Attributes:
         backbone: the frozen model.
-        method: prompts over `class_names`, with what was learned.
+        method: prompts over the classes' words, with what was learned.
         method_name: as the method was asked for.
-        trained_class_names: the names that it was trained on.
+        trained_class_names: the words of the classes that it was trained on.
         training: what repeats the training, as plain values.
         evaluation: results of `evaluate` by name, saved with the model.
         calibration: features of some training images, (n, E), for screening; None where it would not serve.
+        labels: the person's own names of the classes, by column of the logits; None where they are the words.
+        label_kind: what Python has as labels, whose text the names are: "str", "int", "float" or "bool".
     """
 
     backbone: Backbone
@@ -80,6 +83,8 @@ class FittedClassifier:
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
     calibration: Tensor | None = None
+    labels: list[str] | None = None
+    label_kind: str = "str"
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -88,10 +93,38 @@ class FittedClassifier:
 
         return Predictor(self.method, self.calibration)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy in another process is rebuilt from: no buffers, and of a method in a file its name only."""
+        state = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "method"}
+        method = self.method
+        return state | {
+            "method": {"options": method.options, "template": method.template, "seed": method.seed},
+            "class_words": list(method.class_names),
+            "tensors": dict(method.state_dict()),
+            "kept": (self.predictor.tensors(), self.predictor.description()),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from vlprompt.prediction import Predictor
+
+        words, tensors, kept = (state.pop(name) for name in ("class_words", "tensors", "kept"))
+        trained = state["trained_class_names"]
+        method = build_method(state["method_name"], state["backbone"], trained, **state["method"])
+        method.load_state_dict(tensors)
+        method.eval()
+        state["method"] = method if words == trained else method.with_class_names(words)
+        self.__dict__.update(state, predictor=Predictor.restored(state["method"], *kept))
+
     @property
     def class_names(self) -> list[str]:
-        """The classes, by column of the logits."""
-        return list(self.method.class_names)
+        """The person's own names of the classes, by column of the logits; as these they are given out."""
+        return list(self.method.class_names if self.labels is None else self.labels)
+
+    @property
+    def class_words(self) -> dict[str, str]:
+        """What prompts say for a class, by its name, where that is not the name itself."""
+        pairs = zip(self.class_names, self.method.class_names, strict=True)
+        return {name: words for name, words in pairs if name != words}
 
     def logits(
         self,
@@ -121,29 +154,54 @@ class FittedClassifier:
 
         check_screening(screening)
         extractor = FeatureExtractor(self.backbone, cache=cache, on_unreadable=on_unreadable, progress=progress)
-        extracted = extractor.extract(_as_list(images))
+        extracted = extractor.extract(as_list(images))
         logits = self.predictor.logits(torch.from_numpy(extracted.values), screening)
         return _checked(logits.float().cpu().numpy()), extracted.kept
 
-    def evaluate(self, samples: Sequence[Sample], name: str | None = None, **options: Any) -> Evaluation:
-        """Accuracy and macro F1 on labelled images, whose class names must be among the model's.
+    def evaluate(
+        self,
+        samples: Sequence[Sample],
+        name: str | None = None,
+        *,
+        class_words: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Evaluation:
+        """Accuracy and macro F1 on labelled images, whose classes must be among the model's.
 
         Args:
             name: under which the result is kept in `evaluation`, and so in the saved model's card.
+            class_words: the data's words for its classes. A class that the model does not know by its name is looked up
+                by its words; models saved before classes kept their own names know nothing else.
             options: of `logits`.
         """
-        # In Unicode's normal form, as folders of a Mac and of others have one name; a name as it is goes before that.
-        known = {form(name): label for form in (normal_name, str) for label, name in enumerate(self.class_names)}
-        labels = [known.get(sample.class_name, known.get(normal_name(sample.class_name))) for sample in samples]
-        for sample, label in zip(samples, labels, strict=True):
-            if label is None:
-                raise DataError(f"the class {sample.class_name!r} of {describe(sample.image)} is none of the model's.")
+        truth_of = [self._place_of(sample, class_words or {}) for sample in samples]
         logits, kept = self.logits([sample.image for sample in samples], **options)
-        truth = np.array([labels[place] for place in kept])
+        truth = np.array([truth_of[place] for place in kept])
         evaluation = _evaluation(truth, logits.argmax(axis=1), self.class_names)
         if name is not None:
             self.evaluation[name] = asdict(evaluation)
         return evaluation
+
+    def _place_of(self, sample: Sample, class_words: Mapping[str, str]) -> int:
+        """The column of a sample's class, by its name, else by its words.
+
+        Raises:
+            DataError: the model has no such class.
+        """
+        by_name, by_words = self._columns
+        name = sample.class_name
+        said = class_words.get(name, name)
+        place = by_name.get(name, by_name.get(normal_name(name), by_words.get(normal_name(said))))
+        if place is None:
+            raise DataError(f"the class {name!r} of {describe(sample.image)} is none of the model's.")
+        return place
+
+    @cached_property
+    def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The classes' columns by their names, and by their words."""
+        # In Unicode's normal form, as folders of a Mac and of others have one name; a name as it is goes before that.
+        by_name = {form(name): place for form in (normal_name, str) for place, name in enumerate(self.class_names)}
+        return by_name, {normal_name(words): place for place, words in enumerate(self.method.class_names)}
 
     def not_trained_on(self, samples: Sequence[Sample]) -> list[Sample]:
         """The samples whose pictures, whatever they are called, are not among those that the model was trained on.
@@ -154,21 +212,29 @@ class FittedClassifier:
         trained_on = set(self.training.get("image_keys", ()))
         return [sample for sample in samples if _key_or_nothing(sample) not in trained_on] if trained_on else [*samples]
 
-    def with_class_names(self, names: Sequence[str]) -> FittedClassifier:
+    def with_class_names(self, names: Sequence[str] | Mapping[str, str]) -> FittedClassifier:
         """The same model over other classes, which need not have been trained on.
 
+        Args:
+            names: of the classes; a mapping gives the words that prompts say for each.
+
         Raises:
-            DataError: fewer than two names, or one that is empty or given twice.
+            DataError: fewer than two names, or one that is empty or given twice; likewise the words.
             SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
         """
-        names = [names] if isinstance(names, str) else list(names)
-        if len(names) < 2:
-            raise DataError(f"class names are {names!r}; at least two are needed.")
-        check_class_names(names)
-        refuse_numbers(names, "give words, such as 'giant panda'")
+        labels = [names] if isinstance(names, str) else list(names)
+        if len(labels) < 2:
+            raise DataError(f"class names are {labels!r}; at least two are needed.")
+        words = list(names.values()) if isinstance(names, Mapping) else labels
+        check_class_names(words)
+        refuse_numbers(words, "give words, such as 'giant panda'")
+        if isinstance(names, Mapping):
+            check_labels(labels)
+        method = self.method.with_class_names(words)
         # What was evaluated were the old classes.
-        method = self.method.with_class_names(names)
-        return replace(self, method=method, evaluation={}, calibration=self.predictor.calibration)
+        return replace(
+            self, method=method, evaluation={}, calibration=self.predictor.calibration, labels=labels, label_kind="str"
+        )
 
     def save(self, folder: str | Path, *, progress: bool | None = None) -> None:
         """Write the model as a folder: its JSON, its learned tensors, a card, and what makes prediction quick.
@@ -183,9 +249,11 @@ class FittedClassifier:
         model = SavedModel(
             method=self.method_name,
             method_file_hash=method_file_hash(self.method_name),
-            options=asdict(self.method.options),
+            options=plain_all(asdict(self.method.options)),
             template=self.method.template,
             class_names=self.class_names,
+            class_words=self.class_words,
+            label_kind=self.label_kind,
             trained_class_names=self.trained_class_names,
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
@@ -223,9 +291,10 @@ def load_fitted(
     check_learned(folder / TENSORS_FILE, tensors, built.state_dict())
     check_kept(folder / KEPT_FILE, kept, frozen.dtype)
     built.load_state_dict(tensors)
-    if model.class_names != model.trained_class_names:
+    words = [model.class_words.get(name, name) for name in model.class_names]
+    if words != model.trained_class_names:
         try:
-            built = built.with_class_names(model.class_names)
+            built = built.with_class_names(words)
         except ValueError as error:
             raise ModelFolderError(f"{folder / DESCRIPTION_FILE} was changed: {error}") from error
     from vlprompt.prediction import Predictor
@@ -235,7 +304,15 @@ def load_fitted(
     except (ValueError, TypeError) as error:
         raise ModelFolderError(f"{folder / KEPT_FILE} does not fit the model: {error}.") from error
     classifier = FittedClassifier(
-        frozen, built, name, model.trained_class_names, model.training, model.evaluation, predictor.calibration
+        frozen,
+        built,
+        name,
+        model.trained_class_names,
+        model.training,
+        model.evaluation,
+        predictor.calibration,
+        labels=model.class_names,
+        label_kind=model.label_kind,
     )
     classifier.__dict__["predictor"] = predictor
     return classifier
@@ -265,7 +342,7 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
     if named is None:
         raise ModelFolderError(
             f"{folder} was trained with a method in a file, {model.method}, which is not run unasked; "
-            "name it as --method path/to/file.py:ClassName, or method=... in Python."
+            'name it as method="path/to/file.py:ClassName".'
         )
     if method_file_hash(named) != model.method_file_hash:
         raise ModelFolderError(f"{named} is not the code that {folder} was trained with; put back what it was then.")
@@ -309,6 +386,12 @@ def _checked(logits: np.ndarray) -> np.ndarray:
     return logits
 
 
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """The logarithms of the softmax of logits (n, N) over the classes."""
+    below = logits - logits.max(axis=1, keepdims=True)
+    return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+
+
 def _key_or_nothing(sample: Sample) -> str | None:
     try:
         return image_key(sample.image)
@@ -321,7 +404,8 @@ def image_keys(samples: Sequence[Sample]) -> list[str]:
     return [key for key in map(_key_or_nothing, samples) if key is not None]
 
 
-def _as_list(images: Sequence[Any]) -> list[Any]:
+def as_list(images: Sequence[Any]) -> list[Any]:
+    """The images as a list; raises DataError for one image alone."""
     if isinstance(images, str | Path | Image):
         what = f"the one path {str(images)!r}" if isinstance(images, str | Path) else "one picture"
         raise DataError(f"images is {what}; it must be a list of images.")

@@ -11,6 +11,10 @@ from vlprompt.model_folder import SavedModel
 PACKAGES = ("vlprompt", "torch", "open_clip_torch", "numpy", "pillow")
 
 
+NOT_SHOWN = ("data", "image_keys", "losses", "parameters")
+"""Of the record of the training: long, said elsewhere in the card, or for `PromptClassifier.load` alone."""
+
+
 def package_versions() -> dict[str, str]:
     """Versions of Python and of what decides results, by name."""
     import platform
@@ -35,7 +39,7 @@ def model_card(model: SavedModel) -> str:
         "## Results\n" + _results(model.evaluation),
         "## Data\n" + _items(data),
         "## Training\n" + _items(_training(model)),
-        "## Classes\n" + for_markdown(", ".join(model.class_names)),
+        "## Classes\n" + ", ".join(_class_entry(name, model.class_words.get(name)) for name in model.class_names),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -61,7 +65,7 @@ def _results(evaluation: dict[str, Any]) -> str:
 
 
 def _training(model: SavedModel) -> dict[str, Any]:
-    record = {key: value for key, value in model.training.items() if key not in ("data", "image_keys", "losses")}
+    record = {key: value for key, value in model.training.items() if key not in NOT_SHOWN}
     losses = model.training.get("losses")
     if losses:
         record["loss"] = f"{losses[0]:.4f} in the first epoch, {losses[-1]:.4f} in the last"
@@ -72,6 +76,11 @@ def _training(model: SavedModel) -> dict[str, Any]:
             "images"
         )
     return {"backbone fingerprint": model.fingerprint, "template": model.template, "options": model.options, **record}
+
+
+def _class_entry(name: str, words: str | None) -> str:
+    """A class by its name, with what prompts say for it where that is something else."""
+    return for_markdown(name if words is None else f"{name} (in prompts: {words})")
 
 
 def _items(values: dict[str, Any]) -> str:

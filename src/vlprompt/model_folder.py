@@ -38,6 +38,8 @@ TENSORS_FILE = "prompts.safetensors"
 KEPT_FILE = "prediction.safetensors"
 CARD_FILE = "README.md"
 
+LABEL_KINDS = ("str", "int", "float", "bool")
+
 DESCRIPTION_BYTES = 64_000_000
 """Of model.json, with the content keys of a million training pictures."""
 TENSOR_BYTES, CLASS_BYTES = 64_000_000, 500_000
@@ -55,14 +57,17 @@ class SavedModel:
         method_file_hash: SHA-256 of that file, None for the package's own methods.
         options: the method's options by name.
         template: the zero-shot prompt with {} for the class name.
-        class_names: the names that it tells apart, by label.
-        trained_class_names: the names that it was trained on; others when `set_class_names` was called since.
+        class_names: the person's own names of the classes that it tells apart, by label.
+        trained_class_names: the words of the classes that it was trained on; others when `set_class_names` was called
+            since.
         backbone: the backbone's name, as given to `load_backbone`.
         fingerprint: the backbone's fingerprint; the prompts mean something to these weights only.
         training: what repeats the training: data, shots, seed, recipe, settings, versions, losses, times.
         evaluation: accuracies by the name of what was evaluated, if anything was.
         screening: candidates (k), the agreement that they reached and on how many training images; None where screened
             inference was not calibrated.
+        class_words: what prompts say for a class, by its name, where that is not the name itself.
+        label_kind: what Python has as labels, whose text the names are: one of `LABEL_KINDS`.
     """
 
     method: str
@@ -76,6 +81,8 @@ class SavedModel:
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
     screening: dict[str, Any] | None = None
+    class_words: dict[str, str] = field(default_factory=dict)
+    label_kind: str = "str"
 
 
 def write_model_folder(
@@ -113,7 +120,7 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
     if os.path.isfile(folder):
         raise ModelFolderError(f"{folder} is a file, and a model is a folder; {how_to_convert(folder)}.")
     if not os.path.isdir(folder):
-        raise ModelFolderError(f"there is no model folder {folder}; `vlprompt fit DATA --out {folder}` makes one.")
+        raise ModelFolderError(f"there is no model folder {folder}; fit a classifier and save it there.")
     description = _read_description(folder / DESCRIPTION_FILE)
     most = _most_tensor_bytes(description)
     tensors = _read_tensors(folder / TENSORS_FILE, description["tensors_sha256"], most)
@@ -129,7 +136,9 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
 def _kept_for(description: dict[str, Any]) -> str:
     """SHA-256 of what the tensors in `KEPT_FILE` were computed from."""
     names = ("method", "method_file_hash", "options", "template", "class_names", "fingerprint", "tensors_sha256")
-    text = json.dumps([description.get(name) for name in names], sort_keys=True)
+    values = [description.get(name) for name in names]
+    values += [description["class_words"]] if description.get("class_words") else []  # older folders have none
+    text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -137,8 +146,8 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
     """The model that a description describes, each of its values of the right kind."""
     values = {}
     for name, kind in _KINDS.items():
-        if name == "screening" and name not in description:
-            continue  # written before there was screening
+        if name in ("screening", "class_words", "label_kind") and name not in description:
+            continue  # written before there was such a thing
         if name not in description:
             raise ModelFolderError(f"{path} is incomplete: {name} is missing.")
         if not isinstance(description[name], kind):
@@ -155,6 +164,9 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
             )
     if values["template"].count("{}") != 1 or not is_unicode(values["template"]):
         raise ModelFolderError(f"{path} was changed: template is {values['template']!r:.80}; it needs one {{}}.")
+    if values.get("label_kind", "str") not in LABEL_KINDS:
+        raise ModelFolderError(f"{path} was changed: label_kind is {values['label_kind']!r:.80}.")
+    _check_class_words(values.get("class_words", {}), values["class_names"], path)
     _check_training(values["training"], path)
     _check_evaluation(values["evaluation"], path)
     _check_screening(values.get("screening"), len(values["class_names"]), path)
@@ -173,7 +185,17 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "training": dict,
     "evaluation": dict,
     "screening": (dict, type(None)),
+    "class_words": dict,
+    "label_kind": str,
 }
+
+
+def _check_class_words(class_words: dict[str, Any], class_names: list[str], path: Path) -> None:
+    for name, words in class_words.items():
+        if name not in class_names:
+            raise ModelFolderError(f"{path} was changed: class_words has {name!r:.80}, which is none of class_names.")
+        if not isinstance(words, str) or not words.strip(" _"):
+            raise ModelFolderError(f"{path} was changed: class_words of {name!r:.80} is {words!r:.80}.")
 
 
 def _check_training(training: dict[str, Any], path: Path) -> None:
@@ -213,30 +235,36 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raise OutputError when `folder` is something that a model must not replace, or no name for a folder."""
-    check_name(folder)
+def check_replaceable(folder: Path, called: str = "folder") -> None:
+    """Raise OutputError when `folder` is something that a model must not replace, or no name for a folder.
+
+    Args:
+        called: what the person calls the argument.
+    """
+    check_name(folder, called)
     place = os.path.realpath(folder)
     if place in (os.path.realpath(os.curdir), os.path.realpath(os.sep)):
         raise OutputError(
             f"{folder} is {'the current folder' if place != os.sep else 'the root of all folders'}, and saving a model "
-            "replaces its folder; choose another --out."
+            f"replaces its folder; choose another {called}."
         )
     name = os.path.basename(place)
     if len(os.fsencode(name)) > LONGEST_MODEL_NAME:
-        raise OutputError(f"{folder} is too long a name for a folder; choose another --out.")
+        raise OutputError(f"{folder} is too long a name for a folder; choose another {called}.")
     if not os.path.exists(folder):
         return
     if not os.path.isdir(folder):
-        raise OutputError(f"{folder} is a file, and a model is a folder; choose another --out.")
+        raise OutputError(f"{folder} is a file, and a model is a folder; choose another {called}.")
     try:
         entries = set(os.listdir(folder))
     except OSError as error:
-        raise OutputError(f"{folder} cannot be read: {error.strerror}; choose another --out.") from error
+        raise OutputError(f"{folder} cannot be read: {error.strerror}; choose another {called}.") from error
     if entries and (
         DESCRIPTION_FILE not in entries or entries - {DESCRIPTION_FILE, TENSORS_FILE, KEPT_FILE, CARD_FILE}
     ):
-        raise OutputError(f"{folder} holds other files, and saving a model replaces its folder; choose another --out.")
+        raise OutputError(
+            f"{folder} holds other files, and saving a model replaces its folder; choose another {called}."
+        )
 
 
 def method_file_hash(method: str) -> str | None:

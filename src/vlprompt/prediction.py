@@ -21,6 +21,7 @@ from vlprompt.methods.method import Method
 from vlprompt.methods.screened import Screen, calibrate, screened_logits
 from vlprompt.progress import OnProgress
 from vlprompt.prompting.screening import Expansion
+from vlprompt.settings_checks import plain
 
 Screening = str | int
 """"auto", "off" or a number of candidates."""
@@ -37,6 +38,7 @@ CANDIDATE_COST = 4
 
 def check_screening(screening: object) -> None:
     """Raise SettingsError unless it is "auto", "off" or a number of candidates."""
+    screening = plain(screening)
     number = isinstance(screening, int) and not isinstance(screening, bool) and screening >= 1
     if screening not in ("auto", "off") and not number:
         raise SettingsError(f"screening is {screening!r}; it must be 'auto', 'off' or a number of candidates above 0.")

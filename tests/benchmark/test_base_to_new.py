@@ -45,6 +45,19 @@ class Dying(CoOp):
 """
 
 
+TELLING = """
+from vlprompt.methods.zero_shot import ZeroShot
+
+class Telling(ZeroShot):
+    name = "telling"
+
+    def prepare(self):
+        super().prepare()
+        with open({told!r}, "a") as file:
+            file.write(" ".join(self.class_names) + "\\n")
+"""
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Runs a plan without touching the user's feature cache, as on one core: threads that spin wait for each other."""
@@ -349,9 +362,21 @@ def test_a_class_without_a_readable_picture_is_an_error(plan, run, damaged):
 
 def test_words_for_classes_reach_the_workers(plan, run, tmp_path):
     (tmp_path / "words.csv").write_text("red,scarlet\n")
-    plan = replace(plan, methods=plan.methods[:2], seeds=(1,), class_words=tmp_path / "words.csv")
+    (tmp_path / "telling.py").write_text(TELLING.format(told=str(tmp_path / "told")))
+    methods = tuple(MethodRun(f"{tmp_path / 'telling.py'}:Telling", label) for label in ("one", "two"))
+    plan = replace(plan, methods=methods, class_words=tmp_path / "words.csv")
     records = run(plan, workers=2)
-    assert all("scarlet" in record.dataset.new_classes for record in records)
+    assert all("red" in record.dataset.new_classes for record in records)
+    told = (tmp_path / "told").read_text().splitlines()
+    assert sorted(told) == ["black blue green"] * 2 + ["scarlet white"] * 2
+
+
+def test_other_words_are_another_benchmark(plan, run, tmp_path):
+    plan = replace(plan, methods=plan.methods[:1])
+    run(plan, workers=1)
+    (tmp_path / "words.csv").write_text("red,scarlet\n")
+    with pytest.raises(SettingsError, match="other settings: .*fingerprint"):
+        run(replace(plan, class_words=tmp_path / "words.csv"), workers=1)
 
 
 def test_an_edited_method_does_not_keep_its_results(plan, run, tmp_path):

@@ -53,6 +53,18 @@ def test_labels_and_images_of_different_length(pictures):
         PromptClassifier().fit([pictures / "blue/0.png", pictures / "red/0.png"], ["blue"])
 
 
+@pytest.mark.parametrize("method", ["zero-shot", "coop", "cocoop"])
+@pytest.mark.parametrize("seed", ["-1", str(2**63)])
+def test_a_seed_that_is_none(vlprompt, pictures, tmp_path, method, seed):
+    outcome = vlprompt("fit", "pictures", "--out", "model", "--method", method, "--seed", seed)
+    assert_refused(outcome, f"seed is {seed}", "must be")
+    assert_left_nothing(tmp_path)
+
+
+def test_a_seed_of_a_benchmark_that_is_none(vlprompt, pictures):
+    assert_refused(vlprompt("benchmark", "base-to-new", "pictures", "--seeds", "1,-1"), "seed is -1")
+
+
 def test_duplicate_class_names(vlprompt, pictures, tmp_path):
     (tmp_path / "words.yaml").write_text("blue: sea\nred: sea\n")
     assert_refused(vlprompt(*FIT, "--class-words", "words.yaml"), "'sea'", "twice")

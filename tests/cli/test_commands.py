@@ -84,12 +84,33 @@ def test_null_takes_every_picture_and_fresh_views(vlprompt, tmp_path):
     assert training["settings"]["views"] is None
 
 
-def test_class_words_name_the_classes(vlprompt, tmp_path):
+def test_a_setting_that_the_method_has_no_use_for_is_told_once(vlprompt, pictures):
+    outcome = vlprompt("fit", "pictures", "--out", "model", "--method", "zero-shot", "--shots", "2", "--epochs", "3")
+    assert outcome.code == 0
+    assert outcome.err.count("epochs is ignored: the method zero-shot learns nothing") == 1
+
+
+def test_one_epoch_trains_without_the_warm_up_and_says_so_once(vlprompt, pictures, tmp_path):
+    quick = ("--method", "cocoop", "--shots", "2", "--epochs", "1", "--views", "1")
+    outcome = vlprompt("fit", "pictures", "--out", "model", *quick)
+    assert outcome.code == 0
+    assert outcome.err.count("the recipe's warm-up of 1 is shortened to 0") == 1
+    assert json.loads((tmp_path / "model/model.json").read_text())["training"]["settings"]["warmup_epochs"] == 0
+
+
+def test_class_words_change_the_prompts_and_never_the_label_that_comes_out(vlprompt, tmp_path):
     write_pictures(tmp_path / "pictures")
     (tmp_path / "words.yaml").write_text("blue: the deep sea\n")
     outcome = vlprompt("fit", "pictures", "--out", "model", "--method", "zero-shot", "--class-words", "words.yaml")
     assert outcome.code == 0
-    assert "the deep sea" in json.loads((tmp_path / "model/model.json").read_text())["class_names"]
+    description = json.loads((tmp_path / "model/model.json").read_text())
+    assert description["class_names"] == ["blue", "green", "red"]
+    assert description["class_words"] == {"blue": "the deep sea"}
+    assert "blue (in prompts: the deep sea), green, red" in (tmp_path / "model/README.md").read_text()
+    named = {line.split("\t")[1] for line in vlprompt("predict", "model", "pictures", "--top", "3").out.splitlines()}
+    assert named == {"blue", "green", "red"}
+    measured = json.loads(vlprompt("evaluate", "model", "pictures", "--split", "all", "--json").out)
+    assert sorted(measured["per_class"]) == ["blue", "green", "red"]
 
 
 def test_predict_prints_one_line_a_picture(vlprompt, model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,18 @@ def test_the_same_name_twice_is_refused() -> None:
 def test_two_names_of_the_same_words_are_refused_with_both(other) -> None:
     with pytest.raises(DataError, match=r"'golden_retriever' and '.*' are the same words"):
         check_class_names(["golden_retriever", other])
+
+
+@pytest.mark.parametrize("label", ["", "  ", "\udce9"])
+def test_a_label_that_is_no_text_is_refused_whatever_its_words(label) -> None:
+    dataset = replace(dataset_of("cat", label), class_words={label: "dog"})
+    with pytest.raises(DataError, match=r"class name 1 is "):
+        check_dataset(dataset)
+
+
+def test_a_label_of_two_classes_is_refused_where_names_may_not_repeat() -> None:
+    with pytest.raises(DataError, match=r"'cat' is given twice"):
+        check_dataset(replace(dataset_of("cat", "cat"), class_words={"cat": "kitten"}))
 
 
 def test_published_names_may_repeat() -> None:

@@ -75,7 +75,7 @@ def test_no_number_of_shots_takes_every_image() -> None:
 
 @pytest.mark.parametrize("shots", [0, -1])
 def test_less_than_one_shot_is_refused(shots) -> None:
-    with pytest.raises(SettingsError, match=f"shots is {shots}; it must be at least 1"):
+    with pytest.raises(SettingsError, match=f"shots is {shots}; it must be a whole number of at least 1"):
         sample_few_shot(samples_of([0, 1]), (), shots, 1)
 
 

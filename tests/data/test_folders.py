@@ -102,17 +102,19 @@ def test_class_folders_may_be_links(write_folder, tmp_path) -> None:
     assert load_dataset(chosen).class_names == ["cat", "dog"]
 
 
-def test_better_words_rename_classes_and_keep_their_order(write_folder, tmp_path) -> None:
+def test_better_words_change_prompts_and_leave_the_names_of_classes(write_folder, tmp_path) -> None:
     folder = write_folder("zoo", n02510455=2, n01=2)
     (tmp_path / "words.yaml").write_text("n02510455: giant panda\n")
-    assert load_dataset(folder, class_words=tmp_path / "words.yaml").class_names == ["n01", "giant panda"]
+    dataset = load_dataset(folder, class_words=tmp_path / "words.yaml")
+    assert dataset.class_names == ["n01", "n02510455"]
+    assert dataset.prompt_names == ["n01", "giant panda"]
 
 
 def test_better_words_beside_the_class_folders_are_read_by_themselves(write_folder) -> None:
     folder = write_folder("zoo", n01=2, n02=2)
     (folder / "class_words.yaml").write_text("n01: red panda\n")
-    assert load_dataset(folder).class_names == ["red panda", "n02"]
-    assert load_dataset(folder, class_words={"n02": "giant panda"}).class_names == ["n01", "giant panda"]
+    assert load_dataset(folder).prompt_names == ["red panda", "n02"]
+    assert load_dataset(folder, class_words={"n02": "giant panda"}).prompt_names == ["n01", "giant panda"]
 
 
 def test_words_for_an_unknown_folder_name_the_nearest(write_folder, tmp_path) -> None:
@@ -125,6 +127,12 @@ def test_words_for_an_unknown_folder_name_the_nearest(write_folder, tmp_path) ->
 def test_words_that_make_two_classes_the_same_are_refused(write_folder) -> None:
     with pytest.raises(DataError, match=r"'panda' is given twice"):
         load_dataset(write_folder("zoo", n01=1, n02=1), class_words={"n01": "panda", "n02": "panda"})
+
+
+def test_words_tell_apart_what_names_do_not(write_folder) -> None:
+    folder = write_folder("zoo", **{"red panda": 1, "red_panda": 1})
+    dataset = load_dataset(folder, class_words={"red_panda": "the red panda of Nepal"}, random_splits=False)
+    assert dataset.class_names == ["red panda", "red_panda"]
 
 
 def test_two_folders_of_the_same_words_are_refused(write_folder) -> None:

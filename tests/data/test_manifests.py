@@ -79,7 +79,8 @@ def test_cells_may_be_quoted(write_manifest) -> None:
 def test_numbers_get_their_names_from_class_words_and_sort_as_numbers(write_manifest) -> None:
     manifest = write_manifest("path,label\na.png,10\nb.png,9\n")
     dataset = load_dataset(manifest, class_words={9: "nine", 10: "ten"})
-    assert dataset.class_names == ["nine", "ten"]
+    assert dataset.class_names == ["9", "10"]
+    assert dataset.prompt_names == ["nine", "ten"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,8 @@ def test_negative_numbers_sort_as_numbers(write_manifest) -> None:
 
 def test_codes_get_better_words_too(write_manifest) -> None:
     dataset = load_dataset(write_manifest(CSV), class_words={"cat": "kitten"})
-    assert dataset.class_names == ["kitten", "dog"]
+    assert dataset.class_names == ["cat", "dog"]
+    assert dataset.prompt_names == ["kitten", "dog"]
     with pytest.raises(UnknownNameError, match=r"did you mean cat"):
         load_dataset(write_manifest(CSV), class_words={"cats": "kitten"})
 

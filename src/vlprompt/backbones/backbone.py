@@ -82,6 +82,13 @@ class Backbone:
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision)
         return torch.autocast(self.device.type, dtype=half or torch.bfloat16, enabled=half is not None)
 
+    def __repr__(self) -> str:
+        return f"<Backbone {self.name!r} on {self.device}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Backbone:
+        """Itself: nothing ever changes it, and scikit-learn copies an estimator's parameters with each `clone`."""
+        return self
+
     @contextmanager
     def constants(self) -> Iterator[None]:
         """For what is computed once and used ever after: nothing of the caller's modes may stay in it.

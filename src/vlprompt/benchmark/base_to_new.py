@@ -24,6 +24,7 @@ from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
 from vlprompt.files import check_writable, write_atomically
 from vlprompt.locks import lock_inside
 from vlprompt.progress import ProgressBoard, Task, progress_bars
+from vlprompt.settings_checks import plain
 from vlprompt.streams import is_terminal
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def run_base_to_new(
     runs = runs_of(plan, datasets, facts)
     missing = [run for run in runs if _kept(run, out) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))
-    team, threads = _team(workers, backbone, isinstance(plan.backbone, str))
+    team, threads = _team(plain(workers), backbone, isinstance(plan.backbone, str))
     count = max(1, min(team, len(missing)))
     if missing:
         drawn = is_terminal(sys.stderr) if progress is None else progress

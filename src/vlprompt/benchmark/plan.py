@@ -22,6 +22,7 @@ from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
 from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
+from vlprompt.settings_checks import plain_all, seed_number, whole_number
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -100,13 +101,11 @@ class BaseToNewPlan:
     on_unreadable: str = "fail"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", tuple(seed_number(seed, least=1) for seed in self.seeds))
         for name, values in (("data set", self.datasets), ("method", self.methods), ("seed", self.seeds)):
             if not values:
                 raise SettingsError(f"a benchmark needs at least one {name}")
-        if self.shots < 1:
-            raise SettingsError(f"shots is {self.shots}; it must be at least 1")
-        if wrong := [seed for seed in self.seeds if seed < 1]:
-            raise SettingsError(f"seed {wrong[0]} cannot be used; seeds count from 1")
+        object.__setattr__(self, "shots", whole_number("shots", self.shots, least=1))
         if self.on_unreadable not in ("fail", "skip"):
             raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip")
         for name in LOADING:
@@ -225,7 +224,7 @@ def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, loading: dict
     return DatasetFacts(
         name=dataset.name,
         source=dataset.name if isinstance(source, Dataset) else str(source),
-        fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test]),
+        fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words),
         template=dataset.template,
         base_classes=tuple(base.class_names),
         new_classes=tuple(new.class_names),
@@ -249,7 +248,7 @@ def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFac
         )
     as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
     file_hash = method_file_hash(run.method)
-    facts = MethodFacts(run.method, run.label or run.method, found.learns, _plain(as_values), file_hash)
+    facts = MethodFacts(run.method, run.label or run.method, found.learns, plain_all(as_values), file_hash)
     if not found.learns:
         return facts, None
     return facts, recipe.with_training(**{**plan.training, **run.training}).training
@@ -267,11 +266,6 @@ def _known(values: Mapping[str, Any], options_class: type) -> dict[str, Any]:
     """Those of a recipe's options that a method of the user's own has, too."""
     names = getattr(options_class, "__dataclass_fields__", {})
     return {name: value for name, value in values.items() if name in names}
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as JSON gives them back."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _seeded(training: TrainingSettings | None, seed: int) -> TrainingSettings | None:

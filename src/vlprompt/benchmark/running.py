@@ -88,7 +88,7 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     clock = _Clock()
     dataset = bench.dataset(run.dataset.name)
     base, new = select_half(dataset, "base"), select_half(dataset, "new")
-    method = _build(run, bench.backbone)
+    method = _build(run, bench.backbone, base.prompt_names)
     work = bench.out / WORK_FOLDER / run.settings_hash
     history, kept_features_s = None, 0.0
     if run.training is not None:
@@ -104,7 +104,7 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     clock.features()
     results = Results(
         base=_test(method, base_features, base),
-        new=_test(method.with_class_names(new.class_names), new_features, new),
+        new=_test(method.with_class_names(new.prompt_names), new_features, new),
     )
     times = Times(clock.features_s + kept_features_s, history.seconds if history else 0.0, clock.lap())
     record = _record(run, results, history, times)
@@ -113,14 +113,14 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     return record
 
 
-def _build(run: Run, backbone: Backbone) -> Method:
+def _build(run: Run, backbone: Backbone, prompt_names: list[str]) -> Method:
     from vlprompt.methods import build_method
 
     options = {name: tuple(v) if isinstance(v, list) else v for name, v in run.method.options.items()}
     return build_method(
         run.method.name,
         backbone,
-        run.dataset.base_classes,
+        prompt_names,
         options=options,
         template=run.dataset.template,
         seed=run.seed,

@@ -176,7 +176,7 @@ class _Worker:
     def _death(self) -> str:
         code = self.process.exitcode
         how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-        memory = "; SIGKILL often means too little memory, and fewer --workers need less" if code == -9 else ""
+        memory = "; SIGKILL often means too little memory, and fewer workers need less" if code == -9 else ""
         return f"its worker process ended with {how}{memory}"
 
 

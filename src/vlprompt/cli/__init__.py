@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vlprompt import stopping, streams
+from vlprompt.cli.wording import as_typed
 from vlprompt.errors import OutputError, VlpromptError
 
 USER_ERROR = 2
@@ -45,7 +46,7 @@ def _told(command: Callable[[], None], debug: bool) -> int:
         if debug:
             for line in traceback.format_exc().splitlines():
                 streams.say(line)
-        streams.say(f"vlprompt: {error}")
+        streams.say(f"vlprompt: {as_typed(str(error))}")
         return USER_ERROR
     except KeyboardInterrupt as stop:
         how = str(stop) or "interrupted; the same command starts again, with the pictures encoded so far."
@@ -101,6 +102,6 @@ def _warning_shower() -> Callable[..., None]:
         ours = category.__module__.startswith("vlprompt") or Path(filename).parent == BACKBONES
         if ours and str(message) not in said:
             said.add(str(message))
-            streams.say(f"vlprompt: warning: {message}")
+            streams.say(f"vlprompt: warning: {as_typed(str(message))}")
 
     return show

@@ -22,7 +22,7 @@ MODEL_BYTES = 20_000_000
 
 def convert(options: Namespace) -> None:
     """Make a model folder of a checkpoint of the published code."""
-    check_replaceable(Path(options.out))
+    check_replaceable(Path(options.out), "--out")
     check_writable(Path(os.path.abspath(options.out)).parent, MODEL_BYTES)
     classes = _data_or_names(options)
     from vlprompt.data.samples import Dataset

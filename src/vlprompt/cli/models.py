@@ -43,7 +43,7 @@ MODEL_BYTES = 20_000_000
 def fit(options: Namespace) -> None:
     """Train on labelled pictures, save the model, tell how good it is on pictures kept apart, and add that to it."""
     check_shots(options.shots)
-    check_replaceable(Path(options.out))
+    check_replaceable(Path(options.out), "--out")
     out = Path(os.path.abspath(options.out))
     check_writable(out.parent, MODEL_BYTES)
     with lock_beside(out):
@@ -69,7 +69,7 @@ def _fit_into(out: Path, options: Namespace) -> None:
         checkpoint=checkpoint,
         progress=False if options.no_progress else None,
     )
-    classifier.checked_recipe()
+    classifier.checked_settings()
     if options.on_unreadable == "fail":
         _refuse_unreadable(dataset.test or dataset.train, progress=False if options.no_progress else None)
     _fit_or_start_over(classifier, dataset, checkpoint)
@@ -142,7 +142,7 @@ def evaluate(options: Namespace) -> None:
     split = options.split
     if not has_splits and split == "test":
         samples, split = _not_trained_on(classifier, samples, options.data)
-    evaluation = classifier.evaluate(samples, on_unreadable=options.on_unreadable)
+    evaluation = classifier.evaluate(samples, class_words=dataset.class_words, on_unreadable=options.on_unreadable)
     if options.json:
         print_json({"data": dataset.name, "split": split, **asdict(evaluation)})
         return

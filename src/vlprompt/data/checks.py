@@ -91,7 +91,9 @@ def refuse_numbers(names: Iterable[str], advice: str) -> None:
 
 
 def check_dataset(dataset: Dataset, minimum_classes: int = 2, *, names_may_repeat: bool = False) -> None:
-    """Raises a `DataError` when there are no images, fewer classes than needed, or unusable class names.
+    """Raises a `DataError` when there are no images, fewer classes than needed, or unusable class names or words.
+
+    The names must differ, and so must what prompts say for them (`Dataset.prompt_names`).
 
     Args:
         names_may_repeat: as in published data sets: two of ImageNet's classes are "missile".
@@ -107,7 +109,23 @@ def check_dataset(dataset: Dataset, minimum_classes: int = 2, *, names_may_repea
             else f"{dataset.name} has {len(names)} classes; at least {minimum_classes} are needed."
         )
     if not names_may_repeat:
-        check_class_names(names)
+        check_labels(names)
+        check_class_names(dataset.prompt_names)
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Raises a `DataError` when a class's own name is empty, no valid text, or given twice."""
+    seen: set[str] = set()
+    for place, label in enumerate(labels):
+        if not isinstance(label, str):
+            raise DataError(f"class name {place} is {label!r}; class names must be text.")
+        if not _is_unicode(label):
+            raise DataError(f"class name {place} is {label!a}, which is not valid Unicode text; rename its folder.")
+        if not label.strip():
+            raise DataError(f"class name {place} is {label!r}; a class name needs at least one word.")
+        if label in seen:
+            raise DataError(_same_words(label, label))
+        seen.add(label)
 
 
 def comparable_words(class_name: str) -> str:

@@ -1,5 +1,7 @@
 """Better words for classes: a small YAML, JSON or CSV file from folder names or labels to what a prompt should say.
 
+The classes keep their own names: words change what the model reads, never the label that comes out.
+
     n02510455: giant panda
     n02086240: Shih-Tzu
 
@@ -83,7 +85,7 @@ def refuse_bare_numbers(keys: Iterable[str], words: Mapping[str, str], source: s
 
 
 def reword(keys: Iterable[str], words: Mapping[str, str], source: str = "class_words") -> dict[str, str]:
-    """The class name of each key: its words where there are some, else the key itself.
+    """What prompts call each key: its words where there are some, else the key itself.
 
     Args:
         keys: folder names or labels.

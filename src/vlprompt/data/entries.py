@@ -41,7 +41,7 @@ def dataset_from_entries(
     but no test images, the val images are the test images too, as published for ImageNet.
 
     Args:
-        words: better words by class key.
+        words: what prompts say, by class key; the classes keep their keys as names.
         words_source: where they come from, for the error.
         seed: of the random split.
         random_splits: False leaves all images that have no split in train.
@@ -54,16 +54,17 @@ def dataset_from_entries(
     if all(map(is_whole_number, keys)):
         keys.sort(key=int)
     names = reword(keys, words or {}, words_source)
+    class_words = {key: name for key, name in names.items() if name != key}
     label = {key: place for place, key in enumerate(keys)}
     samples: dict[Split | None, list[Sample]] = {"train": [], "val": [], "test": [], None: []}
     for entry in entries:
-        samples[entry.split].append(Sample(entry.path, label[entry.class_key], names[entry.class_key]))
+        samples[entry.split].append(Sample(entry.path, label[entry.class_key], entry.class_key))
     loose = samples[None]
     if not loose:
         test = samples["test"] or samples["val"]
-        return Dataset(name, tuple(samples["train"]), tuple(samples["val"]), tuple(test))
+        return Dataset(name, tuple(samples["train"]), tuple(samples["val"]), tuple(test), class_words=class_words)
     if len(loose) != len(entries):
         raise DataError(f"{name} gives a split for some images and none for others, such as {loose[0].image}.")
     if not random_splits:
-        return Dataset(name, tuple(loose))
-    return Dataset(name, *random_split(loose, seed))
+        return Dataset(name, tuple(loose), class_words=class_words)
+    return Dataset(name, *random_split(loose, seed), class_words=class_words)

@@ -26,7 +26,8 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
 
     Without test and validation images, or without training images, the class folders stand alone and are split when
     they are loaded. Class names that cannot be folder names are written to `class_words.yaml` beside them. Of classes
-    with the same name, all but the first get a number. The labels of the data set read back follow the sorted folder
+    with the same name, all but the first get a number. Words of classes that differ from their names are kept there,
+    too. The labels of the data set read back follow the sorted folder
     names.
 
     Args:
@@ -41,7 +42,8 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
     _refuse_filled(folder)
     splits = {name: samples for name in ("train", "val", "test") if (samples := getattr(dataset, name))}
     everything = [sample for samples in splits.values() for sample in samples]
-    names = _distinct_names({sample.label: sample.class_name for sample in everything})
+    own_names = {sample.label: sample.class_name for sample in everything}
+    names = _distinct_names(own_names)
     folder_names = _folder_names(names)
     try:
         with lock_beside(folder), staged_folder(folder.absolute()) as unfinished:
@@ -49,7 +51,8 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
                 _write_png(path, sample)
                 if progress is not None:
                     progress(done, len(everything))
-            _write_class_words(unfinished, {folder_names[label]: name for label, name in names.items()})
+            words = {label: dataset.class_words.get(own_names[label], name) for label, name in names.items()}
+            _write_class_words(unfinished, {folder_names[label]: said for label, said in words.items()})
             if folder.exists():
                 folder.rmdir()
             unfinished.rename(folder.absolute())

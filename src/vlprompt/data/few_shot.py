@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 from vlprompt.data.samples import Sample
-from vlprompt.errors import SettingsError
+from vlprompt.settings_checks import seed_number, whole_number
 
 VALIDATION_SHOTS = 4
 """Validation images per class are at most this many, and never more than the training images."""
@@ -35,15 +35,15 @@ def sample_few_shot(
         The training and the validation images, class by class.
 
     Raises:
-        SettingsError: `shots` is less than 1.
+        SettingsError: `shots` is less than 1, or `seed` less than 0.
 
     Warns:
         FewerShotsWarning: once, naming every class with fewer training images than asked and how many it has.
     """
+    seed = seed_number(seed)
     if shots is None:
         return tuple(train), tuple(val)
-    if shots < 1:
-        raise SettingsError(f"shots is {shots}; it must be at least 1 (or None for every image).")
+    shots = whole_number("shots", shots, least=1, instead=" or None (all images)")
     stream = random.Random(seed)
     warn_about_fewer_shots(train, shots)
     return _draw(train, shots, stream), _draw(val, min(shots, VALIDATION_SHOTS), stream)

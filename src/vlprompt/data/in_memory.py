@@ -43,9 +43,7 @@ def label_images(
             neither text nor a whole number or out of range, empty or repeated class names.
         UnknownNameError: a label is not among `class_names`.
     """
-    if isinstance(images, (str, Path, Image.Image)):
-        raise DataError(f"images is one image, {describe(images)}; it must be a list of images.")
-    sources = [_checked(image, place) for place, image in enumerate(images)]
+    sources = _sources(images)
     values = [_plain(label) for label in labels]
     check_same_length(sources, values)
     names = list(class_names) if class_names is not None else _names_among(values)
@@ -53,6 +51,19 @@ def label_images(
     places = {normal_name(name): place for place, name in enumerate(names)}
     numbers = [_number(value, index, names, places) for index, value in enumerate(values)]
     return tuple(Sample(source, number, names[number]) for source, number in zip(sources, numbers, strict=True))
+
+
+def samples_of_classes(
+    images: Iterable[ImageSource], labels: Sequence[int], names: Sequence[str]
+) -> tuple[Sample, ...]:
+    """Pairs images with the numbers of classes whose names are known; nothing is opened.
+
+    Raises:
+        DataError: no images, other numbers of images than labels, or something that is no image.
+    """
+    sources = _sources(images)
+    check_same_length(sources, labels)
+    return tuple(Sample(source, label, names[label]) for source, label in zip(sources, labels, strict=True))
 
 
 def dataset_from_lists(
@@ -101,6 +112,12 @@ def _refuse_two_labels(samples: Sequence[Sample], what: str) -> None:
                     f"{sample.image} stands among the {what}images twice with different labels: number {earlier} is "
                     f"{quoted(samples[earlier].class_name)}, number {place} {quoted(sample.class_name)}."
                 )
+
+
+def _sources(images: Iterable[ImageSource]) -> list[SampleImage]:
+    if isinstance(images, (str, Path, Image.Image)):
+        raise DataError(f"images is one image, {describe(images)}; it must be a list of images.")
+    return [_checked(image, place) for place, image in enumerate(images)]
 
 
 def _checked(image: Any, place: int) -> SampleImage:

@@ -6,8 +6,8 @@ looks like is `images.py`'s business, so that sampling and splitting never touch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -36,6 +36,9 @@ class Sample:
 
     Attributes:
         image: a path, Pillow image, uint8 array of shape (H, W, 3), (H, W, 4) or (H, W), or a `ComposedImage`.
+        label: the number of its class.
+        class_name: what the person calls its class (a folder's name, a manifest's label), as which it comes out again;
+            prompts may say it in other words, see `Dataset.class_words`.
     """
 
     image: Path | Image | np.ndarray | ComposedImage
@@ -45,18 +48,28 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set with its three splits and the template of its zero-shot prompts."""
+    """A data set with its three splits and the template of its zero-shot prompts.
+
+    Attributes:
+        class_words: what prompts say for a class, by its name, where that is not the name itself.
+    """
 
     name: str
     train: tuple[Sample, ...]
     val: tuple[Sample, ...] = ()
     test: tuple[Sample, ...] = ()
     template: str = "a photo of a {}."
+    class_words: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def class_names(self) -> list[str]:
         """Names by label, from all splits."""
         return class_names_of([*self.train, *self.val, *self.test])
+
+    @property
+    def prompt_names(self) -> list[str]:
+        """What prompts call the classes, by label."""
+        return [self.class_words.get(name, name) for name in self.class_names]
 
 
 def class_names_of(samples: Sequence[Sample]) -> list[str]:

@@ -26,6 +26,7 @@ from vlprompt.features.loading import Blocks, Request, load_blocks
 from vlprompt.features.table import Table
 from vlprompt.features.transforms import EvaluationTransform, Preprocessing, Transform, ViewTransform
 from vlprompt.progress import Counting, OnProgress, progress_bars
+from vlprompt.settings_checks import plain
 
 SAVE_SECONDS = 20.0
 """How much computing a stopped run may lose."""
@@ -95,6 +96,7 @@ class FeatureExtractor:
         progress: bool = False,
         on_progress: OnProgress | None = None,
     ) -> None:
+        batch_size, workers = plain(batch_size), plain(workers)
         _check_settings(batch_size, workers, on_unreadable)
         self.backbone = backbone
         self.batch_size = batch_size

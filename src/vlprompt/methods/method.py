@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
 from vlprompt.methods.options import DEFAULT_TEMPLATE
+from vlprompt.settings_checks import seed_number
 
 
 class Method(nn.Module, ABC):
@@ -60,7 +61,7 @@ class Method(nn.Module, ABC):
         self._frozen = (backbone,)
         self.options = self.options_class() if options is None else options
         self.template = template
-        self.seed = seed
+        self.seed = seed_number(seed)
         self.class_names = list(class_names)
         self.prepare()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
+from vlprompt.settings_checks import plain, shown, truth_value, whole_number
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 
@@ -38,6 +39,7 @@ class ZeroShotOptions:
     ensemble: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ensemble", truth_value("ensemble", self.ensemble))
         if self.templates is None:
             return
         if isinstance(self.templates, str) or not self.templates:
@@ -82,8 +84,11 @@ class PromptOptions:
     memory: Literal["auto"] | int = "auto"
 
     def __post_init__(self) -> None:
-        if self.context_length < 1:
-            raise SettingsError(f"context_length is {self.context_length}; it must be at least 1.")
+        object.__setattr__(self, "context_length", whole_number("context_length", self.context_length, least=1))
+        object.__setattr__(self, "class_specific", truth_value("class_specific", self.class_specific))
+        object.__setattr__(self, "memory", plain(self.memory))
+        if self.context_init is not None and not isinstance(self.context_init, str):
+            raise SettingsError(f"context_init is {shown(self.context_init)}; it must be words, or None.")
         if self.context_init is not None and not self.context_init.strip():
             raise SettingsError("context_init is empty; give words such as 'a photo of a', or None for random vectors.")
         for option, value, known in (

@@ -83,7 +83,7 @@ def _gallery(name: str, runs: Sequence[ResultRecord], dataset: Any) -> Gallery |
     from vlprompt.data.fingerprint import dataset_fingerprint
     from vlprompt.data.splits import select_half
 
-    fingerprint = dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test])
+    fingerprint = dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words)
     if any(run.dataset.fingerprint != fingerprint for run in runs):
         return None
     base, new = select_half(dataset, "base").test, select_half(dataset, "new").test

@@ -250,7 +250,7 @@ def chosen(records: Sequence[ResultRecord], *, shots: int | None, backbone: str 
     found = [r for r in records if shots in (None, r.shots) and backbone in (None, r.backbone.name)]
     if records and not found:
         there = sorted({f"{record.backbone.name} with {record.shots} shots" for record in records})
-        asked = [f"--backbone {backbone}"] * (backbone is not None) + [f"--shots {shots}"] * (shots is not None)
+        asked = [f'backbone="{backbone}"'] * (backbone is not None) + [f"shots={shots}"] * (shots is not None)
         raise SettingsError(f"there are no results for {' '.join(asked)}; there are some of {', '.join(there)}")
     return found
 
@@ -260,8 +260,8 @@ def _check_one_comparison(records: Sequence[ResultRecord]) -> None:
     if not records:
         raise SettingsError("there are no result records yet; run a benchmark first")
     for what, values, option in (
-        ("backbone", {f"{r.backbone.name} ({r.backbone.fingerprint[:8]})" for r in records}, "--backbone NAME"),
-        ("number of shots", {str(r.shots) for r in records}, "--shots NUMBER"),
+        ("backbone", {f"{r.backbone.name} ({r.backbone.fingerprint[:8]})" for r in records}, 'backbone="NAME"'),
+        ("number of shots", {str(r.shots) for r in records}, "shots=NUMBER"),
         ("precision", {r.backbone.precision for r in records}, ""),
     ):
         if len(values) > 1:

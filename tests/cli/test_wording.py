@@ -1,0 +1,67 @@
+"""Messages speak of arguments in Python and of options on the command line."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vlprompt
+from vlprompt.cli.wording import as_typed
+
+PACKAGE = Path(vlprompt.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("said", "typed"),
+    [
+        ('skip with on_unreadable="skip"):', "skip with --on-unreadable skip):"),
+        ("train with class_specific=False for that.", "train with --class-specific false for that."),
+        ("take all with shots=None.", "take all with --shots null."),
+        ("backbone='ViT-B-16/openai', or another", "--backbone ViT-B-16/openai, or another"),
+        ('choose one (backbone="NAME"), or', "choose one (--backbone NAME), or"),
+    ],
+)
+def test_an_argument_that_is_an_option_is_told_as_it_is_typed(said, typed):
+    assert as_typed(said) == typed
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "there is no folder runs/seed=3/model.",
+        "there is no folder seed=3/model.",
+        "seed=3.png cannot be read",
+        "a=b is no option",
+        "epochs is 0; it must be a whole number of at least 1.",
+    ],
+)
+def test_what_is_no_argument_stays_as_it_is(said):
+    assert as_typed(said) == said
+
+
+@given(st.text())
+def test_text_without_an_assignment_stays_as_it_is(text):
+    if "=" not in text:
+        assert as_typed(text) == text
+
+
+def test_no_error_of_the_library_speaks_of_options():
+    """Only the command line's own files do, and what prints or writes a command to type."""
+    spoken = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.is_relative_to(PACKAGE / "cli") or path.name == "repeating.py":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        spoken += [
+            f"{path.relative_to(PACKAGE)}:{node.lineno} {node.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+            if re.search(r"(?<![\w-])--[a-z]", node.value)
+        ]
+    assert spoken == []
