@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
+from vlprompt.text_files import is_unicode
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 
@@ -54,8 +55,10 @@ def check_template(template: str) -> str:
     """The template, if it has exactly one place for the class name.
 
     Raises:
-        SettingsError: it has none or several.
+        SettingsError: it has none or several, or is no Unicode text.
     """
+    if not is_unicode(template):
+        raise SettingsError(f"template {quoted(template)} is not valid Unicode text.")
     if template.count("{}") != 1:
         raise SettingsError(f"template {quoted(template)} must have exactly one {{}} for the class name.")
     return template
@@ -86,6 +89,8 @@ class PromptOptions:
             raise SettingsError(f"context_length is {self.context_length}; it must be at least 1.")
         if self.context_init is not None and not self.context_init.strip():
             raise SettingsError("context_init is empty; give words such as 'a photo of a', or None for random vectors.")
+        if self.context_init is not None and not is_unicode(self.context_init):
+            raise SettingsError(f"context_init is {quoted(self.context_init)}, which is not valid Unicode text.")
         for option, value, known in (
             ("class token position", self.position, ("end", "middle", "front")),
             ("text engine", self.engine, ("auto", "plain", "segments")),
