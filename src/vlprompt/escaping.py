@@ -92,15 +92,6 @@ def as_json(value: Any, *, indent: int | None = 2, encoding: str = "utf-8") -> s
     return _HARMFUL.sub(lambda sign: sign[0] if sign[0] == "\n" else json.dumps(sign[0])[1:-1], text)
 
 
-def is_unicode(text: str) -> bool:
-    """Whether the text has no lone surrogates, which stand for no character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _shown(sign: re.Match[str]) -> str:
     return _SHORT.get(sign[0]) or _code_of(sign[0])
 

@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 from vlprompt.checkpoint_files import checkpoint_in, how_to_convert
 from vlprompt.errors import ModelFolderError, OutputError
-from vlprompt.escaping import as_json, is_unicode
+from vlprompt.escaping import as_json
 from vlprompt.files import check_name, read_bounded, staged_folder
 from vlprompt.locks import lock_beside
 from vlprompt.strict_json import NotJsonError, read_json
+from vlprompt.text_files import is_unicode
 
 if TYPE_CHECKING:
     import torch

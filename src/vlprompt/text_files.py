@@ -73,6 +73,15 @@ def decoded(content: bytes) -> str:
     return text
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written at all; Python reads bytes that are not UTF-8 as lone surrogates, which cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def lines_of(text: str) -> Iterator[str]:
     r"""The lines of a text with their ends, which are \n, \r\n and \r only.
 

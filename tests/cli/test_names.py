@@ -88,6 +88,15 @@ def test_words_of_a_context_in_yaml_may_begin_with_a_number_sign(vlprompt, pictu
     assert json.loads((tmp_path / "model/model.json").read_text())["options"]["context_init"] == "#1 photo"
 
 
+@pytest.mark.parametrize(
+    "option", [("--template", "\udcff{}"), ("--templates", "\udcff{}"), ("--context-init", "\udcff")]
+)
+def test_words_that_are_no_unicode_are_refused(vlprompt, pictures, option):
+    method = "coop" if option[0] == "--context-init" else "zero-shot"
+    outcome = vlprompt("fit", "pictures", "--out", "model", "--method", method, "--shots", "2", *option)
+    assert_refused(outcome, "\\udcff", "not valid Unicode")
+
+
 @pytest.mark.parametrize("fitted_on", ["NFC", "NFD"])
 def test_a_folder_written_by_a_mac_is_the_folder_written_by_others(vlprompt, tmp_path, fitted_on):
     for form in ("NFC", "NFD"):

@@ -93,6 +93,8 @@ def test_class_words_are_refused_because_the_file_has_the_names(write_split) -> 
         ({"train": [["cat/1.jpg", 0, "7"], ["ant/1.jpg", 1, "x"]], "test": []}, r"the class names '7' is a number"),
         ({"train": [["cat/1.jpg", 0, "a"], ["cat/1.jpg", 1, "b"]], "test": []}, r"cat/1.jpg both the labels 0 and 1"),
         ({"train": [["cat/1.jpg", 10**4000, "a"]], "test": []}, r"\['cat/1.jpg', a number of 4000 digits, 'a'\]; it"),
+        ('{"train": [["cat/1.jpg", 0, "a\\ud800"], ["ant/1.jpg", 1, "b"]], "test": []}', r"is not valid Unicode"),
+        ('{"train": [["cat/1.jpg", 0, "a\\u0007"], ["ant/1.jpg", 1, "b"]], "test": []}', r"control character U\+0007"),
         ("{", r"is not JSON"),
         ([], r"is no split file of the papers"),
         ({"train": []}, r"is no split file of the papers"),

@@ -16,6 +16,7 @@ from vlprompt.data.manifests import SUFFIXES, manifest_entries
 from vlprompt.data.published_splits import load_published_split
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, SettingsError, UnknownNameError, quoted
+from vlprompt.text_files import is_unicode
 
 DATASETS = (
     "emoji-activities",
@@ -68,6 +69,8 @@ def load_dataset(
     """
     if template is not None and template.count("{}") != 1:
         raise SettingsError(f"the template is {quoted(template)}; it must have {{}} once, where the class name goes.")
+    if template is not None and not is_unicode(template):
+        raise SettingsError(f"the template is {quoted(template)}, which is not valid Unicode text.")
     columns = {"path_column": path_column, "label_column": label_column}
     if isinstance(source, str) and source in DATASETS:
         _refuse_options(source, class_words=class_words, image_root=image_root, **columns)

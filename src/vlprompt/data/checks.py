@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence, Sized
 
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, quoted
+from vlprompt.text_files import is_unicode
 
 _OTHER_BLANKS = re.compile(r"[^\S ]+")
 _LOOK_ALIKE = str.maketrans(
@@ -34,14 +35,17 @@ def normal_name(name: str) -> str:
     return _OTHER_BLANKS.sub(" ", unicodedata.normalize("NFC", name)).strip(" ")
 
 
-def check_class_names(names: Sequence[str]) -> None:
-    """Raises a `DataError` when a name is empty or no text, or when two make the same prompt (`comparable_words`)."""
+def check_class_names(names: Sequence[str], *, may_repeat: bool = False) -> None:
+    """Raises a `DataError` when a name is empty or no text, or when two make the same prompt (`comparable_words`).
+
+    Args:
+        may_repeat: the last does not matter.
+    """
     seen: dict[str, str] = {}
     for place, name in enumerate(names):
         if not isinstance(name, str):
             raise DataError(f"class name {place} is {quoted(name)}; class names must be text.")
-        if not _is_unicode(name):
-            # Python reads bytes of a file name that are not UTF-8 as lone surrogates.
+        if not is_unicode(name):
             raise DataError(f"class name {place} is {name!a}, which is not valid Unicode text; rename its folder.")
         words = comparable_words(name)
         if not words:
@@ -51,7 +55,7 @@ def check_class_names(names: Sequence[str]) -> None:
                 f"class name {place} is {quoted(name)}, which has the control character U+{ord(unprintable[0]):04X}; "
                 "take it out or write a blank."
             )
-        if words in seen:
+        if words in seen and not may_repeat:
             raise DataError(_same_words(seen[words], name))
         seen[words] = name
 
@@ -110,7 +114,7 @@ def check_dataset(dataset: Dataset, minimum_classes: int = 2, *, names_may_repea
         )
     if not names_may_repeat:
         check_labels(names)
-        check_class_names(dataset.prompt_names)
+    check_class_names(dataset.prompt_names, may_repeat=names_may_repeat)
 
 
 def check_labels(labels: Sequence[str]) -> None:
@@ -118,11 +122,11 @@ def check_labels(labels: Sequence[str]) -> None:
     seen: set[str] = set()
     for place, label in enumerate(labels):
         if not isinstance(label, str):
-            raise DataError(f"class name {place} is {label!r}; class names must be text.")
-        if not _is_unicode(label):
+            raise DataError(f"class name {place} is {quoted(label)}; class names must be text.")
+        if not is_unicode(label):
             raise DataError(f"class name {place} is {label!a}, which is not valid Unicode text; rename its folder.")
         if not label.strip():
-            raise DataError(f"class name {place} is {label!r}; a class name needs at least one word.")
+            raise DataError(f"class name {place} is {quoted(label)}; a class name needs at least one word.")
         if label in seen:
             raise DataError(_same_words(label, label))
         seen.add(label)
@@ -136,14 +140,6 @@ def comparable_words(class_name: str) -> str:
     """
     text = unicodedata.normalize("NFC", html.unescape(class_name)).translate(_LOOK_ALIKE).casefold()
     return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _same_words(first: str, second: str) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
 from vlprompt.settings_checks import plain, shown, truth_value, whole_number
+from vlprompt.text_files import is_unicode
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 
@@ -56,8 +57,10 @@ def check_template(template: str) -> str:
     """The template, if it has exactly one place for the class name.
 
     Raises:
-        SettingsError: it has none or several.
+        SettingsError: it has none or several, or is no Unicode text.
     """
+    if not is_unicode(template):
+        raise SettingsError(f"template {quoted(template)} is not valid Unicode text.")
     if template.count("{}") != 1:
         raise SettingsError(f"template {quoted(template)} must have exactly one {{}} for the class name.")
     return template
@@ -91,6 +94,8 @@ class PromptOptions:
             raise SettingsError(f"context_init is {shown(self.context_init)}; it must be words, or None.")
         if self.context_init is not None and not self.context_init.strip():
             raise SettingsError("context_init is empty; give words such as 'a photo of a', or None for random vectors.")
+        if self.context_init is not None and not is_unicode(self.context_init):
+            raise SettingsError(f"context_init is {quoted(self.context_init)}, which is not valid Unicode text.")
         for option, value, known in (
             ("class token position", self.position, ("end", "middle", "front")),
             ("text engine", self.engine, ("auto", "plain", "segments")),
