@@ -127,9 +127,9 @@ def test_a_result_made_again_alone_is_the_same_to_the_last_bit(plan, run, tmp_pa
 def test_training_images_are_drawn_over_all_classes_before_the_halves(plan, run, monkeypatch):
     drawn = []
 
-    def watching(train, val, shots, seed):
+    def watching(train, val, shots, seed, names):
         drawn.append({sample.class_name for sample in train})
-        return sample_few_shot(train, val, shots, seed)
+        return sample_few_shot(train, val, shots, seed, names)
 
     monkeypatch.setattr("vlprompt.benchmark.running.sample_few_shot", watching)
     run(replace(plan, methods=plan.methods[1:2], seeds=(1,)), workers=1)
