@@ -8,6 +8,7 @@ Example:
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,8 +19,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
+from vlprompt.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
 from vlprompt.data.checks import check_dataset
-from vlprompt.data.few_shot import sample_few_shot
+from vlprompt.data.few_shot import draw_few_shot, warn_about_fewer_shots, warn_about_lost_shots
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.in_memory import dataset_from_lists, label_images
 from vlprompt.data.samples import Dataset, Sample
@@ -118,7 +120,10 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """
         recipe = self.checked_recipe()
         dataset = self._checked_dataset(images, labels)
-        samples, _ = sample_few_shot(dataset.train, (), self.shots, self.seed)
+        # What learns nothing cannot have too few images to learn from.
+        asked = self.shots if method_class(self.method).learns else None
+        warn_about_fewer_shots(dataset.train, asked, dataset.class_names)
+        samples, _ = draw_few_shot(dataset.train, (), self.shots, self.seed)
         backbone = self._load_backbone()
         method = build_method(
             self.method,
@@ -128,6 +133,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             template=self.template or dataset.template,
             seed=self.seed,
         )
+        if knows_only_drawings(backbone.name, dataset.bundled):
+            warnings.warn(DRAWINGS_ONLY, DrawingsOnlyWarning, stacklevel=2)
         record: dict[str, Any] = {
             "data": _facts(dataset, samples),
             "shots": self.shots,
@@ -135,7 +142,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             "versions": package_versions(),
         }
         if not dataset.test:
-            record["image_keys"] = image_keys(samples)
+            record["image_keys"] = image_keys(samples) if method.learns else []
         calibration = None
         if method.learns:
             trained, calibration = self._train(method, samples, recipe, record["data"]["fingerprint"])
@@ -181,11 +188,25 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         truth = [sample.class_name for sample in label_images(images, labels, self.fitted_.class_names)]
         return float(accuracy_score(truth, self.predict(images, screening="off"), sample_weight=sample_weight))
 
-    def evaluate(self, samples: Sequence[Sample], name: str | None = None, on_unreadable: str = "fail") -> Evaluation:
-        """Accuracy and macro F1 on labelled images; with a `name`, kept in the saved model's card."""
+    def evaluate(
+        self,
+        samples: Sequence[Sample],
+        name: str | None = None,
+        on_unreadable: str = "fail",
+        *,
+        trained_on: bool = False,
+    ) -> Evaluation:
+        """How well labelled images are named, beside zero-shot and chance; see `vlprompt.evaluation.Evaluation`.
+
+        Args:
+            name: under which the result is kept in the saved model's card.
+            trained_on: the images are those that the model was trained on, which the result then says.
+        """
         check_is_fitted(self)
         progress = self.progress is not False
-        return self.fitted_.evaluate(samples, name, on_unreadable=on_unreadable, cache=self.cache, progress=progress)
+        return self.fitted_.evaluate(
+            samples, name, trained_on=trained_on, on_unreadable=on_unreadable, cache=self.cache, progress=progress
+        )
 
     def set_class_names(self, names: Sequence[str]) -> Self:
         """Name pictures by these classes from now on; they need not have been trained on.
@@ -305,6 +326,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         images = [sample.image for sample in samples]
         features, kept = self._training_features(method.backbone, images, settings)
         encoded = time.perf_counter()
+        warn_about_lost_shots(samples, kept)
         labels = [samples[place].label for place in kept]
         with progress_bars(self.progress) as board:
             history = train(
@@ -368,4 +390,6 @@ def _facts(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:
         "fingerprint": dataset_fingerprint(samples),
         "classes": len(dataset.class_names),
         "drawn_images": len(samples),
+        "training_images": len(dataset.train),
+        "bundled": dataset.bundled,
     }

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlprompt.errors import ModelFolderError, OutputError
+from vlprompt.evaluation import Evaluation
 from vlprompt.files import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
@@ -182,9 +183,10 @@ def _check_training(training: dict[str, Any], path: Path) -> None:
 
 def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
     for name, result in evaluation.items():
-        figures = [result.get(key) for key in ("accuracy", "macro_f1", "total")] if isinstance(result, dict) else [None]
-        if not all(isinstance(figure, int | float) for figure in figures):
-            raise ModelFolderError(f"{path} was changed: evaluation of {name!r} is {result!r:.80}.")
+        try:
+            Evaluation.from_dict(result)
+        except ValueError as error:
+            raise ModelFolderError(f"{path} was changed: evaluation of {name!r}: {error} ({result!r:.80}).") from error
 
 
 def _check_screening(screening: dict[str, Any] | None, classes: int, path: Path) -> None:

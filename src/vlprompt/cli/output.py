@@ -13,10 +13,10 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal; elsewhere one tab-separated line a row, without headings."""
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, headings_in_pipes: bool = False) -> None:
+    """A table on a terminal; elsewhere one tab-separated line a row, without headings unless they are asked for."""
     if not sys.stdout.isatty():
-        for row in rows:
+        for row in [headings, *rows] if headings_in_pipes else rows:
             print("\t".join(row))
         return
     from rich.console import Console

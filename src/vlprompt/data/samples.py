@@ -45,13 +45,19 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set with its three splits and the template of its zero-shot prompts."""
+    """A data set with its three splits and the template of its zero-shot prompts.
+
+    Attributes:
+        bundled: the bundled data set and domain that the pictures are of, such as "emoji-food/flat", also where they
+            were exported and read back unchanged; "" for all others.
+    """
 
     name: str
     train: tuple[Sample, ...]
     val: tuple[Sample, ...] = ()
     test: tuple[Sample, ...] = ()
     template: str = "a photo of a {}."
+    bundled: str = ""
 
     @property
     def class_names(self) -> list[str]:
