@@ -42,6 +42,7 @@ def dataset_from_entries(
     words: Mapping[str, str] | None = None,
     words_source: str = "class_words",
     numbered: bool = False,
+    class_order: Sequence[str] = (),
     seed: int = 1,
     random_splits: bool = True,
 ) -> Dataset:
@@ -55,6 +56,7 @@ def dataset_from_entries(
         words: better words by class key.
         words_source: where they come from, for the error.
         numbered: the class keys are whole numbers and sorted as such.
+        class_order: the class keys in the order of their labels, where that is not the sorted one.
         seed: of the random split.
         random_splits: False leaves all images that have no split in train.
 
@@ -62,7 +64,7 @@ def dataset_from_entries(
         DataError: some entries have a split and others none.
         UnknownNameError: words are given for a class that does not exist.
     """
-    keys = sorted({entry.class_key for entry in entries}, key=int if numbered else None)
+    keys = list(class_order) or sorted({entry.class_key for entry in entries}, key=int if numbered else None)
     names = reword(keys, words or {}, words_source)
     label = {key: place for place, key in enumerate(keys)}
     samples: dict[Split | None, list[Sample]] = {"train": [], "val": [], "test": [], None: []}
