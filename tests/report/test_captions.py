@@ -78,10 +78,17 @@ def test_unequal_numbers_of_seeds_are_told_as_they_are(of):
 
 
 def test_the_average_is_over_what_was_run(of):
-    assert "average over the one data set" in caption(summarize(of(coop=(1,))))
     assert "average over the 2 data sets" in caption(summarize(of("a", "b", coop=(1,))))
     records = [*of("a", "b", coop=(1,)), *of("a", cocoop=(1,))]
     assert "the 1 of 2 data sets that every method has" in caption(summarize(records))
+
+
+def test_one_data_set_has_no_average_beside_it(of):
+    for text in (*everywhere(of(coop=(1, 2))), csv_table(summarize(of(coop=(1, 2))))):
+        assert "verage over" not in text
+        assert "verages in percent" not in text
+        assert "| average" not in text
+        assert "\naverage," not in text
 
 
 def test_bold_is_explained_only_where_something_is_bold(of):

@@ -45,15 +45,15 @@ def interval_words(summary: Summary) -> str:
 
 
 def harmonic_words(summary: Summary) -> str:
-    """What H is, and what the average row is over."""
+    """What H is, and what the average row is over, if there is one."""
     of = "the two averages" if summary.learned and _seed_counts(summary)[1] > 1 else "base and new accuracy"
-    over = f"; average over {_over(summary)}" if summary.averaged else ""
+    over = f"; average over {_over(summary)}" if summary.shows_average else ""
     return f"H: harmonic mean of {of}{over}."
 
 
 def best_words(summary: Summary) -> str:
     """What bold letters say; empty where nothing is bold."""
-    rows: list[str | None] = [*summary.datasets, *([None] if summary.averaged else [])]
+    rows: list[str | None] = [*summary.datasets, *([None] if summary.shows_average else [])]
     if not any(summary.best(row, column) for row in rows for column in range(3)):
         return ""
     return "Bold: best, with an interval above all others'." if summary.learned else "Bold: best."
@@ -128,7 +128,7 @@ def _seeds(summary: Summary) -> str:
 
 def _over(summary: Summary) -> str:
     if len(summary.averaged) == len(summary.datasets):
-        return f"the {len(summary.averaged)} data sets" if len(summary.averaged) > 1 else "the one data set"
+        return f"the {len(summary.averaged)} data sets"
     return f"the {len(summary.averaged)} of {len(summary.datasets)} data sets that every method has results for"
 
 

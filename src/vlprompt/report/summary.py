@@ -95,6 +95,11 @@ class Summary:
         """Whether an interval over seeds is known for any number."""
         return any(cell.base.half_width is not None for (_, m), cell in self.cells.items() if m in self.learned)
 
+    @property
+    def shows_average(self) -> bool:
+        """Whether an average row says more than the data sets' rows: not of a single data set."""
+        return bool(self.average) and len(self.datasets) > 1
+
     def best(self, dataset: str | None, column: int) -> str | None:
         """The method that is best in a column (0 base, 1 new, 2 H) of a data set, or of the average (None).
 

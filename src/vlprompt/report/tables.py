@@ -106,7 +106,7 @@ def show_half_width(estimate: Estimate) -> str:
 
 def _rows(summary: Summary) -> list[tuple[str, str | None]]:
     rows: list[tuple[str, str | None]] = [(dataset, dataset) for dataset in summary.datasets]
-    return [*rows, (AVERAGE, None)] if summary.averaged else rows
+    return [*rows, (AVERAGE, None)] if summary.shows_average else rows
 
 
 def _cell(summary: Summary, dataset: str | None, method: str) -> Cell | None:
