@@ -141,6 +141,20 @@ def test_mini_on_pictures_of_ones_own_is_told_at_fit_in_the_card_and_at_evaluate
     assert vlprompt("evaluate", "model", "pictures").err.count(line) == 1
 
 
+def test_an_export_of_bundled_drawings_is_known_until_it_is_changed(vlprompt, tmp_path, monkeypatch):
+    from vlprompt import backbones
+
+    load = backbones.load_backbone
+    monkeypatch.setattr(backbones, "load_backbone", lambda name, **options: replace(load(name), name="mini"))
+    assert vlprompt("export", "emoji-food", "food", "--classes", "2").code == 0
+    command = ("fit", "food", "--out", "model", "--method", "zero-shot")
+    assert "photographs" not in vlprompt(*command).err
+    write_pictures(tmp_path / "food/train", ("blue",))
+    changed = vlprompt(*command).err
+    assert "photographs" in changed
+    assert "food is not as it was exported from emoji-food: new classes: 1 ('blue')" in changed
+
+
 def test_a_folder_of_an_older_version_gets_a_card_with_what_is_known(vlprompt, model, tiny_backbone):
     from vlprompt import PromptClassifier
 

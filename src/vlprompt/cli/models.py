@@ -243,11 +243,12 @@ def _evaluate_honestly(
     """
     if dataset.test:
         return classifier.evaluate(dataset.test, f"{dataset.name} test", on_unreadable)
-    if not learns:
-        return classifier.evaluate(dataset.train, f"{dataset.name}, all pictures", on_unreadable)
-    rest = classifier.fitted_.not_trained_on(dataset.train)
+    rest = classifier.fitted_.not_trained_on(dataset.train) if learns else dataset.train
     if any(map(_is_readable, rest)):
-        return classifier.evaluate(rest, f"{dataset.name}, pictures not trained on", on_unreadable)
+        name = f"{dataset.name}, {'pictures not trained on' if learns else 'all pictures'}"
+        return classifier.evaluate(rest, name, on_unreadable)
+    if not learns:
+        return None
     name = f"{dataset.name}, pictures trained on"
     return classifier.evaluate(classifier.training_samples_, name, on_unreadable, trained_on=True)
 
