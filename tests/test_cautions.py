@@ -40,10 +40,16 @@ def test_what_to_do_follows_from_which_is_ahead() -> None:
     assert "--method zero-shot" not in words(result(205, 200))
 
 
-def test_a_result_at_chance_says_so() -> None:
-    said = words(result(105, 30))
+def test_a_result_at_chance_says_so_with_what_to_do() -> None:
+    said = words(result(95, 30))
     assert "not clearly better than guessing (33.3%)" in said
     assert "labels" in said
+
+
+def test_too_few_pictures_are_not_blamed_on_the_labels() -> None:
+    said = words(result(4, 0, total=9))
+    assert "9 test pictures are too few to tell" in said
+    assert "labels" not in said
 
 
 def test_a_result_below_chance_is_called_worse() -> None:

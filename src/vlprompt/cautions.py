@@ -94,6 +94,8 @@ def _not_above_chance(evaluation: Evaluation) -> str:
             f"{sentence}; with classes as uneven as these, go by the balanced accuracy ({balanced:.1f}%, chance "
             f"{chance:.1f}%)."
         )
+    if evaluation.accuracy > majority:
+        return f"{sentence}: {evaluation.total} test pictures are too few to tell."
     return f"{sentence}: check that the labels are right, give the classes better words, or take another backbone."
 
 
