@@ -89,7 +89,7 @@ def warn_about_lost_shots(drawn: Sequence[Sample], kept: Iterable[int]) -> None:
         warnings.warn(
             f"of the images drawn for training only some can be read: {', '.join(lost)}{untrained}.",
             FewerShotsWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
