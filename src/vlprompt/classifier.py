@@ -19,8 +19,9 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
+from vlprompt.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
 from vlprompt.data.checks import check_dataset, check_same_length
-from vlprompt.data.few_shot import sample_few_shot
+from vlprompt.data.few_shot import draw_few_shot, warn_about_fewer_shots
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.images import describe
 from vlprompt.data.in_memory import samples_of_classes
@@ -157,7 +158,10 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         dataset, classes = self._checked_dataset(images, labels)
         if sample_weight is not None:
             check_weights(sample_weight, len(dataset.train), learns=settings.recipe.training is not None)
-        samples, _ = sample_few_shot(dataset.train, (), settings.shots, settings.seed)
+        # What learns nothing cannot have too few images to learn from.
+        asked = settings.shots if settings.recipe.training is not None else None
+        warn_about_fewer_shots(dataset.train, asked, dataset.class_names)
+        samples, _ = draw_few_shot(dataset.train, (), settings.shots, settings.seed)
         backbone = self._load_backbone()
         method = build_method(
             self.method,
@@ -167,6 +171,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             template=self.template or dataset.template,
             seed=settings.seed,
         )
+        if knows_only_drawings(backbone.name, dataset.bundled):
+            warnings.warn(DRAWINGS_ONLY, DrawingsOnlyWarning, stacklevel=2)
         record: dict[str, Any] = {
             "data": _facts(dataset, samples),
             "shots": settings.shots,
@@ -176,7 +182,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             "threads": torch.get_num_threads(),
         }
         if not dataset.test:
-            record["image_keys"] = image_keys(samples)
+            record["image_keys"] = image_keys(samples) if method.learns else []
         calibration = None
         if method.learns:
             trained, calibration = self._train(method, samples, settings.recipe, record["data"]["fingerprint"])
@@ -264,13 +270,17 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         labels: Any = None,
         name: str | None = None,
         on_unreadable: str | None = None,
+        *,
+        trained_on: bool = False,
     ) -> Evaluation:
-        """Accuracy and macro F1 on labelled images; with a `name`, kept in the saved model's card.
+        """How well labelled images are named, beside zero-shot and chance; see `vlprompt.evaluation.Evaluation`.
 
         Args:
             images: as for `fit`, with `labels`; or `Sample`s, which have their own: evaluate(samples, name); or a
                 `Dataset`, whose test split is taken.
+            name: under which the result is kept in the saved model's card.
             on_unreadable: "fail", or "skip" for images that cannot be read; None takes the estimator's own.
+            trained_on: the images are those that the model was trained on, which the result then says.
 
         Raises:
             DataError: an image's class is none of the model's.
@@ -287,7 +297,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         for place, sample in enumerate(samples):
             if not isinstance(sample, Sample):
                 raise DataError(f"labels are missing; {describe(sample, place)} has none of its own.")
-        return self.fitted_.evaluate(samples, name, class_words=words, **self._options(on_unreadable))
+        return self.fitted_.evaluate(
+            samples, name, class_words=words, trained_on=trained_on, **self._options(on_unreadable)
+        )
 
     def set_class_names(self, names: Sequence[str] | Mapping[str, str]) -> Self:
         """Name pictures by these classes from now on; they need not have been trained on.
@@ -444,4 +456,6 @@ def _facts(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:
         "fingerprint": dataset_fingerprint(samples, dataset.class_words),
         "classes": len(dataset.class_names),
         "drawn_images": len(samples),
+        "training_images": len(dataset.train),
+        "bundled": dataset.bundled,
     }

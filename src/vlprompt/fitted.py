@@ -6,6 +6,7 @@ without importing scikit-learn.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -15,10 +16,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL.Image import Image
 
+from vlprompt.cautions import untested_words
 from vlprompt.data.checks import check_class_names, check_labels, normal_name, refuse_numbers
 from vlprompt.data.images import describe, image_key
 from vlprompt.data.samples import Sample
-from vlprompt.errors import BackboneError, DataError, ModelFolderError, NonFiniteLogitsError, UnreadableImageError
+from vlprompt.errors import (
+    BackboneError,
+    DataError,
+    ModelFolderError,
+    NonFiniteLogitsError,
+    UnreadableImageError,
+    VlpromptError,
+)
+from vlprompt.evaluation import Evaluation, UntestedClassesWarning, measure
 from vlprompt.methods import METHODS, build_method, method_class
 from vlprompt.model_card import model_card
 from vlprompt.model_folder import (
@@ -40,24 +50,6 @@ if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
     from vlprompt.methods.method import Method
     from vlprompt.prediction import Predictor
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How well labelled pictures are named.
-
-    Attributes:
-        accuracy: correct in percent of all pictures.
-        macro_f1: mean over the classes of their F1 scores, in percent.
-        correct, total: numbers of pictures.
-        per_class: accuracy in percent by class name.
-    """
-
-    accuracy: float
-    macro_f1: float
-    correct: int
-    total: int
-    per_class: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,16 +139,23 @@ class FittedClassifier:
             UnreadableImagesError: some images cannot be read; all of them are listed.
             NonFiniteLogitsError: the model's answers are no finite numbers.
         """
-        import torch
-
-        from vlprompt.features import FeatureExtractor
         from vlprompt.prediction import check_screening
 
         check_screening(screening)
-        extractor = FeatureExtractor(self.backbone, cache=cache, on_unreadable=on_unreadable, progress=progress)
-        extracted = extractor.extract(as_list(images))
-        logits = self.predictor.logits(torch.from_numpy(extracted.values), screening)
-        return _checked(logits.float().cpu().numpy()), extracted.kept
+        features, kept = self._features(images, on_unreadable=on_unreadable, cache=cache, progress=progress)
+        return self._finite_logits(features, screening), kept
+
+    def _finite_logits(self, features: Tensor, screening: str | int = "off") -> np.ndarray:
+        return _checked(self.predictor.logits(features, screening).float().cpu().numpy())
+
+    def _features(self, images: Sequence[Any], **options: Any) -> tuple[Tensor, np.ndarray]:
+        """Features (k, E) of the images that can be read, and their places (k,)."""
+        import torch
+
+        from vlprompt.features import FeatureExtractor
+
+        extracted = FeatureExtractor(self.backbone, **options).extract(as_list(images))
+        return torch.from_numpy(extracted.values), extracted.kept
 
     def evaluate(
         self,
@@ -164,22 +163,34 @@ class FittedClassifier:
         name: str | None = None,
         *,
         class_words: Mapping[str, str] | None = None,
-        **options: Any,
+        trained_on: bool = False,
+        on_unreadable: str = "fail",
+        cache: str | Path | None = "default",
+        progress: bool = True,
     ) -> Evaluation:
-        """Accuracy and macro F1 on labelled images, whose classes must be among the model's.
+        """How well labelled images are named, exactly and beside zero-shot; their classes must be among the model's.
 
         Args:
             name: under which the result is kept in `evaluation`, and so in the saved model's card.
             class_words: the data's words for its classes. A class that the model does not know by its name is looked up
                 by its words; models saved before classes kept their own names know nothing else.
-            options: of `logits`.
+            trained_on: the images are those that the model was trained on, which the result then says.
+            on_unreadable, cache, progress: as for `logits`.
+
+        Warns:
+            UntestedClassesWarning: classes of the model of which there is no image.
         """
         truth_of = [self._place_of(sample, class_words or {}) for sample in samples]
-        logits, kept = self.logits([sample.image for sample in samples], **options)
+        images = [sample.image for sample in samples]
+        features, kept = self._features(images, on_unreadable=on_unreadable, cache=cache, progress=progress)
         truth = np.array([truth_of[place] for place in kept])
-        evaluation = _evaluation(truth, logits.argmax(axis=1), self.class_names)
+        predicted = self._finite_logits(features).argmax(axis=1)
+        evaluation = measure(truth, predicted, self.class_names, self._zero_shot(features), trained_on=trained_on)
         if name is not None:
-            self.evaluation[name] = asdict(evaluation)
+            self.evaluation[name] = evaluation.as_dict()
+        if evaluation.untested:
+            words = untested_words(evaluation.untested, len(self.class_names))
+            warnings.warn(words, UntestedClassesWarning, stacklevel=2)
         return evaluation
 
     def _place_of(self, sample: Sample, class_words: Mapping[str, str]) -> int:
@@ -202,6 +213,17 @@ class FittedClassifier:
         # In Unicode's normal form, as folders of a Mac and of others have one name; a name as it is goes before that.
         by_name = {form(name): place for form in (normal_name, str) for place, name in enumerate(self.class_names)}
         return by_name, {normal_name(words): place for place, words in enumerate(self.method.class_names)}
+
+    def _zero_shot(self, features: Tensor) -> np.ndarray | None:
+        """What the untrained template names the images of these features, (k,); None where it does not fit the names.
+
+        A template may have more words than the learned context has vectors, and so be too long for a name.
+        """
+        try:
+            method = build_method("zero-shot", self.backbone, self.method.class_names, template=self.method.template)
+        except VlpromptError:
+            return None
+        return method.predict_logits(features).argmax(dim=1).cpu().numpy()
 
     def not_trained_on(self, samples: Sequence[Sample]) -> list[Sample]:
         """The samples whose pictures, whatever they are called, are not among those that the model was trained on.
@@ -410,16 +432,3 @@ def as_list(images: Sequence[Any]) -> list[Any]:
         what = f"the one path {str(images)!r}" if isinstance(images, str | Path) else "one picture"
         raise DataError(f"images is {what}; it must be a list of images.")
     return list(images)
-
-
-def _evaluation(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Evaluation:
-    from sklearn.metrics import f1_score
-
-    if len(truth) == 0:
-        raise DataError("there are no pictures to evaluate on.")
-    present = sorted(set(truth.tolist()))
-    per_class = {str(names[label]): 100 * float((predicted[truth == label] == label).mean()) for label in present}
-    correct = int((truth == predicted).sum())
-    # As published, the mean is over the classes that the pictures are of.
-    macro_f1 = 100 * float(f1_score(truth, predicted, labels=present, average="macro", zero_division=0))
-    return Evaluation(100 * correct / len(truth), macro_f1, correct, len(truth), per_class)

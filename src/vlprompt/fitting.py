@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from vlprompt.data.few_shot import warn_about_lost_shots
 from vlprompt.data.samples import Sample
 from vlprompt.progress import progress_bars
 from vlprompt.recipes import Recipe, TrainingSettings
@@ -44,6 +45,7 @@ def train_on_pictures(
     started = time.perf_counter()
     features, kept = training_features(extractor, [sample.image for sample in samples], settings)
     encoded = time.perf_counter()
+    warn_about_lost_shots(samples, kept)
     labels = [samples[place].label for place in kept]
     with progress_bars(progress) as board:
         history = train(

@@ -5,9 +5,22 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from vlprompt.cautions import DRAWINGS_ONLY, cautions, untested_words
 from vlprompt.escaping import for_markdown, for_markdown_code
+from vlprompt.evaluation import Evaluation
 from vlprompt.model_folder import SavedModel
 
+RESULT_COLUMNS = (
+    "accuracy (%)",
+    "95% interval",
+    "balanced accuracy (%)",
+    "macro F1 (%)",
+    "zero-shot on the same (%)",
+    "always the most frequent class (%)",
+    "chance (%)",
+    "pictures",
+)
+"""Of a card's results, behind what was evaluated on."""
 PACKAGES = ("vlprompt", "torch", "open_clip_torch", "numpy", "pillow")
 
 
@@ -36,8 +49,8 @@ def model_card(model: SavedModel) -> str:
         f"A classifier of {len(model.class_names)} classes: learned prompts for the frozen backbone "
         f"{for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
         "## Use\n" + _use(model),
-        "## Results\n" + _results(model.evaluation),
-        "## Data\n" + _items(data),
+        "## Results\n" + _results(model),
+        "## Data\n" + _items(_data(data)),
         "## Training\n" + _items(_training(model)),
         "## Classes\n" + ", ".join(_class_entry(name, model.class_words.get(name)) for name in model.class_names),
     ]
@@ -53,15 +66,39 @@ def _use(model: SavedModel) -> str:
     )
 
 
-def _results(evaluation: dict[str, Any]) -> str:
-    if not evaluation:
-        return "Not evaluated."
-    lines = ["| on | accuracy (%) | macro F1 (%) | pictures |", "| --- | --- | --- | --- |"]
-    for name, result in evaluation.items():
-        lines.append(
-            f"| {for_markdown(name)} | {result['accuracy']:.2f} | {result['macro_f1']:.2f} | {result['total']} |"
-        )
-    return "\n".join(lines)
+def _results(model: SavedModel) -> str:
+    """A row an evaluation, then what keeps each from being taken for more than it is."""
+    lines = ["| on | " + " | ".join(RESULT_COLUMNS) + " |", "| --- |" + " --- |" * len(RESULT_COLUMNS)]
+    remarks = []
+    learns = "settings" in model.training
+    for name, values in model.evaluation.items():
+        result = Evaluation.from_dict(values)
+        lines.append(f"| {for_markdown(name)} | " + " | ".join(_result_row(result)) + " |")
+        found = cautions(result, learns)
+        if result.untested:
+            found.append(untested_words(result.untested, len(result.classes)))
+        remarks += [for_markdown(f"On {name}: {sentence}") for sentence in found]
+    if model.training.get("data", {}).get("bundled") == "" and model.backbone == "mini":
+        remarks.append(for_markdown(DRAWINGS_ONLY))
+    table = "\n".join(lines) if model.evaluation else "Not evaluated."
+    return "\n\n".join([table, "\n".join(f"- {remark}" for remark in remarks)]) if remarks else table
+
+
+def _result_row(result: Evaluation) -> list[str]:
+    """The cells of an evaluation, as `RESULT_COLUMNS`; a dash for what an older version did not measure."""
+    low, high = result.interval or (None, None)
+    shares = (result.balanced_accuracy, result.macro_f1, result.zero_shot, result.majority, result.chance)
+    return [
+        f"{result.accuracy:.2f}",
+        "-" if low is None else f"{low:.1f} to {high:.1f}",
+        *("-" if share is None else f"{share:.2f}" for share in shares),
+        str(result.total),
+    ]
+
+
+def _data(data: dict[str, Any]) -> dict[str, Any]:
+    """What is recorded of the data, without what is empty."""
+    return {name: value for name, value in data.items() if value != ""}
 
 
 def _training(model: SavedModel) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from vlprompt.checkpoint_files import checkpoint_in, how_to_convert
 from vlprompt.errors import ModelFolderError, OutputError
 from vlprompt.escaping import as_json
+from vlprompt.evaluation import Evaluation
 from vlprompt.files import check_name, read_bounded, staged_folder
 from vlprompt.locks import lock_beside
 from vlprompt.strict_json import NotJsonError, read_json
@@ -217,9 +218,12 @@ def _check_training(training: dict[str, Any], path: Path) -> None:
 
 def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
     for name, result in evaluation.items():
-        figures = [result.get(key) for key in ("accuracy", "macro_f1", "total")] if isinstance(result, dict) else [None]
-        if not all(isinstance(figure, int | float) for figure in figures):
-            raise ModelFolderError(f"{path} was changed: evaluation of {name!r:.80} is {result!r:.80}.")
+        try:
+            Evaluation.from_dict(result)
+        except ValueError as error:
+            raise ModelFolderError(
+                f"{path} was changed: evaluation of {name!r:.80}: {error} ({result!r:.80})."
+            ) from error
 
 
 def _check_screening(screening: dict[str, Any] | None, classes: int, path: Path) -> None:

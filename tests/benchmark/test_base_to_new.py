@@ -17,6 +17,7 @@ import pytest
 from vlprompt.benchmark import BaseToNewPlan, MethodRun, ResultRecord, read_records, run_base_to_new
 from vlprompt.benchmark import base_to_new as protocol
 from vlprompt.benchmark.running import describe_failure
+from vlprompt.cautions import DrawingsOnlyWarning
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.errors import (
     BenchmarkInterrupted,
@@ -26,6 +27,7 @@ from vlprompt.errors import (
     SettingsError,
     UnreadableImagesError,
 )
+from vlprompt.evaluation import UntestedClassesWarning
 
 FAILING = """
 from vlprompt.methods.coop import CoOp
@@ -140,9 +142,9 @@ def test_a_result_made_again_alone_is_the_same_to_the_last_bit(plan, run, tmp_pa
 def test_training_images_are_drawn_over_all_classes_before_the_halves(plan, run, monkeypatch):
     drawn = []
 
-    def watching(train, val, shots, seed):
+    def watching(train, val, shots, seed, names):
         drawn.append({sample.class_name for sample in train})
-        return sample_few_shot(train, val, shots, seed)
+        return sample_few_shot(train, val, shots, seed, names)
 
     monkeypatch.setattr("vlprompt.benchmark.running.sample_few_shot", watching)
     run(replace(plan, methods=plan.methods[1:2], seeds=(1,)), workers=1)
@@ -394,3 +396,34 @@ def test_a_failure_of_ours_keeps_all_its_lines():
     text = describe_failure(UnreadableImagesError({"a.png": "it is empty.", "b.png": "it is empty."}))
     assert "a.png" in text
     assert "b.png" in text
+
+
+def test_a_record_has_the_number_of_threads_that_its_training_had(plan, run, monkeypatch):
+    import torch
+
+    from vlprompt.benchmark import running
+
+    train, threads = running._train, []
+    monkeypatch.setattr(running, "_train", lambda *a: threads.append(torch.get_num_threads()) or train(*a))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    before = torch.get_num_threads()
+    records = run(replace(plan, methods=("coop",), seeds=(1,)), workers=1)
+    assert [record.machine.threads for record in records] == threads == [2]
+    assert torch.get_num_threads() == before
+
+
+def test_a_class_without_training_or_test_images_is_named(plan, run, tmp_path, pictures, capsys):
+    data = tmp_path / "uneven"
+    shutil.copytree(pictures, data)
+    for split in ("train", "test"):
+        first, *_, last = sorted((data / split).iterdir())
+        shutil.rmtree(first if split == "train" else last)
+    with pytest.warns(UntestedClassesWarning, match=rf"1 of \d+ classes has no picture .*'{last.name}'"):
+        run(replace(plan, datasets=(data,), methods=("coop",), seeds=(1,)), workers=1)
+    assert f"'{first.name}' has none to train on" in capsys.readouterr().err
+
+
+def test_mini_on_data_that_are_not_bundled_is_said_to_know_drawings_only(plan, run, tiny_backbone):
+    mini = replace(tiny_backbone, name="mini")
+    with pytest.warns(DrawingsOnlyWarning, match="ViT-B-16/openai"):
+        run(replace(plan, backbone=mini, methods=("zero-shot",)), workers=1)

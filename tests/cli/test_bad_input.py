@@ -152,7 +152,7 @@ def test_no_picture_to_evaluate_that_can_be_read_is_no_reason_to_fail(vlprompt, 
 def test_a_model_whose_evaluation_fails_is_saved(vlprompt, pictures, monkeypatch, stop):
     from vlprompt import PromptClassifier
 
-    def evaluate(*_):
+    def evaluate(*_, **__):
         raise stop
 
     monkeypatch.setattr(PromptClassifier, "evaluate", evaluate)

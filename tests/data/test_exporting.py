@@ -50,6 +50,7 @@ def test_pictures_are_numbered_png_files_in_class_folders(tmp_path) -> None:
     folder = export_dataset(Dataset("any", pictures("cat", "dog"), (), pictures("cat", "dog", count=1)), tmp_path / "x")
     written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
     assert written == [
+        "split.json",
         "test/cat/0001.png",
         "test/dog/0001.png",
         "train/cat/0001.png",
@@ -77,7 +78,7 @@ def test_words_of_classes_are_written_beside_their_folders(tmp_path) -> None:
 
 def test_a_data_set_with_training_images_only_has_no_split_folders(tmp_path) -> None:
     folder = export_dataset(Dataset("any", pictures("cat", "dog")), tmp_path / "x")
-    assert sorted(os.listdir(folder)) == ["cat", "dog"]
+    assert sorted(os.listdir(folder)) == ["cat", "dog", "split.json"]
     assert load_dataset(folder).class_names == ["cat", "dog"]
 
 

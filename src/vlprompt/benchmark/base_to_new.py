@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Sequence
+import warnings
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from vlprompt.benchmark.records import BackboneFacts, ResultRecord, read_record,
 from vlprompt.benchmark.running import WORK_FOLDER, Bench
 from vlprompt.benchmark.watch import Watch
 from vlprompt.benchmark.workers import Outcome, Setup, compute_here, compute_in_workers
+from vlprompt.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
 from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
@@ -63,6 +65,7 @@ def run_base_to_new(
     backbone = _load_backbone(plan)
     facts = BackboneFacts(plan.backbone_name, backbone.fingerprint, backbone.precision, str(backbone.device))
     runs = runs_of(plan, datasets, facts)
+    _warn_about_photographs(plan, datasets)
     missing = [run for run in runs if _kept(run, out) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))
     team, threads = _team(plain(workers), backbone, isinstance(plan.backbone, str))
@@ -88,6 +91,14 @@ def run_base_to_new(
     with suppress(OSError):
         (out / WORK_FOLDER).rmdir()
     return [record for run in runs if (record := _kept(run, out)) is not None]
+
+
+def _warn_about_photographs(plan: BaseToNewPlan, datasets: Mapping[str, Dataset]) -> None:
+    """One DrawingsOnlyWarning where the bundled model meets pictures that are not bundled."""
+    for name, dataset in datasets.items():
+        if knows_only_drawings(plan.backbone_name, dataset.bundled):
+            warnings.warn(f"data set {name}: {DRAWINGS_ONLY}", DrawingsOnlyWarning, stacklevel=3)
+            return
 
 
 def _load_backbone(plan: BaseToNewPlan) -> Backbone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from vlprompt.benchmark.records import (
     hash_settings,
     record_path,
 )
+from vlprompt.cautions import untested_words
 from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.evaluation import UntestedClassesWarning
 from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
 from vlprompt.settings_checks import plain_all, seed_number, whole_number
 
@@ -221,6 +224,7 @@ def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, loading: dict
     ):
         if not samples:
             raise DataError(f"data set {dataset.name} has no {part} images of its {half} classes")
+    _warn_about_untested(dataset)
     return DatasetFacts(
         name=dataset.name,
         source=dataset.name if isinstance(source, Dataset) else str(source),
@@ -231,6 +235,14 @@ def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, loading: dict
         train_images=len(base.train),
         loading={} if source in DATASETS else loading,
     )
+
+
+def _warn_about_untested(dataset: Dataset) -> None:
+    """One UntestedClassesWarning that names the classes without test images, if there are any."""
+    tested, names = {sample.label for sample in dataset.test}, dataset.class_names
+    if untested := [name for label, name in enumerate(names) if label not in tested]:
+        words = f"data set {dataset.name}: {untested_words(untested, len(names))}"
+        warnings.warn(words, UntestedClassesWarning, stacklevel=4)
 
 
 def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFacts, TrainingSettings | None]:

@@ -137,7 +137,7 @@ def _training_set(run: Run, extractor: FeatureExtractor, dataset: Dataset) -> tu
     from vlprompt.features import CachedViews, FreshViews
 
     assert run.training is not None
-    train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed)
+    train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed, run.dataset.base_classes)
     few = select_half(replace(dataset, train=train, val=val), "base").train
     images, labels = [sample.image for sample in few], [sample.label for sample in few]
     if run.training.views is None:

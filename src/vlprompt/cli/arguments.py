@@ -258,7 +258,10 @@ def _list_parser() -> ArgumentParser:
 
 
 def _export_parser() -> ArgumentParser:
-    parser = _parser("Write a bundled data set as a folder with train, val and test, each with folders of PNG files.")
+    parser = _parser(
+        "Write a bundled data set as a folder with train, val and test, each with folders of PNG files, and a "
+        "split.json by which the folder is the same benchmark."
+    )
     parser.add_argument("dataset", metavar="DATASET", type=str, help="a name from vlprompt list datasets")
     parser.add_argument("folder", metavar="FOLDER", type=str, help="a folder that does not exist yet")
     parser.add_argument("--domain", type=str, default="flat", help="the studio whose drawings are used")

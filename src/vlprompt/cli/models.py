@@ -6,15 +6,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from vlprompt.cautions import DRAWINGS_ONLY, cautions, drawn_words, knows_only_drawings
 from vlprompt.cli.class_names import names_from
 from vlprompt.cli.output import note, print_json, print_table
+from vlprompt.cli.results import note_evaluation, print_evaluation
+from vlprompt.cli.wording import as_typed
 from vlprompt.errors import (
     CheckpointError,
     DataError,
@@ -26,15 +29,16 @@ from vlprompt.errors import (
 )
 from vlprompt.files import check_writable
 from vlprompt.locks import lock_beside
+from vlprompt.methods import method_class
 from vlprompt.methods.options import PromptOptions, ZeroShotOptions
 from vlprompt.model_folder import check_replaceable
 from vlprompt.recipes import TrainingSettings
-from vlprompt.streams import write_results
 
 if TYPE_CHECKING:
     from vlprompt.classifier import PromptClassifier
     from vlprompt.data.samples import Dataset, Sample
-    from vlprompt.fitted import Evaluation, FittedClassifier
+    from vlprompt.evaluation import Evaluation
+    from vlprompt.fitted import FittedClassifier
 
 MODEL_BYTES = 20_000_000
 """More than a model folder with class-specific contexts of 1000 classes takes."""
@@ -70,19 +74,22 @@ def _fit_into(out: Path, options: Namespace) -> None:
         progress=False if options.no_progress else None,
     )
     classifier.checked_settings()
+    learns = method_class(options.method).learns
     if options.on_unreadable == "fail":
         _refuse_unreadable(dataset.test or dataset.train, progress=False if options.no_progress else None)
     _fit_or_start_over(classifier, dataset, checkpoint)
     _save_somewhere(classifier, out, checkpoint)
     shutil.rmtree(checkpoint, ignore_errors=True)
     try:
-        evaluation = _evaluate_rest(classifier, dataset, options.on_unreadable)
+        evaluation = _evaluate_honestly(classifier, dataset, learns, options.on_unreadable)
     except (VlpromptError, KeyboardInterrupt):
         note(f"The trained model is kept in {options.out}; measure it with: vlprompt evaluate {options.out} DATA")
         raise
     if evaluation is not None:
         _save_somewhere(classifier, out, checkpoint)
-        note(f"{evaluation.accuracy:.1f}% of {evaluation.total} pictures that it was not trained on are named right.")
+        note_evaluation(evaluation, learns)
+    if learns:
+        note(drawn_words(len(classifier.training_samples_), len(dataset.train), options.shots))
     note(f"The model is in {options.out}; name pictures with: vlprompt predict {options.out} PICTURE...")
 
 
@@ -128,7 +135,7 @@ def _best(shares: Any, names: Any, count: int) -> list[tuple[str, float]]:
 
 
 def evaluate(options: Namespace) -> None:
-    """Print accuracy and macro F1 on labelled pictures."""
+    """Print how well labelled pictures are named, class by class and in all, beside zero-shot and chance."""
     dataset = _load_data(options)
     has_splits = bool(dataset.val or dataset.test)
     if not has_splits and options.split not in ("test", "all"):
@@ -142,16 +149,16 @@ def evaluate(options: Namespace) -> None:
     split = options.split
     if not has_splits and split == "test":
         samples, split = _not_trained_on(classifier, samples, options.data)
+    elif split in ("train", "all"):
+        _note_seen(classifier, samples, dataset)
     evaluation = classifier.evaluate(samples, class_words=dataset.class_words, on_unreadable=options.on_unreadable)
     if options.json:
-        print_json({"data": dataset.name, "split": split, **asdict(evaluation)})
-        return
-    rows = [(name, f"{accuracy:.1f}") for name, accuracy in evaluation.per_class.items()]
-    print_table(("class", "accuracy %"), rows)
-    write_results(
-        f"accuracy\t{evaluation.accuracy:.2f}\nmacro F1\t{evaluation.macro_f1:.2f}\n"
-        f"correct\t{evaluation.correct} of {evaluation.total}\n"
-    )
+        found = [as_typed(sentence) for sentence in cautions(evaluation, classifier.method.learns)]
+        print_json({"data": dataset.name, "split": split, **evaluation.as_dict(), "cautions": found})
+    else:
+        print_evaluation(evaluation, classifier.method.learns)
+    if knows_only_drawings(classifier.backbone.name, dataset.bundled):
+        note(DRAWINGS_ONLY)
 
 
 def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], data: str) -> tuple[list[Sample], str]:
@@ -160,6 +167,8 @@ def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], dat
     Raises:
         DataError: it was trained on all of them.
     """
+    if not classifier.method.learns:
+        return list(samples), "all"
     if not classifier.training.get("image_keys"):
         note(f"{data} has no splits, and the model does not tell which pictures it was trained on: all are counted.")
         return list(samples), "all"
@@ -170,6 +179,16 @@ def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], dat
     if left_out:
         note(f"{left_out} of {len(samples)} pictures are left out, because the model was trained on them.")
     return rest, "not trained on"
+
+
+def _note_seen(classifier: FittedClassifier, samples: Sequence[Sample], dataset: Dataset) -> None:
+    """Say that pictures are counted which the model was trained on, as far as that is known."""
+    if not classifier.method.learns:
+        return
+    if dataset.val or dataset.test:
+        note("Pictures of the train split are counted; those that the model was trained on flatter it.")
+    elif seen := len(samples) - len(classifier.not_trained_on(samples)):
+        note(f"{seen} of {len(samples)} pictures are ones that the model was trained on, which flatters it.")
 
 
 def _load_data(options: Namespace) -> Dataset:
@@ -226,14 +245,23 @@ def _refuse_unreadable(samples: Sequence[Sample], progress: bool | None) -> None
         raise UnreadableImagesError(failures)
 
 
-def _evaluate_rest(classifier: PromptClassifier, dataset: Dataset, on_unreadable: str) -> Evaluation | None:
-    """Evaluate on the test split, or where the data have no splits on the pictures that were not drawn."""
+def _evaluate_honestly(
+    classifier: PromptClassifier, dataset: Dataset, learns: bool, on_unreadable: str
+) -> Evaluation | None:
+    """Evaluate on the test split, else on pictures that were not trained on, else on the training pictures, marked so.
+
+    A method that learns nothing was trained on none. None where no picture can be read.
+    """
     if dataset.test:
         return classifier.evaluate(dataset.test, f"{dataset.name} test", on_unreadable)
-    rest = classifier.fitted_.not_trained_on(dataset.train)
-    if not any(map(_is_readable, rest)):
+    rest = classifier.fitted_.not_trained_on(dataset.train) if learns else dataset.train
+    if any(map(_is_readable, rest)):
+        name = f"{dataset.name}, {'pictures not trained on' if learns else 'all pictures'}"
+        return classifier.evaluate(rest, name, on_unreadable)
+    if not learns:
         return None
-    return classifier.evaluate(rest, f"{dataset.name}, pictures not trained on", on_unreadable)
+    name = f"{dataset.name}, pictures trained on"
+    return classifier.evaluate(classifier.training_samples_, name, on_unreadable, trained_on=True)
 
 
 def _is_readable(sample: Sample) -> bool:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from vlprompt.cli.wording import as_typed
 from vlprompt.escaping import as_json, for_terminal, for_tsv
 from vlprompt.streams import is_terminal, say, write_results
 
@@ -16,14 +17,15 @@ def print_json(value: Any) -> None:
     write_results(as_json(value, encoding=encoding) + "\n")
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal; elsewhere one tab-separated line a row, without headings.
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, headings_in_pipes: bool = False) -> None:
+    """A table on a terminal; elsewhere one tab-separated line a row, without headings unless they are asked for.
 
     In such a line a backslash is doubled, and a tab, line break or other control character of a name is written as
     `\\t`, `\\n`, `\\x1b`, so that every row is one line and every name can be had back.
     """
     if not is_terminal(sys.stdout):
-        write_results("".join("\t".join(map(for_tsv, row)) + "\n" for row in rows))
+        shown = [headings, *rows] if headings_in_pipes else rows
+        write_results("".join("\t".join(map(for_tsv, row)) + "\n" for row in shown))
         return
     from rich.table import Table
     from rich.text import Text
@@ -46,4 +48,4 @@ def print_rich(renderable: Any) -> None:
 
 def note(line: str) -> None:
     """A line for the person at the terminal, on stderr, so that stdout holds results only."""
-    say(line)
+    say(as_typed(line))

@@ -11,6 +11,7 @@ from vlprompt.checkpoint_files import how_to_convert, is_checkpoint_name
 from vlprompt.data.checks import check_dataset
 from vlprompt.data.class_words import BESIDE_THE_CLASSES, ClassWords, read_class_words, refuse_bare_numbers
 from vlprompt.data.entries import dataset_from_entries
+from vlprompt.data.export_split import arranged, read_export_split
 from vlprompt.data.folders import folder_entries
 from vlprompt.data.manifests import SUFFIXES, manifest_entries
 from vlprompt.data.published_splits import load_published_split
@@ -48,7 +49,8 @@ def load_dataset(
     Args:
         source: a bundled name (`DATASETS`), a folder of class folders, a folder with train, val and test folders of
             class folders, a manifest (.csv, .tsv, .jsonl), or the papers' split_zhou_*.json. A folder that is called
-            like a bundled data set is meant by `./emoji-food`.
+            like a bundled data set is meant by `./emoji-food`. An exported folder is read in the order of its
+            `split.json`, see `vlprompt.data.export_split`.
         name: what results call it; by default the bundled name, or that of the folder or file.
         class_words: better words for folder names or labels, as a mapping or a YAML, JSON or CSV file. A
             `class_words.yaml` in a folder of class folders is read by itself. Numbers need them.
@@ -103,12 +105,17 @@ def _load_path(
     columns: Mapping[str, str | None],
 ) -> Dataset:
     suffix = path.suffix.lower()
+    class_order: list[str] = []
+    split, bundled = None, ""
     if path.is_dir():
         _refuse_options(path, image_root=image_root, **columns)
         beside = path / BESIDE_THE_CLASSES
         class_words = beside if class_words is None and beside.is_file() else class_words
         entries, called = folder_entries(path), path.resolve().name
         keys, hint = f"the class folders of {path}", f"class_words, --class-words, or {beside}"
+        split = read_export_split(path)
+        if split is not None:
+            entries, class_order, bundled = arranged(path, entries, split)
     elif suffix in SUFFIXES:
         chosen = {option.removesuffix("_column"): name for option, name in columns.items() if name is not None}
         entries, called = manifest_entries(path, image_root, chosen), path.stem
@@ -123,16 +130,20 @@ def _load_path(
             f"{path} is no data set; it must be a folder, a {', '.join(SUFFIXES)} manifest or a .json split."
         )
     words = read_class_words(class_words) if class_words is not None else {}
+    if split is not None:  # folders are what the person sees, also where the class is called otherwise
+        words = {split.class_names.get(key, key): said for key, said in words.items()}
     refuse_bare_numbers({entry.class_key for entry in entries}, words, keys, hint)
     words_source = "class_words" if isinstance(class_words, Mapping) else str(class_words)
-    return dataset_from_entries(
+    dataset = dataset_from_entries(
         entries,
         called,
         words=words,
         words_source=words_source,
+        class_order=class_order,
         seed=seed,
         random_splits=random_splits,
     )
+    return dataset if split is None else replace(dataset, template=split.template, bundled=bundled)
 
 
 def _existing(source: str | Path) -> Path:

@@ -31,6 +31,7 @@ def dataset_from_entries(
     *,
     words: Mapping[str, str] | None = None,
     words_source: str = "class_words",
+    class_order: Sequence[str] = (),
     seed: int = 1,
     random_splits: bool = True,
 ) -> Dataset:
@@ -43,6 +44,7 @@ def dataset_from_entries(
     Args:
         words: what prompts say, by class key; the classes keep their keys as names.
         words_source: where they come from, for the error.
+        class_order: the class keys in the order of their labels, where that is not the sorted one.
         seed: of the random split.
         random_splits: False leaves all images that have no split in train.
 
@@ -50,8 +52,8 @@ def dataset_from_entries(
         DataError: some entries have a split and others none.
         UnknownNameError: words are given for a class that does not exist.
     """
-    keys = sorted({entry.class_key for entry in entries})
-    if all(map(is_whole_number, keys)):
+    keys = list(class_order) or sorted({entry.class_key for entry in entries})
+    if not class_order and all(map(is_whole_number, keys)):
         keys.sort(key=int)
     names = reword(keys, words or {}, words_source)
     class_words = {key: name for key, name in names.items() if name != key}

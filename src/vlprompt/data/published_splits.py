@@ -63,7 +63,8 @@ def load_published_split(split_file: Path, image_root: Path | None = None) -> Da
         f"looked for in {root}; name the folder with image_root",
     )
     name = re.sub(r"^split_(zhou_)?", "", split_file.stem)
-    return Dataset(name, splits["train"], splits["val"], splits["test"], TEMPLATES.get(name, "a photo of a {}."))
+    train, val, test = splits.values()
+    return Dataset(name, train, val, test, template=TEMPLATES.get(name, "a photo of a {}."))
 
 
 def _read(split_file: Path) -> dict[str, Any]:

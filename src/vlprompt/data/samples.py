@@ -52,6 +52,8 @@ class Dataset:
 
     Attributes:
         class_words: what prompts say for a class, by its name, where that is not the name itself.
+        bundled: the bundled data set and domain that the pictures are of, such as "emoji-food/flat", also where they
+            were exported and read back unchanged; "" for all others.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Dataset:
     test: tuple[Sample, ...] = ()
     template: str = "a photo of a {}."
     class_words: Mapping[str, str] = field(default_factory=dict, hash=False)
+    bundled: str = ""
 
     @property
     def class_names(self) -> list[str]:

@@ -20,7 +20,8 @@ def repeat_command(records: Sequence[ResultRecord]) -> str:
     summary = summarize(records)
     sources = {record.dataset.name: record.dataset.source for record in records}
     lines = [["vlprompt", "benchmark", "base-to-new"], [_as_path(sources[name]) for name in summary.datasets]]
-    lines += [["--methods", ",".join(summary.methods)], ["--shots", str(summary.shots)]]
+    lines += [["--methods", ",".join(summary.methods)]]
+    lines += [["--shots", str(summary.shots)]] if summary.learned else []
     lines += [["--seeds", ",".join(map(str, summary.seeds))]] if summary.seeds else []
     changes, sayable = _changes(records)
     lines += [[f"--{name.replace('_', '-')}", _as_typed(value)] for name, value in changes.items()]

@@ -66,6 +66,10 @@ class Summary:
         cells: by data set and method; a pair without a record yet is absent.
         averaged: the data sets that every method has results for; the average row is over these.
         average: by method; empty when `averaged` is.
+        learned: the methods that learn something; the others have no shots and no seeds.
+        balanced: balanced accuracy (the mean over the classes of their accuracies) on base and new classes, by data set
+            and method, mean over seeds.
+        threads: numbers of torch threads that the runs had, by data set and method.
     """
 
     backbone: str
@@ -77,6 +81,24 @@ class Summary:
     cells: dict[tuple[str, str], Cell]
     averaged: tuple[str, ...]
     average: dict[str, Cell]
+    learned: tuple[str, ...]
+    balanced: dict[tuple[str, str], tuple[float, float]]
+    threads: dict[tuple[str, str], tuple[int, ...]]
+
+    @property
+    def thread_counts(self) -> list[int]:
+        """All numbers of threads that runs had, once each."""
+        return sorted({count for counts in self.threads.values() for count in counts})
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether an interval over seeds is known for any number."""
+        return any(cell.base.half_width is not None for (_, m), cell in self.cells.items() if m in self.learned)
+
+    @property
+    def shows_average(self) -> bool:
+        """Whether an average row says more than the data sets' rows: not of a single data set."""
+        return bool(self.average) and len(self.datasets) > 1
 
     def best(self, dataset: str | None, column: int) -> str | None:
         """The method that is best in a column (0 base, 1 new, 2 H) of a data set, or of the average (None).
@@ -131,7 +153,8 @@ def summarize(records: Sequence[ResultRecord], *, interval: Interval = "student"
     average = {method: runs.cell(averaged, method, interval) for method in runs.methods} if averaged else {}
     return Summary(
         records[0].backbone.name, records[0].shots, runs.seeds, interval, runs.datasets, runs.methods, cells,
-        averaged, average,
+        averaged, average, tuple(method for method in runs.methods if runs.learns[method]),
+        {pair: runs.balanced(*pair) for pair in runs.by_pair}, {pair: runs.threads(*pair) for pair in runs.by_pair},
     )  # fmt: skip
 
 
@@ -202,6 +225,18 @@ class _Runs:
         by_seed = [fmean(self._values(datasets, method, seed, value)) for seed in seeds]
         spread = estimate(by_seed, interval, chance=self.learns[method])
         return Estimate(mean, spread.half_width, spread.count)
+
+    def balanced(self, dataset: str, method: str) -> tuple[float, float]:
+        """Balanced accuracy on base and new classes, mean over seeds."""
+        results = [record.results for record in self.by_pair[dataset, method].values()]
+        base, new = (
+            fmean(fmean(getattr(result, half).per_class_accuracy.values()) for result in results) for half in _HALVES
+        )
+        return base, new
+
+    def threads(self, dataset: str, method: str) -> tuple[int, ...]:
+        """Numbers of threads that the runs had."""
+        return tuple(sorted({record.machine.threads for record in self.by_pair[dataset, method].values()}))
 
     def difference(self, datasets: Sequence[str], first: str, second: str, half: Half, interval: Interval) -> Estimate:
         seeds = self.shared_seeds(datasets, first, second)
