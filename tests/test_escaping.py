@@ -9,7 +9,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -51,6 +51,7 @@ def is_harmless(text: str) -> bool:
     return not kinds & {"Cc", "Cs", "Zl", "Zp"} and not turning & set(text)
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 def test_no_control_character_and_no_line_break_reaches_a_terminal(text):
     for escape in (for_terminal, for_tsv, for_csv, for_markdown, for_markdown_code):
@@ -76,6 +77,7 @@ def test_a_list_keeps_its_lines_and_a_name_makes_no_line_of_its_own():
     assert for_terminal_lines("there is no b\nvlprompt: all is well") == r"there is no b\nvlprompt: all is well"
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 def test_a_cell_of_a_tab_separated_line_says_exactly_what_the_text_was(text):
     def back(sign: re.Match[str]) -> str:
@@ -88,6 +90,7 @@ def test_a_cell_of_a_tab_separated_line_says_exactly_what_the_text_was(text):
     assert known == text
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(ANY_TEXT, min_size=2, max_size=3), min_size=1, max_size=4))
 def test_csv_has_one_line_a_row_and_no_cell_is_a_formula(rows):
     stream = io.StringIO()
@@ -151,6 +154,7 @@ def test_a_code_span_ends_where_its_text_ends(text):
     assert text.strip() in inside
 
 
+@settings(deadline=None)
 @given(st.recursive(ANY_TEXT, lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT, inner), max_leaves=5))
 def test_json_says_exactly_what_was_given_in_every_encoding(value):
     for encoding in ("utf-8", "ascii", "cp1252"):

@@ -95,6 +95,16 @@ def test_a_thread_may_take_its_own_lock_again_and_another_thread_may_not(tmp_pat
     assert len(refusals) == 1
 
 
+@LOCKS
+def test_folders_made_for_a_lock_go_with_it_unless_something_was_written(tmp_path, lock):
+    with lock(tmp_path / "a" / "b" / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with lock(tmp_path / "a" / "b" / "out"):
+        (tmp_path / "a" / "result").write_text("x")
+    assert [entry.name for entry in (tmp_path / "a").iterdir()] == ["result"]
+
+
 def test_two_names_of_one_folder_have_one_lock(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "link").symlink_to("out")
@@ -108,14 +118,14 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_parent_that_has_ended(tmp_pa
     code = (
         "import os, sys, time; from pathlib import Path; from vlprompt.locks import lock_beside\n"
         "with lock_beside(Path(sys.argv[1])):\n"
-        " pid = os.fork()\n"
-        " if not pid: time.sleep(30); os._exit(0)\n"
-        " print(pid, flush=True); os.kill(os.getpid(), 9)"
+        " if not os.fork(): print(os.getpid(), flush=True); time.sleep(60); os._exit(0)\n"
+        " time.sleep(60)"
     )
-    done = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True)
-    child = int(done.stdout.readline())
-    done.wait()
-    done.stdout.close()
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
     try:
         with lock_beside(tmp_path / "out"):
             pass

@@ -11,6 +11,7 @@ import pytest
 
 from vlprompt import PromptClassifier
 from vlprompt.errors import DataError, ModelFolderError, OutputError
+from vlprompt.locks import close_locked, try_lock
 
 
 @pytest.fixture
@@ -131,6 +132,28 @@ def test_a_stop_between_the_two_moves_brings_the_old_model_back(make, saved, mon
     with pytest.raises((KeyboardInterrupt, OutputError)):
         make().save(saved)
     assert (saved / "model.json").read_bytes() == before
+    assert os.listdir(saved.parent) == ["model"]
+
+
+def test_a_folder_that_another_process_saves_to_is_left_to_it(make, saved):
+    before = (saved / "model.json").read_bytes()
+    descriptor = os.open(saved.parent / ".model.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        assert try_lock(descriptor)
+        with pytest.raises(OutputError, match="another process is writing"):
+            make().save(saved)
+    finally:
+        close_locked(descriptor)
+    assert (saved / "model.json").read_bytes() == before
+    make().save(saved)
+    assert os.listdir(saved.parent) == ["model"]
+
+
+def test_what_a_killed_save_had_begun_goes_with_the_next_one(make, saved):
+    for left in (".tmp-01234567-model", ".tmp-0123456789ab-model"):
+        (saved.parent / left).mkdir()
+        (saved.parent / left / "model.json").write_text("{")
+    make().save(saved)
     assert os.listdir(saved.parent) == ["model"]
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlprompt.escaping import as_json
@@ -21,6 +21,7 @@ PLAIN = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(PLAIN)
 def test_what_we_write_is_read_back(value):
     assert parse_json(as_json(value)) == value
@@ -57,6 +58,7 @@ def test_what_we_never_write_is_refused_with_its_reason(text, reason):
     assert len(str(refusal.value)) < 200
 
 
+@settings(deadline=None)
 @given(st.text() | st.lists(st.sampled_from('{}[],:"\\ 1e9-.NaI')).map("".join))
 def test_any_text_is_a_value_or_is_refused(text):
     try:

@@ -45,14 +45,8 @@ def lock_inside(folder: Path) -> Iterator[None]:
         OutputError: as `lock_beside`.
     """
     folder = Path(os.path.realpath(folder))
-    made = not folder.exists()
-    try:
-        with _locked(folder / ".lock", folder):
-            yield
-    finally:
-        if made:
-            with suppress(OSError):  # there is something in it now
-                folder.rmdir()
+    with _locked(folder / ".lock", folder):
+        yield
 
 
 def try_lock(descriptor: int) -> bool | None:
@@ -85,6 +79,7 @@ def _locked(path: Path, output: Path) -> Iterator[None]:
     if key in held:
         yield
         return
+    made = [above for above in path.parents if not above.exists()]
     descriptor = _acquired(path, output)
     held.add(key)
     try:
@@ -94,6 +89,9 @@ def _locked(path: Path, output: Path) -> Iterator[None]:
         with suppress(OSError):
             path.unlink(missing_ok=True)  # before the lock is given up: whoever comes next makes a new file
         close_locked(descriptor)
+        with suppress(OSError):  # until one that has something in it
+            for above in made:
+                above.rmdir()
 
 
 def _acquired(path: Path, output: Path) -> int:

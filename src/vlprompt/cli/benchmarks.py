@@ -70,11 +70,13 @@ def report(options: Namespace) -> None:
 
 
 def _tell_results(records: Sequence[ResultRecord], out: Path, form: str) -> None:
-    """Write the report first, so that a table that cannot be printed does not cost it."""
+    """Write the report and print the table; neither is lost when the other cannot be written."""
     from vlprompt.report.html import write_report
 
-    path = write_report(out / REPORT_FILE, records)
-    _print_table(records, form)
+    try:
+        path = write_report(out / REPORT_FILE, records)
+    finally:
+        _print_table(records, form)
     note(f"Report: {path.resolve()}")
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from vlprompt.errors import OutputError
+from vlprompt.escaping import as_json
 from vlprompt.features.table import ABOUT_FILE, SHARD_SUFFIX, CacheWarning, Table
 from vlprompt.files import TEMPORARY_PREFIX
 from vlprompt.strict_json import read_json
@@ -116,7 +117,7 @@ def feature_table(cache: Path, about: About) -> Table:
     """The table of the features that `about` describes."""
     name = hashlib.blake2b(about.identity.encode(), digest_size=16).hexdigest()
     folder = cache / _LAYOUT / f"{name}-{about.transform}"
-    return Table(folder, about.width, np.float32, identity=about.identity, about=json.dumps(asdict(about), indent=1))
+    return Table(folder, about.width, np.float32, identity=about.identity, about=as_json(asdict(about), indent=1))
 
 
 def content_key_table(cache: Path) -> Table:

@@ -68,7 +68,7 @@ class CheckpointFolder:
             "scaling": snapshot.scaling,
             "epochs": [asdict(epoch) for epoch in snapshot.epochs],
         }
-        text = json.dumps(state)
+        text = json.dumps(state, allow_nan=False)
         header = {"state": text, "digest": _digest(text, snapshot.tensors)}
         write_atomically(self._path(len(snapshot.epochs)), save(snapshot.tensors, header))
         self._remove_old()
