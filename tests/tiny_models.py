@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import open_clip
 import torch
 from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.tokenizer import canonicalize_text
 
 from vlprompt.backbones import Backbone, ImagePreprocessing, freeze
 
@@ -25,6 +28,7 @@ def tiny_backbone(
     embed_dim: int = 64,
     text: dict[str, Any] | None = None,
     name: str = "tiny",
+    tokenizer: Any = None,
 ) -> Backbone:
     """A random ViT of 32 px, E = 64, D = 128, three text layers; `text` overrides entries of OpenCLIP's text_cfg."""
     text_cfg = {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 3} | (text or {})
@@ -39,9 +43,25 @@ def tiny_backbone(
         model.to(dtype),
         name=name,
         preprocessing=PREPROCESSING,
-        tokenizer=open_clip.SimpleTokenizer(context_length=text_cfg["context_length"]),
+        tokenizer=tokenizer or open_clip.SimpleTokenizer(context_length=text_cfg["context_length"]),
         device=torch.device("cpu"),
     )
+
+
+class WordTokenizer:
+    """A tokenizer of SigLIP's kind: case and punctuation dropped, a token a word, no [SOS], 1 ends and pads."""
+
+    def __init__(self, context_length: int) -> None:
+        self.context_length = context_length
+
+    def __call__(self, texts: Sequence[str] | str, context_length: int | None = None) -> torch.Tensor:
+        length = context_length or self.context_length
+        ids = torch.ones(1 if isinstance(texts, str) else len(texts), length, dtype=torch.long)
+        for row, text in zip(ids, [texts] if isinstance(texts, str) else texts, strict=True):
+            words = canonicalize_text(text).encode("ascii", "ignore").decode().split()
+            tokens = [2 + zlib.crc32(word.encode()) % 9000 for word in words][: length - 1]
+            row[: len(tokens)] = torch.tensor(tokens, dtype=torch.long)
+        return ids
 
 
 def tiny_siglip(**options: Any) -> Backbone:

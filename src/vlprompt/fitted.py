@@ -154,13 +154,16 @@ class FittedClassifier:
         """The same model over other classes, which need not have been trained on.
 
         Raises:
-            DataError: fewer than two names, or one that is empty or given twice.
+            DataError: fewer than two names, one that is empty or given twice, or two that are one prompt to the model.
             SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
         """
         names = [names] if isinstance(names, str) else list(names)
         if len(names) < 2:
             raise DataError(f"class names are {names!r}; at least two are needed.")
+        from vlprompt.prompting import refuse_one_prompt
+
         check_class_names(names)
+        refuse_one_prompt(self.backbone, names)
         # What was evaluated were the old classes.
         method = self.method.with_class_names(names)
         return replace(self, method=method, evaluation={}, calibration=self.predictor.calibration)
@@ -246,7 +249,13 @@ def _rebuilt(folder: Path, name: str, model: SavedModel, backbone: Backbone) -> 
     seed = model.training.get("seed", 1)
     try:
         return build_method(
-            name, backbone, model.trained_class_names, options=model.options, template=model.template, seed=seed
+            name,
+            backbone,
+            model.trained_class_names,
+            options=model.options,
+            template=model.template,
+            seed=seed,
+            one_prompt_allowed=True,  # earlier releases saved such models
         )
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = str(error).rstrip(".")

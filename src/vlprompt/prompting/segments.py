@@ -25,7 +25,7 @@ from torch import Tensor
 from vlprompt.backbones import Backbone
 from vlprompt.prompting.blocks import FrozenBlock, KeysValues
 from vlprompt.prompting.packed_pass import PackedPass
-from vlprompt.prompting.prompts import Prompts
+from vlprompt.prompting.prompts import Prompts, check_context
 from vlprompt.prompting.tiles import Source, Tail, Tiles, groups_of, merge, pack
 from vlprompt.prompting.workspace import WorkspacePool
 
@@ -71,6 +71,7 @@ class SegmentsEngine:
         self.start, self.context_length = prompts.start, prompts.context_length
         self.trunk_length = prompts.context_before if context_of is None else 0
         numbers = [0] * len(prompts.ends) if context_of is None else list(context_of)
+        self.prompts, self.contexts = prompts, max(numbers, default=0) + 1
         tails = [_tail(prompts, index, self.trunk_length, number) for index, number in enumerate(numbers)]
         self.classes, self.tile_rows = len(tails), max(1, tile_rows)
         self._bushes = merge(tails, self.tile_rows)
@@ -90,7 +91,11 @@ class SegmentsEngine:
 
         Returns:
             (b, N, E).
+
+        Raises:
+            MethodError: the context has another shape than the prompts were laid out for.
         """
+        check_context(context, self.prompts, self.contexts)
         if not len(context):
             return context.new_zeros(0, self.classes, self.backbone.feature_size)
         training = torch.is_grad_enabled() and context.requires_grad
