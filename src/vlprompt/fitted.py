@@ -282,11 +282,11 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
 
 def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | None, device: str) -> Backbone:
     """The backbone that the model was trained on."""
-    from vlprompt.backbones import load_backbone
+    from vlprompt.backbones import is_fingerprint_of, load_backbone
 
     named = model.backbone if backbone is None else backbone
     frozen = load_backbone(named, device=device) if isinstance(named, str) else named
-    if frozen.fingerprint != model.fingerprint:
+    if not is_fingerprint_of(frozen, model.fingerprint):
         raise BackboneError(
             f"{folder} was trained on {model.backbone} with the fingerprint {model.fingerprint}, and {frozen.name} has "
             f"the fingerprint {frozen.fingerprint}; name the backbone that it was trained on."

@@ -14,8 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from vlprompt.backbones import load_backbone
+from vlprompt.backbones.earlier_fingerprints import earlier_fingerprints
 from vlprompt.benchmark import BaseToNewPlan, MethodRun, ResultRecord, read_records, run_base_to_new
 from vlprompt.benchmark import base_to_new as protocol
+from vlprompt.benchmark.records import hash_settings, write_record
 from vlprompt.benchmark.running import describe_failure
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.errors import (
@@ -349,3 +352,25 @@ def test_a_failure_of_ours_keeps_all_its_lines():
     text = describe_failure(UnreadableImagesError({"a.png": "it is empty.", "b.png": "it is empty."}))
     assert "a.png" in text
     assert "b.png" in text
+
+
+def _as_an_earlier_release_wrote(out: Path, fingerprint: str) -> None:
+    for record in read_records(out):
+        older = replace(record, backbone=replace(record.backbone, fingerprint=fingerprint))
+        write_record(out, replace(older, settings_hash=hash_settings(older.settings)))
+
+
+def test_results_of_an_earlier_release_are_continued_and_renamed(run, plan, tmp_path) -> None:
+    few = replace(plan, methods=("zero-shot",), seeds=(1,))
+    first = run(few)
+    older = earlier_fingerprints(load_backbone(plan.backbone, device="cpu"))[1]
+    _as_an_earlier_release_wrote(tmp_path / "out", older)
+    assert run(few) == first == read_records(tmp_path / "out")
+
+
+def test_results_of_another_backbone_are_no_earlier_releases(run, plan, tmp_path) -> None:
+    few = replace(plan, methods=("zero-shot",), seeds=(1,))
+    run(few)
+    _as_an_earlier_release_wrote(tmp_path / "out", "0" * 64)
+    with pytest.raises(SettingsError, match="backbone's fingerprint"):
+        run(few)

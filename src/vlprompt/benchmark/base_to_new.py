@@ -9,12 +9,13 @@ import os
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlprompt.benchmark.pictures import refuse_unreadable
 from vlprompt.benchmark.plan import BaseToNewPlan, Run, load_datasets, runs_of
-from vlprompt.benchmark.records import BackboneFacts, ResultRecord, read_record, shortened
+from vlprompt.benchmark.records import BackboneFacts, ResultRecord, hash_settings, read_record, shortened, write_record
 from vlprompt.benchmark.running import WORK_FOLDER, Bench
 from vlprompt.benchmark.watch import Watch
 from vlprompt.benchmark.workers import Outcome, Setup, compute_here, compute_in_workers
@@ -60,7 +61,7 @@ def run_base_to_new(
     backbone = _load_backbone(plan)
     facts = BackboneFacts(plan.backbone_name, backbone.fingerprint, backbone.precision, str(backbone.device))
     runs = runs_of(plan, datasets, facts)
-    missing = [run for run in runs if _kept(run, out) is None]
+    missing = [run for run in runs if _kept(run, out, backbone) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))
     team, threads = _team(workers, backbone, isinstance(plan.backbone, str))
     count = max(1, min(team, len(missing)))
@@ -84,7 +85,7 @@ def run_base_to_new(
             _follow(outcomes, watch, out)
     with suppress(OSError):
         (out / WORK_FOLDER).rmdir()
-    return [record for run in runs if (record := _kept(run, out)) is not None]
+    return [record for run in runs if (record := _kept(run, out, backbone)) is not None]
 
 
 def _load_backbone(plan: BaseToNewPlan) -> Backbone:
@@ -127,7 +128,7 @@ def _team(workers: int | str, backbone: Backbone, loaded_by_name: bool) -> tuple
     return count, max(1, cores // count)
 
 
-def _kept(run: Run, out: Path) -> ResultRecord | None:
+def _kept(run: Run, out: Path, backbone: Backbone) -> ResultRecord | None:
     """The run's record if it is there; one of other settings is an error, so that no result is written over."""
     path = run.record_path(out)
     if not path.exists():
@@ -135,6 +136,9 @@ def _kept(run: Run, out: Path) -> ResultRecord | None:
     record = read_record(path)
     if record.settings_hash == run.settings_hash:
         return record
+    if renamed := _of_an_earlier_release(record, run, backbone):
+        write_record(out, renamed)  # so that reports find one backbone, not two of one name
+        return renamed
     there, here = record.settings, run.settings
     different = [
         f"{name} ({shortened(there.get(name))} there, {shortened(here[name])} here)"
@@ -145,6 +149,20 @@ def _kept(run: Run, out: Path) -> ResultRecord | None:
         f"{path} is a result with other settings: {'; '.join(different) or 'an edited record'}; "
         "choose another output folder, or remove the results that are no longer wanted"
     )
+
+
+def _of_an_earlier_release(record: ResultRecord, run: Run, backbone: Backbone) -> ResultRecord | None:
+    """The record with the backbone's present fingerprint, if nothing else makes it another run's."""
+    renamed = replace(
+        record,
+        backbone=replace(record.backbone, fingerprint=run.backbone.fingerprint),
+        settings_hash=run.settings_hash,
+    )
+    if renamed.settings != run.settings or hash_settings(record.settings) != record.settings_hash:
+        return None
+    from vlprompt.backbones import is_fingerprint_of
+
+    return renamed if is_fingerprint_of(backbone, record.backbone.fingerprint) else None
 
 
 def _follow(outcomes: Generator[Outcome], watch: Watch, out: Path) -> None:
