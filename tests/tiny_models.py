@@ -64,6 +64,25 @@ class WordTokenizer:
         return ids
 
 
+def tiny_coca(*, shifted: bool = True, **options: Any) -> Backbone:
+    """A random tower in CoCa's structure: causal, with a class token behind the prompt."""
+    text = {"embed_cls": True, "context_length": 20} | options.pop("text", {})
+    backbone = tiny_backbone(custom_text=True, text=text, name="tiny-coca", **options)
+    backbone.model.text.correct_cls_mask = not shifted
+    return frozen_again(backbone)
+
+
+def frozen_again(backbone: Backbone) -> Backbone:
+    """A backbone of the same model, whose modules a test has changed."""
+    return freeze(
+        backbone.model,
+        name=backbone.name,
+        preprocessing=backbone.image,
+        tokenizer=backbone.tokenizer,
+        device=backbone.device,
+    )
+
+
 def tiny_siglip(**options: Any) -> Backbone:
     """A random tower in SigLIP's structure: bidirectional, pooled at the last position, projection with a bias."""
     text = {"no_causal_mask": True, "pool_type": "last", "proj_bias": True, "context_length": 32}
