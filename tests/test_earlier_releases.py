@@ -11,7 +11,7 @@ import pytest
 
 from vlprompt import PromptClassifier
 from vlprompt.data.catalogue import load_dataset
-from vlprompt.errors import BackboneError
+from vlprompt.errors import BackboneError, DataError
 from vlprompt.fitted import load_fitted
 
 RELEASES = sorted((Path(__file__).parent / "models").glob("release-*"))
@@ -54,3 +54,17 @@ def test_a_model_of_another_backbone_is_still_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "0" * 64}))
     with pytest.raises(BackboneError, match="was trained on mini with the fingerprint 0000"):
         load_fitted(tmp_path / "model")
+
+
+def test_a_model_whose_names_are_one_prompt_loads_but_takes_no_such_names_any_more(tmp_path: Path) -> None:
+    # Release 0.1 looked at the letters only, and fitted such classes.
+    shutil.copytree(RELEASES[0] / "coop", tmp_path / "model")
+    path = tmp_path / "model" / "model.json"
+    description = json.loads(path.read_text())
+    names = ["bird's nest", "bird\u2019s nest", *description["class_names"][2:]]
+    path.write_text(json.dumps(description | {"class_names": names, "trained_class_names": names}))
+    fitted = load_fitted(tmp_path / "model")
+    assert fitted.class_names == names
+    with pytest.raises(DataError, match="are one prompt to the backbone 'mini'"):
+        fitted.with_class_names(["R&D lab", "R&amp;D lab"])
+    assert fitted.with_class_names(["sushi", "pizza"]).class_names == ["sushi", "pizza"]

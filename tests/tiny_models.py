@@ -49,18 +49,26 @@ def tiny_backbone(
 
 
 class WordTokenizer:
-    """A tokenizer of SigLIP's kind: case and punctuation dropped, a token a word, no [SOS], 1 ends and pads."""
+    """A tokenizer of the kind that SigLIP has: case and punctuation dropped, a token a word.
 
-    def __init__(self, context_length: int) -> None:
+    SigLIP begins with no special token, and its token 1 ends and pads; others begin, end and pad otherwise.
+    """
+
+    vocab_size = 9100
+
+    def __init__(self, context_length: int, *, begin: int | None = None, end: int = 1, padding: int = 1) -> None:
         self.context_length = context_length
+        self.begin = [] if begin is None else [begin]
+        self.end, self.padding = end, padding
 
     def __call__(self, texts: Sequence[str] | str, context_length: int | None = None) -> torch.Tensor:
         length = context_length or self.context_length
-        ids = torch.ones(1 if isinstance(texts, str) else len(texts), length, dtype=torch.long)
-        for row, text in zip(ids, [texts] if isinstance(texts, str) else texts, strict=True):
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        ids = torch.full((len(texts), length), self.padding)
+        for row, text in zip(ids, texts, strict=True):
             words = canonicalize_text(text).encode("ascii", "ignore").decode().split()
-            tokens = [2 + zlib.crc32(word.encode()) % 9000 for word in words][: length - 1]
-            row[: len(tokens)] = torch.tensor(tokens, dtype=torch.long)
+            tokens = [*self.begin, *(110 + zlib.crc32(word.encode()) % 8900 for word in words)][: length - 1]
+            row[: len(tokens) + 1] = torch.tensor([*tokens, self.end])
         return ids
 
 

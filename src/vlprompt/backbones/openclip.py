@@ -5,6 +5,8 @@ ViT-B-16/openai                        architecture and pretrained tag, from Ope
 path/to/folder                         open_clip_config.json with weights beside it
 ViT-B-16@path/to/weights.safetensors   a built-in architecture with weights from a file
 ViT-B-16/openai@path/to/weights.pt     the same, where the tag says how the weights were trained (QuickGELU)
+
+Other packages' spellings of the same are in `names`.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import logging
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,22 +29,25 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vlprompt.backbones.backbone import Backbone, ImagePreprocessing, freeze
-from vlprompt.backbones.downloads import download_weights
+from vlprompt.backbones.downloads import download_weights, unasked_if_unreachable
+from vlprompt.backbones.listing import MINI, extra_needed, require_extra
+from vlprompt.backbones.names import listed_names, our_name
 from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError
 
-MINI = "mini"
+TOKENIZER_OPTIONS = {"clean", "strip_sep_token", "language"}
+"""What a model's configuration may tell its tokenizer; among the others is one by which a repository's code is run."""
 
 
 def list_backbones() -> list[str]:
     """Names that `load_backbone` knows, the bundled one first."""
-    return [MINI, *(f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained())]
+    return [MINI, *listed_names()]
 
 
 def load_backbone(name: str = MINI, *, device: str = "auto", precision: str = "fp32") -> Backbone:
     """Load a frozen backbone.
 
     Args:
-        name: see the top of this file.
+        name: see the top of this file; the backbone is then called by our spelling.
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1".
         precision: "fp32"; on CUDA also "fp16" or "bf16", in which the frozen towers then run by autocast.
 
@@ -56,13 +61,18 @@ def load_backbone(name: str = MINI, *, device: str = "auto", precision: str = "f
         raise UnknownNameError("precision", precision, ("fp32", "fp16", "bf16"))
     if precision != "fp32" and where.type != "cuda":
         raise SettingsError(f"precision {precision} needs a CUDA device, and this is {where}; use fp32.")
-    model, config_name = _open_model(name)
+    ours = our_name(name)
+    try:
+        model, config_name = _open_model(ours)
+        tokenizer = _tokenizer(ours, config_name)
+    except BackboneError as error:
+        raise BackboneError(str(error) if ours == name else f"{name} is {ours} here: {error}") from error
     preprocess = open_clip.get_model_preprocess_cfg(model)
     return freeze(
         model,
-        name=name,
-        preprocessing=_preprocessing(name, preprocess),
-        tokenizer=_tokenizer(name, config_name),
+        name=ours,
+        preprocessing=_preprocessing(ours, preprocess),
+        tokenizer=tokenizer,
         device=where,
         precision=precision,
     )
@@ -106,7 +116,9 @@ def _open_model(name: str) -> tuple[nn.Module, str]:
 def _from_folder(name: str, folder: Path) -> tuple[nn.Module, str]:
     config_path = folder / "open_clip_config.json"
     if not config_path.is_file():
-        raise BackboneError(f"{config_path} is missing; an OpenCLIP model folder has it beside the weights.")
+        foreign = (folder / "config.json").is_file()
+        kind = "; this is a folder of the transformers package, whose models are not read" if foreign else ""
+        raise BackboneError(f"{config_path} is missing; an OpenCLIP model folder has it beside the weights{kind}.")
     try:
         config = json.loads(config_path.read_text(encoding="utf-8"))
         if not isinstance(config, dict) or "model_cfg" not in config:
@@ -114,9 +126,22 @@ def _from_folder(name: str, folder: Path) -> tuple[nn.Module, str]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BackboneError(f"{config_path} is not valid JSON ({error}).") from error
     config_name = f"local-dir:{folder}"
+    require_extra(name, config["model_cfg"])
+    _refuse_tokenizer_options(config_path, config["model_cfg"])
     if not _weight_files(folder):
         raise BackboneError(f"{folder} has no weights; put open_clip_model.safetensors beside the configuration.")
-    return _create(name, config_name, str(folder)), config_name
+    with _hub_for(config["model_cfg"]):
+        return _create(name, config_name, str(folder)), config_name
+
+
+def _refuse_tokenizer_options(path: Path, model_config: dict[str, Any]) -> None:
+    options = (model_config.get("text_cfg") or {}).get("tokenizer_kwargs") or {}
+    for option in options:
+        if option not in TOKENIZER_OPTIONS:
+            raise BackboneError(
+                f"{path} gives its tokenizer the option {str(option)[:60]!r}, which is not used here; there are "
+                f"{', '.join(sorted(TOKENIZER_OPTIONS))}."
+            )
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -129,6 +154,8 @@ def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str
         raise UnknownNameError("architecture", architecture, open_clip.list_models())
     if not path.is_file():
         raise BackboneError(f"backbone {name!r}: there is no file {path}.")
+    config = open_clip.get_model_config(architecture)
+    require_extra(name, config)
     if not tag and f"{architecture}-quickgelu" in open_clip.list_models():
         warnings.warn(
             f"{architecture} exists with GELU and with QuickGELU; this takes GELU. For OpenAI's weights, which need "
@@ -137,7 +164,7 @@ def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str
             stacklevel=2,
         )
     trained_as = _trained_as(architecture, tag) if tag else _trained_alike(architecture, path)
-    with _plain_weights(path) as weights:
+    with _plain_weights(path) as weights, _hub_for(config):
         return _create(name, architecture, str(path), pretrained=weights, **_options(trained_as)), architecture
 
 
@@ -185,8 +212,11 @@ def _from_list(name: str) -> tuple[nn.Module, str]:
     if architecture not in open_clip.list_models() or not tag:
         raise UnknownNameError("backbone", name, list_backbones())
     trained_as = _trained_as(architecture, tag)
+    config = open_clip.get_model_config(architecture)
+    require_extra(name, config)
     weights = download_weights(name, trained_as)
-    return _create(name, architecture, weights, pretrained=weights, **_options(trained_as)), architecture
+    with _hub_for(config):
+        return _create(name, architecture, weights, pretrained=weights, **_options(trained_as)), architecture
 
 
 def _trained_as(architecture: str, tag: str) -> dict[str, Any]:
@@ -227,14 +257,19 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _hub_for(model_config: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """How the Hugging Face hub is asked for what the transformers package needs of a model; not at all for others."""
+    return unasked_if_unreachable() if extra_needed(model_config) else nullcontext()
+
+
 def _tokenizer(name: str, config_name: str) -> Any:
     try:
-        with _quiet():
+        with _quiet(), _hub_for(open_clip.get_model_config(config_name)):
             return open_clip.get_tokenizer(config_name)
     except Exception as error:
         raise BackboneError(
             f"the tokenizer of {name} is not on this machine and cannot be downloaded ({type(error).__name__}); "
-            "put its files into the model's folder."
+            "put its files (tokenizer.json and tokenizer_config.json, for instance) into the model's folder."
         ) from error
 
 

@@ -59,7 +59,7 @@ def run_base_to_new(
     out = Path(out)
     datasets = load_datasets(plan)
     backbone = _load_backbone(plan)
-    facts = BackboneFacts(plan.backbone_name, backbone.fingerprint, backbone.precision, str(backbone.device))
+    facts = BackboneFacts(backbone.name, backbone.fingerprint, backbone.precision, str(backbone.device))
     runs = runs_of(plan, datasets, facts)
     missing = [run for run in runs if _kept(run, out, backbone) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))

@@ -123,11 +123,6 @@ class BaseToNewPlan:
         words = {name: str(value) for name in ("class_words", "image_root") if (value := getattr(self, name))}
         return {**words, **({"on_unreadable": "skip"} if self.on_unreadable == "skip" else {})}
 
-    @property
-    def backbone_name(self) -> str:
-        """The backbone as results call it."""
-        return self.backbone if isinstance(self.backbone, str) else self.backbone.name
-
 
 @dataclass(frozen=True)
 class Run:

@@ -17,11 +17,14 @@ import torch
 from torch import Tensor
 
 from vlprompt.backbones import Backbone
-from vlprompt.errors import DataError, MethodError, SettingsError, UnknownNameError
+from vlprompt.errors import BackboneError, DataError, MethodError, SettingsError, UnknownNameError
 
 Position = Literal["end", "middle", "front"]
 POSITIONS: tuple[str, ...] = get_args(Position)
 
+
+FILLERS = ("X", "x", "a", "the", "of")
+"""Words of which one stands for a context vector when a prompt is tokenised; X, as published, wherever it can."""
 
 ROOM_FOR_NAME = 4
 """Tokens that the shortest name takes with [SOS], full stop and [EOS]."""
@@ -126,7 +129,7 @@ def build_prompts(
             f"context_length is {context_length}, which leaves no room for a name; this backbone takes "
             f"{backbone.text.context_length} tokens in all."
         )
-    filler = " ".join(["X"] * context_length)
+    filler = " ".join([_filler(backbone)] * context_length)
     token_ids = tokenize(backbone, [f"{filler} {name}.".strip() for name in names], class_names)
     start = _first_text_token(backbone)
     return Prompts(
@@ -206,10 +209,22 @@ def tokenize(backbone: Backbone, texts: Sequence[str], class_names: Sequence[str
     return roomy[:, :limit]
 
 
+def _filler(backbone: Backbone) -> str:
+    """A word that is one token, as the published X is to CLIP's tokenizer; it stands where the context will be."""
+    for word in FILLERS:
+        alone, twice = word_tokens(backbone, [word, f"{word} {word}"])
+        if 2 * len(alone) == len(twice) == 2:
+            return word
+    raise BackboneError(
+        f"the tokenizer of the backbone {backbone.name!r} has no word of one token among {', '.join(FILLERS)}, and one "
+        "must stand in the place of each context vector."
+    )
+
+
 def _first_text_token(backbone: Backbone) -> int:
-    """1 where the tokenizer begins with [SOS], else 0: the first place at which two texts differ."""
-    first, second = backbone.tokenizer(["X", "Y"])
-    return int((first != second).int().argmax())
+    """1 where the tokenizer begins with [SOS], else 0: the first place at which a text differs from none."""
+    text, nothing = backbone.tokenizer(["X", ""])
+    return int((text != nothing).int().argmax())
 
 
 def word_tokens(backbone: Backbone, texts: Sequence[str]) -> list[list[int]]:
