@@ -374,3 +374,32 @@ def test_results_of_another_backbone_are_no_earlier_releases(run, plan, tmp_path
     _as_an_earlier_release_wrote(tmp_path / "out", "0" * 64)
     with pytest.raises(SettingsError, match="backbone's fingerprint"):
         run(few)
+
+
+TWO_NESTS = {"blue": "bird's nest", "black": "bird\u2019s nest"}
+"""Words for two of the base classes that CLIP's tokenizer makes one prompt of."""
+
+
+def test_names_that_are_one_prompt_are_refused_before_anything_is_trained(run, plan, pictures, tmp_path) -> None:
+    words = tmp_path / "words.yaml"
+    words.write_text("\n".join(f'{folder}: "{name}"' for folder, name in TWO_NESTS.items()), encoding="utf-8")
+    with pytest.raises(DataError, match="are one prompt to the backbone"):
+        run(replace(plan, class_words=words))
+    assert not (tmp_path / "out").exists()
+
+
+def test_published_split_files_keep_the_names_that_they_have(run, plan, pictures, tmp_path) -> None:
+    classes = ["black", "red", "blue", "green", "white"]
+    content = {
+        split: [
+            [f"{split}/{name}/{number}.png", label, TWO_NESTS.get(name, name)]
+            for label, name in enumerate(classes)
+            for number in range(count)
+        ]
+        for split, count in (("train", 3), ("val", 0), ("test", 2))
+    }
+    file = tmp_path / "split_zhou_Colours.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    few = replace(plan, datasets=(file,), image_root=pictures, methods=("zero-shot",), seeds=(1,))
+    (record,) = run(few, workers=1)
+    assert set(TWO_NESTS.values()) <= set(record.dataset.base_classes)

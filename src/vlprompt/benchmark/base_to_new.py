@@ -50,7 +50,8 @@ def run_base_to_new(
 
     Raises:
         SettingsError: the plan cannot be carried out, or `out` has results of the same runs with other settings.
-        DataError: a data set cannot be used, or has pictures that cannot be read.
+        DataError: a data set cannot be used, has pictures that cannot be read, or names that are one prompt to the
+            backbone.
         OutputError: `out` cannot be written.
         RecordError: a record below `out` is damaged.
         FailedRunsError: some runs failed; all others are done and kept.
@@ -61,6 +62,7 @@ def run_base_to_new(
     backbone = _load_backbone(plan)
     facts = BackboneFacts(backbone.name, backbone.fingerprint, backbone.precision, str(backbone.device))
     runs = runs_of(plan, datasets, facts)
+    _check_names(runs, backbone)
     missing = [run for run in runs if _kept(run, out, backbone) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))
     team, threads = _team(workers, backbone, isinstance(plan.backbone, str))
@@ -94,6 +96,16 @@ def _load_backbone(plan: BaseToNewPlan) -> Backbone:
     from vlprompt.backbones import load_backbone
 
     return load_backbone(plan.backbone, device=plan.device, precision=plan.precision)
+
+
+def _check_names(runs: Sequence[Run], backbone: Backbone) -> None:
+    """Refuse names that are one prompt to the backbone before anything is trained."""
+    from vlprompt.prompting import refuse_one_prompt
+
+    for dataset in {run.dataset.name: run.dataset for run in runs}.values():
+        if not dataset.names_are_published:
+            refuse_one_prompt(backbone, dataset.base_classes)
+            refuse_one_prompt(backbone, dataset.new_classes)
 
 
 def _check_pictures(datasets: Sequence[Dataset], board: ProgressBoard) -> None:

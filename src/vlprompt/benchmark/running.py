@@ -123,6 +123,7 @@ def _build(run: Run, backbone: Backbone) -> Method:
         options=options,
         template=run.dataset.template,
         seed=run.seed,
+        one_prompt_allowed=run.dataset.names_are_published,
     )
 
 
