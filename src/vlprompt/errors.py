@@ -85,6 +85,10 @@ class BackboneWarning(UserWarning):
     """A backbone that loads, but perhaps not as its weights were trained."""
 
 
+class MethodError(VlpromptError, ValueError):
+    """A method of the user's own does not give what its contract promises."""
+
+
 class ModelFolderError(VlpromptError):
     """A saved model whose folder is incomplete, damaged or foreign."""
 

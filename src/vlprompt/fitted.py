@@ -241,15 +241,19 @@ class FittedClassifier:
             names: of the classes; a mapping gives the words that prompts say for each.
 
         Raises:
-            DataError: fewer than two names, or one that is empty or given twice; likewise the words.
+            DataError: fewer than two names, one that is empty or given twice, or two that are one prompt to the model;
+                likewise the words.
             SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
         """
+        from vlprompt.prompting import refuse_one_prompt
+
         labels = [names] if isinstance(names, str) else list(names)
         if len(labels) < 2:
             raise DataError(f"class names are {labels!r}; at least two are needed.")
         words = list(names.values()) if isinstance(names, Mapping) else labels
         check_class_names(words)
         refuse_numbers(words, "give words, such as 'giant panda'")
+        refuse_one_prompt(self.backbone, words)
         if isinstance(names, Mapping):
             check_labels(labels)
         method = self.method.with_class_names(words)
@@ -346,7 +350,13 @@ def _rebuilt(folder: Path, name: str, model: SavedModel, backbone: Backbone) -> 
     seed = model.training.get("seed", 1)
     try:
         return build_method(
-            name, backbone, model.trained_class_names, options=model.options, template=model.template, seed=seed
+            name,
+            backbone,
+            model.trained_class_names,
+            options=model.options,
+            template=model.template,
+            seed=seed,
+            one_prompt_allowed=True,  # earlier releases saved such models
         )
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = str(error).rstrip(".")
@@ -373,7 +383,7 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
 
 def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | None, device: str) -> Backbone:
     """The backbone that the model was trained on."""
-    from vlprompt.backbones import list_backbones, load_backbone
+    from vlprompt.backbones import is_fingerprint_of, list_backbones, load_backbone
 
     if backbone is None and model.backbone not in list_backbones():
         recorded = model.backbone if len(model.backbone) <= 80 else f"{model.backbone[:77]}..."
@@ -384,7 +394,7 @@ def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | N
         )
     named = model.backbone if backbone is None else backbone
     frozen = load_backbone(named, device=device) if isinstance(named, str) else named
-    if frozen.fingerprint != model.fingerprint:
+    if not is_fingerprint_of(frozen, model.fingerprint):
         raise BackboneError(
             f"{folder} was trained on {model.backbone} with the fingerprint {model.fingerprint}, and {frozen.name} has "
             f"the fingerprint {frozen.fingerprint}; name the backbone that it was trained on."

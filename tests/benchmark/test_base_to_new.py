@@ -14,8 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from vlprompt.backbones import load_backbone
+from vlprompt.backbones.earlier_fingerprints import earlier_fingerprints
 from vlprompt.benchmark import BaseToNewPlan, MethodRun, ResultRecord, read_records, run_base_to_new
 from vlprompt.benchmark import base_to_new as protocol
+from vlprompt.benchmark.records import hash_settings, write_record
 from vlprompt.benchmark.running import describe_failure
 from vlprompt.cautions import DrawingsOnlyWarning
 from vlprompt.data.few_shot import sample_few_shot
@@ -427,3 +430,54 @@ def test_mini_on_data_that_are_not_bundled_is_said_to_know_drawings_only(plan, r
     mini = replace(tiny_backbone, name="mini")
     with pytest.warns(DrawingsOnlyWarning, match="ViT-B-16/openai"):
         run(replace(plan, backbone=mini, methods=("zero-shot",)), workers=1)
+
+
+def _as_an_earlier_release_wrote(out: Path, fingerprint: str) -> None:
+    for record in read_records(out):
+        older = replace(record, backbone=replace(record.backbone, fingerprint=fingerprint))
+        write_record(out, replace(older, settings_hash=hash_settings(older.settings)))
+
+
+def test_results_of_an_earlier_release_are_continued_and_renamed(run, plan, tmp_path) -> None:
+    few = replace(plan, methods=("zero-shot",), seeds=(1,))
+    first = run(few)
+    older = earlier_fingerprints(load_backbone(plan.backbone, device="cpu"))[1]
+    _as_an_earlier_release_wrote(tmp_path / "out", older)
+    assert run(few) == first == read_records(tmp_path / "out")
+
+
+def test_results_of_another_backbone_are_no_earlier_releases(run, plan, tmp_path) -> None:
+    few = replace(plan, methods=("zero-shot",), seeds=(1,))
+    run(few)
+    _as_an_earlier_release_wrote(tmp_path / "out", "0" * 64)
+    with pytest.raises(SettingsError, match="backbone's fingerprint"):
+        run(few)
+
+
+TWO_NESTS = {"blue": "bird's nest", "black": "bird\u2019s nest"}
+"""Words for two of the base classes that CLIP's tokenizer makes one prompt of."""
+
+
+def test_names_that_are_one_prompt_are_refused_before_anything_is_trained(run, plan, pictures, tmp_path) -> None:
+    words = tmp_path / "words.yaml"
+    words.write_text("\n".join(f'{folder}: "{name}"' for folder, name in TWO_NESTS.items()), encoding="utf-8")
+    with pytest.raises(DataError, match="are one prompt to the backbone"):
+        run(replace(plan, class_words=words))
+    assert not (tmp_path / "out").exists()
+
+
+def test_published_split_files_keep_the_names_that_they_have(run, plan, pictures, tmp_path) -> None:
+    classes = ["black", "red", "blue", "green", "white"]
+    content = {
+        split: [
+            [f"{split}/{name}/{number}.png", label, TWO_NESTS.get(name, name)]
+            for label, name in enumerate(classes)
+            for number in range(count)
+        ]
+        for split, count in (("train", 3), ("val", 0), ("test", 2))
+    }
+    file = tmp_path / "split_zhou_Colours.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    few = replace(plan, datasets=(file,), image_root=pictures, methods=("zero-shot",), seeds=(1,))
+    (record,) = run(few, workers=1)
+    assert set(TWO_NESTS.values()) <= set(record.dataset.base_classes)

@@ -208,6 +208,14 @@ def test_list_prints_names_and_json(vlprompt, what):
     assert [entry["name"] for entry in json.loads(vlprompt("list", what, "--json").out)] == names
 
 
+def test_list_backbones_says_what_each_needs_its_size_and_whether_it_is_here(vlprompt):
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in vlprompt("list", "backbones").out.splitlines()}
+    assert rows["mini"] == ["-", "64", "8 M", "yes"]
+    assert rows["ViT-B-16/openai"][:3] == ["-", "224", "150 M"]
+    assert rows["ViT-B-16-SigLIP/webli"][:3] == ["vlprompt[hf]", "224", "203 M"]
+    assert rows["nllb-clip-base/v1"][:3] == ["vlprompt[hf]", "224", "-"]
+
+
 def test_base_to_new_prints_a_table_and_writes_a_report_and_a_second_run_is_there_at_once(vlprompt, tmp_path):
     folder = tmp_path / "data"
     for split in ("train", "test"):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vlprompt.backbones.fingerprints import fingerprint_of
 from vlprompt.backbones.text_tower import TextTower, text_tower_of
 from vlprompt.forking import survive_forks
 
@@ -44,7 +43,7 @@ class Backbone:
 
     Attributes:
         name: as given to `load_backbone`.
-        fingerprint: SHA-256 of the weights and of what else determines the features.
+        fingerprint: SHA-256 of the weights and of what else determines the features; see `fingerprints`.
         feature_size: E, the width of image and text features.
         logit_scale: exp(s) of the logits exp(s) * cos(f, g), already exponentiated.
         logit_bias: added to the logits (0 but for SigLIP).
@@ -123,24 +122,14 @@ def freeze(
     """Make a backbone of an OpenCLIP model: evaluation mode, no gradients, fingerprinted."""
     survive_forks()
     model.eval().requires_grad_(False)
-    text = text_tower_of(model)
-    # Printing a module names its layers, activations and sizes; heads and pooling are no part of that text.
-    heads = [module.num_heads for module in model.modules() if hasattr(module, "num_heads")]
-    settings = {
-        "preprocessing": asdict(preprocessing),
-        "architecture": repr(model),
-        "heads": heads,
-        "pooling": [text.pooling, text.end_token, str(getattr(model.visual, "pool_type", ""))],
-        "context_length": text.context_length,
-        "tokenizer": f"{type(tokenizer).__name__} {getattr(tokenizer, 'vocab_size', '')}",
-    }
-    fingerprint = fingerprint_of(model.state_dict(), settings)
+    text = text_tower_of(model, getattr(tokenizer, "context_length", None))
+    fingerprint = fingerprint_of(model, preprocessing, text, tokenizer)
     model.to(device)
     bias = getattr(model, "logit_bias", None)
     return Backbone(
         name=name,
         fingerprint=fingerprint,
-        feature_size=text.projection.shape[1] if text.projection is not None else text.token_width,
+        feature_size=text.feature_size,
         logit_scale=float(model.logit_scale.exp()),
         logit_bias=float(bias) if bias is not None else 0.0,
         image=preprocessing,
@@ -150,13 +139,3 @@ def freeze(
         precision=precision,
         model=model,
     )
-
-
-def fingerprint_of(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
-    """SHA-256 over names, shapes, types and bytes of all tensors, and over the settings."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for key in sorted(state):
-        tensor = state[key].detach().cpu().contiguous()
-        digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

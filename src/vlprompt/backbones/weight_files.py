@@ -83,7 +83,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(read_bounded(path, LARGEST_CONFIG))
     except FileNotFoundError as error:
-        raise BackboneError(f"{path} is missing; an OpenCLIP model folder has it beside the weights.") from error
+        foreign = (folder / "config.json").is_file()
+        kind = "; this is a folder of the transformers package, whose models are not read" if foreign else ""
+        raise BackboneError(f"{path} is missing; an OpenCLIP model folder has it beside the weights{kind}.") from error
     except OSError as error:
         raise BackboneError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:

@@ -128,11 +128,6 @@ class BaseToNewPlan:
         words = {name: str(value) for name in LOADING if (value := getattr(self, name))}
         return {**words, **({"on_unreadable": "skip"} if self.on_unreadable == "skip" else {})}
 
-    @property
-    def backbone_name(self) -> str:
-        """The backbone as results call it."""
-        return self.backbone if isinstance(self.backbone, str) else self.backbone.name
-
 
 @dataclass(frozen=True)
 class Run:

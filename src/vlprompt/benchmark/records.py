@@ -46,6 +46,11 @@ class DatasetFacts:
     train_images: int
     loading: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def names_are_published(self) -> bool:
+        """Whether the names are a published split file's, which keeps those that repeat."""
+        return self.source.lower().endswith(".json")
+
 
 @dataclass(frozen=True)
 class BackboneFacts:

@@ -124,6 +124,7 @@ def _build(run: Run, backbone: Backbone, prompt_names: list[str]) -> Method:
         options=options,
         template=run.dataset.template,
         seed=run.seed,
+        one_prompt_allowed=run.dataset.names_are_published,
     )
 
 

@@ -23,9 +23,10 @@ import torch
 from torch import Tensor
 
 from vlprompt.backbones import Backbone
+from vlprompt.backbones.text_tower import ClassToken
 from vlprompt.prompting.blocks import FrozenBlock, KeysValues
 from vlprompt.prompting.packed_pass import PackedPass
-from vlprompt.prompting.prompts import Prompts
+from vlprompt.prompting.prompts import Prompts, check_context
 from vlprompt.prompting.tiles import Source, Tail, Tiles, groups_of, merge, pack
 from vlprompt.prompting.workspace import WorkspacePool
 
@@ -71,7 +72,11 @@ class SegmentsEngine:
         self.start, self.context_length = prompts.start, prompts.context_length
         self.trunk_length = prompts.context_before if context_of is None else 0
         numbers = [0] * len(prompts.ends) if context_of is None else list(context_of)
-        tails = [_tail(prompts, index, self.trunk_length, number) for index, number in enumerate(numbers)]
+        self.prompts, self.contexts = prompts, max(numbers, default=0) + 1
+        self.class_token = tower.class_token
+        tails = [
+            _tail(prompts, index, self.trunk_length, number, self.class_token) for index, number in enumerate(numbers)
+        ]
         self.classes, self.tile_rows = len(tails), max(1, tile_rows)
         self._bushes = merge(tails, self.tile_rows)
         self._layouts: dict[int, _Layout] = {}
@@ -90,7 +95,11 @@ class SegmentsEngine:
 
         Returns:
             (b, N, E).
+
+        Raises:
+            MethodError: the context has another shape than the prompts were laid out for.
         """
+        check_context(context, self.prompts, self.contexts)
         if not len(context):
             return context.new_zeros(0, self.classes, self.backbone.feature_size)
         training = torch.is_grad_enabled() and context.requires_grad
@@ -203,6 +212,8 @@ class _Group:
         self.tiles = tiles
         tokens, rows = _row_indices(tiles, engine.context_length)
         embeddings = backbone.embed_tokens(torch.tensor(tokens))
+        if engine.class_token is not None:
+            embeddings = torch.cat([embeddings, engine.class_token.embedding[None]])
         positions = engine.positions[tiles.positions.to(engine.device)]
         contexts = [row for row, source in enumerate(tiles.sources) if source is not None and source[0] == "context"]
         # The trunk's rows are the first; where a tail holds context vectors too, any row may.
@@ -220,7 +231,7 @@ class _Group:
             engine.blocks,
             tiles,
             varying=varying,
-            constant=embeddings[constant + len(tokens)] + positions[varying:],
+            constant=embeddings[constant + len(embeddings)] + positions[varying:],
             before=engine.sos,
             leads=leads,
         )
@@ -245,14 +256,19 @@ class _Layout:
 
 
 def _row_indices(tiles: Tiles, context_length: int) -> tuple[list[int], list[int]]:
-    """Distinct token ids K, and for each row its index into [context vectors, tokens]: tokens from -K to -1."""
+    """Distinct token ids K, and for each row its index into [context vectors, tokens, class token if there is one].
+
+    All but the context vectors count from the end.
+    """
     sources = [source or ("token", 0, 0) for source in tiles.sources]
     tokens = sorted({first for kind, first, _ in sources if kind == "token"})
-    place = {token: number - len(tokens) for number, token in enumerate(tokens)}
-    return tokens, [number * context_length + m if kind == "context" else place[number] for kind, number, m in sources]
+    behind = int(any(kind == "class" for kind, _, _ in sources))
+    place = {token: number - len(tokens) - behind for number, token in enumerate(tokens)}
+    rows = {"context": lambda number, m: number * context_length + m, "token": lambda token, _: place[token]}
+    return tokens, [-1 if kind == "class" else rows[kind](first, second) for kind, first, second in sources]
 
 
-def _tail(prompts: Prompts, index: int, trunk_length: int, number: int) -> Tail:
+def _tail(prompts: Prompts, index: int, trunk_length: int, number: int, class_token: ClassToken | None) -> Tail:
     """What follows the trunk in one prompt; a name with no context before it becomes the lead."""
     before, context = prompts.context_before, prompts.context_length
     name, closing = prompts.name_tokens(index), prompts.closing_tokens(index)
@@ -265,7 +281,27 @@ def _tail(prompts: Prompts, index: int, trunk_length: int, number: int) -> Tail:
         *(("context", number, m) for m in range(before, context)),
         *(("token", token, 0) for token in closing),
     ]
+    if class_token is not None:
+        rows += _class_rows(class_token, full=prompts.ends[index] == prompts.token_ids.shape[1])
     return Tail(lead=lead, rows=tuple(rows), first_position=prompts.start + trunk_length)
+
+
+def _class_rows(class_token: ClassToken, *, full: bool) -> list[Source]:
+    """The class token behind a prompt and the padding that it sees (see `ClassToken`); a `full` prompt has none."""
+    seen: list[Source] = [("token", class_token.padding, 0)] if class_token.shifted and not full else []
+    return [*seen, ("class", int(not seen), class_token.position)]
+
+
+def why_whole_sequences(backbone: Backbone, prompts: Prompts) -> str:
+    """Why some prompts cannot be encoded in segments; empty where they can."""
+    class_token = backbone.text.class_token
+    if backbone.text.whole_sequence_only or class_token is None:
+        return backbone.text.whole_sequence_only
+    ends = torch.tensor(prompts.ends)[:, None]
+    real = torch.arange(prompts.token_ids.shape[1])[None] < ends
+    if bool(((prompts.token_ids == class_token.padding) & real).any()):
+        return "a prompt holds the token that its masks take for padding"
+    return ""
 
 
 def _product_type(backbone: Backbone) -> torch.dtype:

@@ -13,7 +13,7 @@ from vlprompt.backbones import Backbone
 from vlprompt.errors import SettingsError, UnknownNameError
 from vlprompt.prompting.plain import PlainEngine
 from vlprompt.prompting.prompts import Prompts
-from vlprompt.prompting.segments import SegmentsEngine
+from vlprompt.prompting.segments import SegmentsEngine, why_whole_sequences
 
 TextEngine = Callable[[Tensor], Tensor]
 """context (b, n, M, D) -> text features (b, N, E), not normalised."""
@@ -45,7 +45,7 @@ def text_engine(
         UnknownNameError: no such engine.
     """
     check_engine(backbone, engine, memory)
-    if engine == "plain" or backbone.text.whole_sequence_only:
+    if engine == "plain" or why_whole_sequences(backbone, prompts):
         return PlainEngine(backbone, prompts, context_of=context_of)
     return SegmentsEngine(backbone, prompts, context_of=context_of, memory=_budget(memory, backbone))
 
