@@ -7,7 +7,7 @@ from vlprompt.wording import some_of
 
 DRAWINGS_ONLY = (
     "mini was pre-trained on drawings of about a thousand things and knows no photographs; for real photographs fit "
-    "with --backbone ViT-B-16/openai (vlprompt list backbones has more)."
+    'with backbone="ViT-B-16/openai" (vlprompt list backbones has more).'
 )
 
 
@@ -45,7 +45,7 @@ def cautions(evaluation: Evaluation, learns: bool) -> list[str]:
     if evaluation.trained_on:
         return [
             "These are the pictures that it was trained on, which flatters it: keep some in a test folder, or train on "
-            "fewer (--shots), to learn how good it is on others."
+            "fewer shots, to learn how good it is on others."
         ]
     found = [_not_above_zero_shot(evaluation) if learns else "", _not_above_chance(evaluation)]
     if learns:
@@ -73,7 +73,7 @@ def _not_above_zero_shot(evaluation: Evaluation) -> str:
         )
     how = "worse than" if interval[1] < zero_shot else "no better than"
     return (
-        f"The trained model is {how} zero-shot {figures}: use --method zero-shot, or train on more pictures a class, "
+        f"The trained model is {how} zero-shot {figures}: use method='zero-shot', or train on more pictures a class, "
         "with another recipe or on another backbone."
     )
 
@@ -114,6 +114,4 @@ def drawn_words(drawn: int, available: int, shots: int | None) -> str:
     """How many of the training pictures are used, and how to use all."""
     if shots is None or drawn == available:
         return f"It was trained on all {available} training pictures."
-    return (
-        f"It was trained on {drawn} of {available} training pictures, at most {shots} a class (--shots null: on all)."
-    )
+    return f"It was trained on {drawn} of {available} training pictures, at most {shots} a class (shots=None: on all)."

@@ -28,6 +28,9 @@ _MARKDOWN = re.compile(r"[\\`*\[\]<>|~]|(?<!\w)_|_(?!\w)|&(?=[#\w]+;)|(?<=[a-zA-
 _MARKDOWN_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _MARKDOWN_BLOCK = re.compile(r"([#+\-=]|\d+(?=[.)]))")
 
+LONGEST_ENTRY = 300
+"""Letters of an entry of a list in a message."""
+
 UNENCODABLE = "vlprompt.visible"
 """Name of an error handler for streams: what the stream's encoding lacks is written as for_terminal shows it."""
 
@@ -43,8 +46,13 @@ def for_terminal_lines(text: str) -> str:
 
 
 def as_list(entries: Iterable[str]) -> str:
-    """Entries as such indented lines, one each."""
-    return "\n".join(f"  {for_terminal(entry)}" for entry in entries)
+    """Entries as such indented lines, one each; a very long one without its middle."""
+    return "\n".join(f"  {for_terminal(_within(entry))}" for entry in entries)
+
+
+def _within(entry: str) -> str:
+    half = LONGEST_ENTRY // 2
+    return entry if len(entry) <= LONGEST_ENTRY else f"{entry[:half]}...{entry[-half:]}"
 
 
 def for_tsv(text: str) -> str:

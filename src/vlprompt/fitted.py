@@ -389,8 +389,8 @@ def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | N
         recorded = model.backbone if len(model.backbone) <= 80 else f"{model.backbone[:77]}..."
         raise ModelFolderError(
             f"{folder} was trained on the backbone {recorded!r}, which is none of `vlprompt list backbones`, and a "
-            "model folder alone never decides which files are opened; name the backbone yourself, as --backbone PATH "
-            "or backbone=... in Python."
+            "model folder alone never decides which files are opened; name the backbone yourself, as "
+            'backbone="PATH".'
         )
     named = model.backbone if backbone is None else backbone
     frozen = load_backbone(named, device=device) if isinstance(named, str) else named

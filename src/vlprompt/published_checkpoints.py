@@ -230,7 +230,7 @@ def _names_in_order(read: PublishedCheckpoint, backbone: Backbone, names: Sequen
     if tokens is None or table.tokens_of(read.prefix) != [(table.canonical(start),)] * len(read.suffix):
         raise BackboneError(
             f"{read.path} was trained with another backbone than {backbone.name}, whose token embeddings are others; "
-            "name its own with --backbone, or backbone=... in Python."
+            "name its own as backbone='PATH'."
         )
     waiting: dict[tuple[int, ...], list[str]] = {}
     for name, row in zip(names, prompts.token_ids.tolist(), strict=True):
@@ -260,7 +260,7 @@ def _check_widths(read: PublishedCheckpoint, backbone: Backbone) -> None:
         if its != ours:
             raise BackboneError(
                 f"{read.path} was trained with another backbone than {backbone.name}: its {what} have the length "
-                f"{its}, and here {ours}; name its own with --backbone, or backbone=... in Python."
+                f"{its}, and here {ours}; name its own as backbone='PATH'."
             )
 
 

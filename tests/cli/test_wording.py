@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,12 +59,20 @@ def test_no_error_of_the_library_speaks_of_options():
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.is_relative_to(PACKAGE / "cli") or path.name == "repeating.py":
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         spoken += [
-            f"{path.relative_to(PACKAGE)}:{node.lineno} {node.value}"
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
-            if flags & set(re.findall(r"(?<![\w-])--[a-z-]+", re.sub("`[^`]*`", "", node.value)))
+            f"{path.relative_to(PACKAGE)}:{line} {text}"
+            for line, text in _texts(ast.parse(path.read_text(encoding="utf-8")))
+            if flags & set(re.findall(r"(?<![\w-])--[a-z-]+", re.sub("`[^`]*`", "", text)))
         ]
     assert spoken == []
+
+
+def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of every string but docstrings; a formatted one as a whole, with {} for what is put in."""
+    parts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts |= {id(value) for value in node.values}
+            yield node.lineno, "".join(str(getattr(value, "value", "{}")) for value in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+            yield node.lineno, node.value

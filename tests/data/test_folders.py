@@ -247,7 +247,8 @@ def test_the_class_of_a_folder_is_its_name_in_the_normal_form(write_picture, tmp
     for name in ("train/caf\u00e9", "test/cafe\u0301", "train/a\tb", "test/a b", "train/bar"):
         write_picture(f"pets/{name}/1.png")
     dataset = load_dataset(tmp_path / "pets", class_words={"cafe\u0301": "coffee house"})
-    assert dataset.class_names == ["a b", "bar", "coffee house"]
+    assert dataset.class_names == ["a b", "bar", "caf\u00e9"]
+    assert dataset.prompt_names == ["a b", "bar", "coffee house"]
     assert [sample.label for sample in dataset.test] == [0, 2]
 
 
@@ -264,7 +265,8 @@ def test_folders_that_are_numbers_need_words_and_sort_as_numbers(write_folder, t
     with pytest.raises(DataError, match=r"class folders of .*imagenetv2 are numbers; give class words for 0, 9, 10"):
         load_dataset(folder)
     (folder / "class_words.yaml").write_text("0: tench\n9: ostrich\n10: brambling\n")
-    assert load_dataset(folder).class_names == ["tench", "ostrich", "brambling"]
+    assert load_dataset(folder).class_names == ["0", "9", "10"]
+    assert load_dataset(folder).prompt_names == ["tench", "ostrich", "brambling"]
 
 
 def test_class_words_beside_the_classes_are_read_within_bounds(write_folder) -> None:

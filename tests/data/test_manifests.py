@@ -91,7 +91,7 @@ def test_numbers_without_words_are_refused_with_what_is_missing(write_manifest, 
     with pytest.raises(DataError, match=rf"labels of .*pictures.csv are numbers; give class words for .*{labels[0]}"):
         load_dataset(manifest)
     words = {label: f"thing {place}" for place, label in enumerate(labels)}
-    assert sorted(load_dataset(manifest, class_words=words).class_names) == ["thing 0", "thing 1"]
+    assert sorted(load_dataset(manifest, class_words=words).prompt_names) == ["thing 0", "thing 1"]
     with pytest.raises(DataError, match=r"are numbers"):
         load_dataset(manifest, class_words={**words, labels[0]: "5"})
 
@@ -104,7 +104,7 @@ def test_whole_numbers_in_json_need_words_too(write_manifest) -> None:
 
 def test_negative_numbers_sort_as_numbers(write_manifest) -> None:
     manifest = write_manifest("path,label\na.png,2\nb.png,-10\nc.png,1\n")
-    assert load_dataset(manifest, class_words={2: "two", -10: "cold", 1: "one"}).class_names == ["cold", "one", "two"]
+    assert load_dataset(manifest, class_words={2: "two", -10: "cold", 1: "one"}).prompt_names == ["cold", "one", "two"]
 
 
 def test_codes_get_better_words_too(write_manifest) -> None:
@@ -316,7 +316,7 @@ def test_a_row_that_stands_twice_counts_once_and_is_told(write_manifest) -> None
         ('path,label\na.png,cat\nb.png,"' + "x" * 200_000, r"csv:3 is not CSV: field larger than field limit"),
         ("path,label\na.png,ca\0t\n", r"csv cannot be read as UTF-8 text: line 2 has a NUL character"),
         ("path,label\nC:\\pics\\a.png,cat\n", r"csv:2 lists 'C:.*', an absolute path of Windows; write paths that"),
-        ("path,label\n/data/a.png,cat\n", r"csv:2 lists '/data/a.png', which is not inside .*--image-root"),
+        ("path,label\n/data/a.png,cat\n", r"csv:2 lists '/data/a.png', which is not inside .*image_root="),
         ("path,label\na.png,\x1b[31mcat\nb.png,dog\n", r"class name 0 is .*, which has the control character U\+001B"),
         (
             "path,label,split\na.png,cat,train\nb.png,dog,val\nc.png,dog,dev\n",

@@ -70,7 +70,7 @@ def our_name(name: str) -> str:
 def _folder(name: str) -> str:
     folder = name.removeprefix(LOCAL_FOLDER)
     if not folder:
-        raise BackboneError(f"{name} names no folder; write the folder's path, as in --backbone path/to/folder.")
+        raise BackboneError(f'{name} names no folder; write the folder\'s path, as in backbone="path/to/folder".')
     # As a path, so that a folder's name is not taken for a model's.
     return folder if os.path.isabs(os.path.expanduser(folder)) else os.path.join(os.curdir, folder)
 
@@ -80,7 +80,7 @@ def _of_repository(repository: str, name: str) -> str:
     if found is None:
         raise BackboneError(
             f"{name!r} is a repository that vlprompt list backbones does not have; download it (hf download "
-            f"{repository or 'REPOSITORY'} --local-dir FOLDER) and name the folder, as in --backbone FOLDER."
+            f'{repository or "REPOSITORY"} --local-dir FOLDER) and name the folder, as in backbone="FOLDER".'
         )
     return found
 

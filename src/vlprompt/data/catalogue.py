@@ -112,14 +112,14 @@ def _load_path(
         beside = path / BESIDE_THE_CLASSES
         class_words = beside if class_words is None and beside.is_file() else class_words
         entries, called = folder_entries(path), path.resolve().name
-        keys, hint = f"the class folders of {path}", f"class_words, --class-words, or {beside}"
+        keys, hint = f"the class folders of {path}", f"class_words='FILE', or {beside}"
         split = read_export_split(path)
         if split is not None:
             entries, class_order, bundled = arranged(path, entries, split)
     elif suffix in SUFFIXES:
         chosen = {option.removesuffix("_column"): name for option, name in columns.items() if name is not None}
         entries, called = manifest_entries(path, image_root, chosen), path.stem
-        keys, hint = f"the labels of {path}", "class_words or --class-words"
+        keys, hint = f"the labels of {path}", 'class_words="FILE"'
     elif suffix == ".json":
         _refuse_options(path, class_words=class_words, **columns)
         return load_published_split(path, image_root)

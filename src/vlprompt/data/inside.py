@@ -31,12 +31,12 @@ def path_inside(root: Path, listed: str, where: str) -> Path:
     if os.name != "nt" and re.match(r"\s*[A-Za-z]:[\\/]", listed) and not os.path.lexists(path):
         raise DataError(
             f"{where} lists {quoted(listed)}, an absolute path of Windows; write paths that start from {root}, or from "
-            "a folder that image_root (--image-root) names."
+            "a folder that image_root='FOLDER' names."
         )
     if not path.startswith(os.path.join(inside, "")):
         raise DataError(
             f"{where} lists {quoted(listed)}, which is not inside {root}; list images of that folder only, or name "
-            "the folder of the images with image_root (--image-root)."
+            "the folder of the images as image_root='FOLDER'."
         )
     if not _stays_inside(path, inside):
         raise DataError(
