@@ -37,6 +37,10 @@ class DataError(VlpromptError, ValueError):
     """Images, labels or class names that cannot be used."""
 
 
+class FilesLeftOutWarning(UserWarning):
+    """Files of a folder that are not taken for pictures."""
+
+
 class UnreadableImagesError(DataError):
     """Some images cannot be read; `failures` maps each to its reason."""
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlprompt.data.images import describe, find_unreadable, image_key, is_image_file, open_image, to_rgb
+from vlprompt.data.formats import is_image_file
+from vlprompt.data.images import describe, find_unreadable, image_key, open_image, to_rgb
 from vlprompt.data.samples import Sample
 from vlprompt.errors import DataError, UnreadableImageError
 

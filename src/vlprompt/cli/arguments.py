@@ -118,7 +118,12 @@ def _predict_parser() -> ArgumentParser:
     parser = _parser("Name what pictures show.")
     _add_model(parser)
     parser.add_argument(
-        "images", metavar="IMAGES", type=str, nargs="+", help="files, folders or patterns such as '*.png'"
+        "images",
+        metavar="IMAGES",
+        type=str,
+        nargs="+",
+        help="files, folders or patterns such as '*.png' or 'photos/**/*.jpg'; - reads paths from standard input, one "
+        "a line, and -0 paths that end in NUL (find -print0)",
     )
     parser.add_argument(
         "--class-names",

@@ -7,13 +7,13 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
 from vlprompt.cli.output import names_from, note, print_json, print_table
+from vlprompt.cli.picture_arguments import expand
 from vlprompt.errors import (
     CheckpointError,
     DataError,
@@ -82,7 +82,7 @@ def predict(options: Namespace) -> None:
     """Print the most probable classes of each picture."""
     if options.top < 1:
         raise SettingsError(f"--top is {options.top}; it must be at least 1.")
-    images = _expand(options.images)
+    images = expand(options.images)
     from vlprompt.fitted import load_fitted, probabilities
     from vlprompt.prediction import check_screening
 
@@ -249,27 +249,3 @@ def _chosen(dataset: Dataset, split: str) -> Sequence[Any]:
     if split == "all" or not (dataset.val or dataset.test):  # without splits, all are in train
         return [*dataset.train, *dataset.val, *dataset.test]
     return splits[split]
-
-
-def _expand(patterns: Sequence[str]) -> list[Path]:
-    """Files, the pictures in folders, and what patterns match, in the order given.
-
-    Raises:
-        DataError: a file does not exist, or a folder or pattern gives no pictures.
-    """
-    from vlprompt.data.images import is_image_file
-
-    found: list[Path] = []
-    for pattern in patterns:
-        path = Path(pattern)
-        # os.path, unlike Path, takes a name that is too long as one that does not exist.
-        if os.path.isdir(path):
-            below = sorted(entry for entry in path.rglob("*") if entry.is_file() and is_image_file(entry))
-        elif os.path.exists(path) or not any(sign in pattern for sign in "*?["):
-            below = [path]
-        else:
-            below = sorted(map(Path, glob(pattern, recursive=True)))
-        if not below:
-            raise DataError(f"{pattern} gives no pictures.")
-        found += below
-    return found

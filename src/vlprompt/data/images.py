@@ -9,7 +9,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard, cast
 
@@ -20,9 +19,6 @@ from vlprompt.data.samples import ComposedImage, Sample
 from vlprompt.errors import DataError, UnreadableImageError
 
 ImageSource: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | ComposedImage"
-
-UNDECODABLE_FORMATS = {"BUFR", "GRIB", "HDF5", "MPEG"}
-"""Pillow registers their suffixes but cannot decode them by itself; MPEG is not even a picture."""
 
 
 def open_image(source: ImageSource) -> Image.Image:
@@ -105,20 +101,6 @@ def find_unreadable(samples: Iterable[Sample], progress: Callable[[int, int], No
             if progress is not None:
                 progress(index + 1, len(images))
     return failures
-
-
-@cache
-def image_suffixes() -> frozenset[str]:
-    """The file name endings of the formats that Pillow opens, in lower case with their full stop."""
-    registered = Image.registered_extensions()
-    return frozenset(
-        suffix for suffix, form in registered.items() if form in Image.OPEN and form not in UNDECODABLE_FORMATS
-    )
-
-
-def is_image_file(path: Path) -> bool:
-    """Whether the name is that of an image: not hidden, with an ending that Pillow opens."""
-    return not path.name.startswith(".") and path.suffix.lower() in image_suffixes()
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
