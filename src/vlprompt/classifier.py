@@ -22,6 +22,7 @@ from vlprompt.data.checks import check_dataset
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.in_memory import dataset_from_lists, label_images
+from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
 from vlprompt.fitted import Evaluation, FittedClassifier, image_keys, load_fitted, probabilities
@@ -57,6 +58,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         class_names: order and names of the classes; needed when labels are numbers from 0.
         device: "auto", "cpu", "cuda" or "cuda:1".
         on_unreadable: "fail" or "skip" for training pictures that cannot be read.
+        max_pixels: pictures that take more memory than 8 bytes for each of so many pixels are unreadable.
         cache: folder of the feature cache; "default" is the user's, None caches nothing.
         checkpoint: a file that training continues from when it was stopped; None keeps none.
         progress: bars on a terminal; None shows them when stderr is one.
@@ -84,6 +86,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         class_names: Sequence[str] | None = None,
         device: str = "auto",
         on_unreadable: str = "fail",
+        max_pixels: int = MAX_PIXELS,
         cache: str | Path | None = "default",
         checkpoint: str | Path | None = None,
         progress: bool | None = None,
@@ -102,6 +105,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.class_names = class_names
         self.device = device
         self.on_unreadable = on_unreadable
+        self.max_pixels = max_pixels
         self.cache = cache
         self.checkpoint = checkpoint
         self.progress = progress
@@ -173,7 +177,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         progress = self.progress is not False
-        return self.fitted_.logits(images, screening=screening, cache=self.cache, progress=progress)[0]
+        reading: dict[str, Any] = {"max_pixels": self.max_pixels, "cache": self.cache, "progress": progress}
+        return self.fitted_.logits(images, screening=screening, **reading)[0]
 
     def score(self, images: Sequence[Any], labels: Sequence[str] | Sequence[int], sample_weight: Any = None) -> float:
         """Share of the images whose class is named right, from 0 to 1."""
@@ -185,7 +190,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """Accuracy and macro F1 on labelled images; with a `name`, kept in the saved model's card."""
         check_is_fitted(self)
         progress = self.progress is not False
-        return self.fitted_.evaluate(samples, name, on_unreadable=on_unreadable, cache=self.cache, progress=progress)
+        reading: dict[str, Any] = {"max_pixels": self.max_pixels, "cache": self.cache, "progress": progress}
+        return self.fitted_.evaluate(samples, name, on_unreadable=on_unreadable, **reading)
 
     def set_class_names(self, names: Sequence[str]) -> Self:
         """Name pictures by these classes from now on; they need not have been trained on.
@@ -257,6 +263,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             check_template(self.template)
         if self.on_unreadable not in ("fail", "skip"):
             raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip.")
+        check_max_pixels(self.max_pixels)
         if self.shots is not None and (not isinstance(self.shots, int) or self.shots < 1):
             raise SettingsError(f"shots is {self.shots!r}; it must be a whole number of at least 1, or None for all.")
         short = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
@@ -333,7 +340,11 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         from vlprompt.features import CachedViews, FeatureExtractor, FreshViews
 
         extractor = FeatureExtractor(
-            backbone, cache=self.cache, on_unreadable=self.on_unreadable, progress=self.progress is not False
+            backbone,
+            cache=self.cache,
+            on_unreadable=self.on_unreadable,
+            max_pixels=self.max_pixels,
+            progress=self.progress is not False,
         )
         if settings.views is None:
             fresh = FreshViews(extractor, images, settings.seed, epochs=settings.epochs)

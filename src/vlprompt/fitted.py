@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL.Image import Image
 
 from vlprompt.data.checks import check_class_names
+from vlprompt.data.image_lists import image_list
 from vlprompt.data.images import describe, image_key
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Sample
 from vlprompt.errors import BackboneError, DataError, ModelFolderError, UnreadableImageError
 from vlprompt.methods import METHODS, build_method, method_class
@@ -98,16 +99,18 @@ class FittedClassifier:
         *,
         screening: str | int = "off",
         on_unreadable: str = "fail",
+        max_pixels: int = MAX_PIXELS,
         cache: str | Path | None = "default",
         progress: bool = True,
     ) -> tuple[np.ndarray, np.ndarray]:
         """exp(s) cos(f(x), g(t_i(x))) of k images and N classes: (k, N), and the images' places (k,) among `images`.
 
         Args:
-            images: paths, Pillow images or uint8 arrays.
+            images: whatever `data.image_lists.image_list` takes: paths, Pillow images, arrays, tensors, bytes...
             screening: "off" for exact logits, "auto", or the number of classes that are exact for each image; see
                 `vlprompt.prediction.Predictor.logits`.
             on_unreadable: "fail" names all that cannot be read, "skip" leaves them out.
+            max_pixels: pictures that take more memory than 8 bytes for each of so many are unreadable.
 
         Raises:
             UnreadableImagesError: some images cannot be read; all of them are listed.
@@ -118,8 +121,10 @@ class FittedClassifier:
         from vlprompt.prediction import check_screening
 
         check_screening(screening)
-        extractor = FeatureExtractor(self.backbone, cache=cache, on_unreadable=on_unreadable, progress=progress)
-        extracted = extractor.extract(_as_list(images))
+        extractor = FeatureExtractor(
+            self.backbone, cache=cache, on_unreadable=on_unreadable, max_pixels=max_pixels, progress=progress
+        )
+        extracted = extractor.extract(image_list(images))
         logits = self.predictor.logits(torch.from_numpy(extracted.values), screening)
         return logits.float().cpu().numpy(), extracted.kept
 
@@ -301,13 +306,6 @@ def _key_or_nothing(sample: Sample) -> str | None:
 def image_keys(samples: Sequence[Sample]) -> list[str]:
     """The content keys of the pictures that can be read."""
     return [key for key in map(_key_or_nothing, samples) if key is not None]
-
-
-def _as_list(images: Sequence[Any]) -> list[Any]:
-    if isinstance(images, str | Path | Image):
-        what = f"the one path {str(images)!r}" if isinstance(images, str | Path) else "one picture"
-        raise DataError(f"images is {what}; it must be a list of images.")
-    return list(images)
 
 
 def _evaluation(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Evaluation:

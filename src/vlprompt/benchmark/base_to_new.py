@@ -68,10 +68,11 @@ def run_base_to_new(
         drawn = sys.stderr.isatty() if progress is None else progress
         with progress_bars(drawn) as board:
             if plan.on_unreadable == "fail":
-                _check_pictures([datasets[name] for name in {run.dataset.name: None for run in missing}], board)
+                needed = [datasets[name] for name in {run.dataset.name: None for run in missing}]
+                _check_pictures(needed, plan.max_pixels, board)
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
             if count == 1:
-                bench = Bench(out, backbone, datasets, cache, "auto")
+                bench = Bench(out, backbone, datasets, cache, "auto", plan.max_pixels)
                 outcomes = compute_here(missing, bench, board, watch.started, threads)
             else:
                 assert isinstance(plan.backbone, str)
@@ -79,7 +80,7 @@ def run_base_to_new(
                     name: source if source in DATASETS else datasets[name]
                     for name, source in zip(datasets, plan.datasets, strict=True)
                 }
-                setup = Setup(out, plan.backbone, plan.device, plan.precision, sources, cache, threads)
+                setup = Setup(out, plan.backbone, plan.device, plan.precision, sources, cache, threads, plan.max_pixels)
                 outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
             _follow(outcomes, watch, out)
     with suppress(OSError):
@@ -95,7 +96,7 @@ def _load_backbone(plan: BaseToNewPlan) -> Backbone:
     return load_backbone(plan.backbone, device=plan.device, precision=plan.precision)
 
 
-def _check_pictures(datasets: Sequence[Dataset], board: ProgressBoard) -> None:
+def _check_pictures(datasets: Sequence[Dataset], max_pixels: int, board: ProgressBoard) -> None:
     """Refuse what cannot be read before anything is trained."""
     row: list[Task] = []
 
@@ -105,7 +106,7 @@ def _check_pictures(datasets: Sequence[Dataset], board: ProgressBoard) -> None:
         row[0].advance()
 
     try:
-        refuse_unreadable(datasets, on_progress)
+        refuse_unreadable(datasets, on_progress, max_pixels)
     finally:
         for shown in row:
             shown.close()

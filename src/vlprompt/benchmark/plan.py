@@ -18,6 +18,7 @@ from vlprompt.benchmark.records import (
 )
 from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.fingerprint import dataset_fingerprint
+from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
@@ -79,6 +80,7 @@ class BaseToNewPlan:
         class_words: a file with better words for the classes of the data sets that are not bundled.
         image_root: where the paths of manifests start.
         on_unreadable: "fail" names all pictures that cannot be read before anything is trained, "skip" leaves them out.
+        max_pixels: pictures that take more memory than 8 bytes for each of so many pixels cannot be read.
 
     Raises:
         SettingsError: nothing to do, or a value that cannot be used.
@@ -95,6 +97,7 @@ class BaseToNewPlan:
     class_words: str | Path | None = None
     image_root: str | Path | None = None
     on_unreadable: str = "fail"
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         for name, values in (("data set", self.datasets), ("method", self.methods), ("seed", self.seeds)):
@@ -106,6 +109,7 @@ class BaseToNewPlan:
             raise SettingsError(f"seed {wrong[0]} cannot be used; seeds count from 1")
         if self.on_unreadable not in ("fail", "skip"):
             raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip")
+        check_max_pixels(self.max_pixels)
         for name in ("class_words", "image_root"):
             if getattr(self, name) is not None and all(source in DATASETS for source in self.datasets):
                 raise SettingsError(f"{name} is {getattr(self, name)}, but bundled data sets do not take it")
@@ -121,7 +125,13 @@ class BaseToNewPlan:
     def loading(self) -> dict[str, Any]:
         """How data sets that are not bundled are loaded, where it differs from the default."""
         words = {name: str(value) for name in ("class_words", "image_root") if (value := getattr(self, name))}
-        return {**words, **({"on_unreadable": "skip"} if self.on_unreadable == "skip" else {})}
+        if self.on_unreadable != "skip":
+            return words
+        return {
+            **words,
+            "on_unreadable": "skip",
+            **({"max_pixels": self.max_pixels} if self.max_pixels != MAX_PIXELS else {}),
+        }
 
     @property
     def backbone_name(self) -> str:

@@ -19,6 +19,7 @@ from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from vlprompt import __version__
 from vlprompt.cli.config_files import check_config_files
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.errors import SettingsError, UnknownNameError
 from vlprompt.methods.options import PromptOptions, ZeroShotOptions
 from vlprompt.recipes import TrainingSettings
@@ -141,9 +142,7 @@ def _predict_parser() -> ArgumentParser:
         help="off: every class exactly; K: only each picture's K best classes, the others approximately, which pays "
         "for few of many; auto: the calibrated K where it pays",
     )
-    parser.add_argument(
-        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
-    )
+    _add_reading(parser)
     _add_device(parser)
     return parser
 
@@ -181,9 +180,7 @@ def _base_to_new_parser() -> ArgumentParser:
     parser.add_argument(
         "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
     )
-    parser.add_argument(
-        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
-    )
+    _add_reading(parser)
     _add_backbone(parser)
     parser.add_argument("--workers", type=str, default="auto", help="processes, or auto for one per core")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
@@ -257,8 +254,19 @@ def _add_data_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
     )
+    _add_reading(parser)
+
+
+def _add_reading(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="pictures that take more memory to decode than 8 bytes for each of N pixels cannot be read",
     )
 
 

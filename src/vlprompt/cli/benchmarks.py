@@ -46,6 +46,7 @@ def base_to_new(options: Namespace) -> None:
         class_words=options.class_words,
         image_root=options.image_root,
         on_unreadable=options.on_unreadable,
+        max_pixels=options.max_pixels,
     )
     records = run_base_to_new(plan, out, workers=workers, progress=False if options.no_progress else None)
     _print_table(records, "text")

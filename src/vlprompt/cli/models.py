@@ -19,7 +19,6 @@ from vlprompt.errors import (
     DataError,
     OutputError,
     SettingsError,
-    UnreadableImageError,
     UnreadableImagesError,
     VlpromptError,
 )
@@ -58,12 +57,15 @@ def fit(options: Namespace) -> None:
         template=options.template,
         device=options.device,
         on_unreadable=options.on_unreadable,
+        max_pixels=options.max_pixels,
         checkpoint=checkpoint,
         progress=False if options.no_progress else None,
     )
     classifier.checked_recipe()
     if options.on_unreadable == "fail":
-        _refuse_unreadable(dataset.test or dataset.train, progress=False if options.no_progress else None)
+        _refuse_unreadable(
+            dataset.test or dataset.train, options.max_pixels, progress=False if options.no_progress else None
+        )
     _fit_or_start_over(classifier, dataset, checkpoint)
     _save_somewhere(classifier, out)
     shutil.rmtree(checkpoint, ignore_errors=True)
@@ -90,7 +92,9 @@ def predict(options: Namespace) -> None:
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     if options.class_names is not None:
         classifier = classifier.with_class_names(names_from(options.class_names))
-    logits, kept = classifier.logits(images, screening=options.screening, on_unreadable=options.on_unreadable)
+    logits, kept = classifier.logits(
+        images, screening=options.screening, on_unreadable=options.on_unreadable, max_pixels=options.max_pixels
+    )
     exact = classifier.predictor.exact_classes(len(kept), options.screening)
     if exact < len(classifier.class_names):
         note(
@@ -133,7 +137,7 @@ def evaluate(options: Namespace) -> None:
     split = options.split
     if not has_splits and split == "test":
         samples, split = _not_trained_on(classifier, samples, options.data)
-    evaluation = classifier.evaluate(samples, on_unreadable=options.on_unreadable)
+    evaluation = classifier.evaluate(samples, on_unreadable=options.on_unreadable, max_pixels=options.max_pixels)
     if options.json:
         print_json({"data": dataset.name, "split": split, **asdict(evaluation)})
         return
@@ -197,7 +201,7 @@ def _fit_or_start_over(classifier: PromptClassifier, dataset: Dataset, checkpoin
         classifier.fit(dataset)
 
 
-def _refuse_unreadable(samples: Sequence[Sample], progress: bool | None) -> None:
+def _refuse_unreadable(samples: Sequence[Sample], max_pixels: int, progress: bool | None) -> None:
     """Find the pictures that could not be evaluated after the training before it begins.
 
     Raises:
@@ -209,29 +213,21 @@ def _refuse_unreadable(samples: Sequence[Sample], progress: bool | None) -> None
     files = [sample for sample in samples if isinstance(sample.image, Path)]
     with progress_bars(progress) as board:
         task = board.task("checking the pictures", len(files), "img")
-        failures = find_unreadable(files, progress=lambda done, _: task.advance())
+        failures = find_unreadable(files, progress=lambda done, _: task.advance(), max_pixels=max_pixels)
     if failures:
         raise UnreadableImagesError(failures)
 
 
 def _evaluate_rest(classifier: PromptClassifier, dataset: Dataset, on_unreadable: str) -> Evaluation | None:
     """Evaluate on the test split, or where the data have no splits on the pictures that were not drawn."""
+    from vlprompt.data.images import find_unreadable
+
     if dataset.test:
         return classifier.evaluate(dataset.test, f"{dataset.name} test", on_unreadable)
     rest = classifier.fitted_.not_trained_on(dataset.train)
-    if not any(map(_is_readable, rest)):
+    if all(find_unreadable([sample], max_pixels=classifier.max_pixels) for sample in rest):
         return None
     return classifier.evaluate(rest, f"{dataset.name}, pictures not trained on", on_unreadable)
-
-
-def _is_readable(sample: Sample) -> bool:
-    from vlprompt.data.images import open_image
-
-    try:
-        open_image(sample.image)
-    except UnreadableImageError:
-        return False
-    return True
 
 
 def _save_somewhere(classifier: PromptClassifier, out: Path) -> None:

@@ -7,7 +7,7 @@ looks like is `images.py`'s business, so that sampling and splitting never touch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -31,14 +31,25 @@ class ComposedImage(Protocol):
 
 
 @dataclass(frozen=True)
+class EncodedImage:
+    """The bytes of a picture file that is in memory, and what it is called, if anything."""
+
+    data: bytes = field(repr=False)
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or "an image (bytes)"
+
+
+@dataclass(frozen=True)
 class Sample:
     """One labelled image.
 
     Attributes:
-        image: a path, Pillow image, uint8 array of shape (H, W, 3), (H, W, 4) or (H, W), or a `ComposedImage`.
+        image: a path, Pillow image, array as `data.arrays` takes it, `EncodedImage` or `ComposedImage`.
     """
 
-    image: Path | Image | np.ndarray | ComposedImage
+    image: Path | Image | np.ndarray | EncodedImage | ComposedImage
     label: int
     class_name: str
 

@@ -52,11 +52,6 @@ def content_keys(images: Sequence[ImageSource], remembered: Table | None) -> tup
     return keys, failures
 
 
-def key_text(key: np.ndarray) -> str:
-    """A key (2,) as 32 hex digits, the first ones of the image's `image_key`."""
-    return key.astype("<u8").tobytes().hex()
-
-
 def view_keys(keys: np.ndarray, seed: int, views: Sequence[int]) -> np.ndarray:
     """Keys of an image's views: (n, 2) -> (n, len(views), 2)."""
     masks = [hashlib.blake2b(f"{seed}/{view}".encode(), digest_size=16).digest() for view in views]
