@@ -1,7 +1,8 @@
 """The errors that a user can put right.
 
-Each message is one sentence that names the file or option, its value and what would be right. The command line
-prints exactly these, on stderr, with exit code 2; anything else is a fault of ours and keeps its traceback.
+Each message is one sentence that names the file or option, its value and what would be right. An argument that would
+help is spelled as Python has it, `on_unreadable="skip"`; the command line prints it as an option (`cli.spelling`). It
+prints exactly these errors, on stderr, with exit code 2; anything else is a fault of ours and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class UnreadableImagesError(DataError):
         listed = "\n".join(f"  {image}: {reason}" for image, reason in failures.items())
         super().__init__(
             f"{len(failures)} image{'s' if len(failures) > 1 else ''} cannot be read "
-            f"(repair or remove, or skip with --on-unreadable skip):\n{listed}"
+            f'(repair or remove, or skip with on_unreadable="skip"):\n{listed}'
         )
 
 
