@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,6 +15,8 @@ from vlprompt.files import (
     TEMPORARY_PREFIX,
     atomic_path,
     check_writable,
+    displayable,
+    json_text,
     open_regular,
     read_bounded,
     write_atomically,
@@ -169,3 +172,21 @@ def test_a_file_is_read_up_to_its_bound_and_no_further(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="more than") as caught:
         read_bounded(tmp_path / "four", 3)
     assert caught.value.errno == errno.EFBIG
+
+
+@given(st.text())
+def test_names_are_displayable_and_text_stays_as_it_is(name: str) -> None:
+    assert displayable(name) == name
+    assert json.loads(json_text(json.dumps(name, ensure_ascii=False))) == name
+
+
+@given(st.binary(max_size=20))
+def test_names_of_any_bytes_can_be_written_and_read_back_from_json(name: bytes) -> None:
+    text = name.decode("utf-8", "surrogateescape")
+    displayable(text).encode()
+    written = json_text(json.dumps(text, ensure_ascii=False)).encode()
+    assert json.loads(written).encode("utf-8", "surrogateescape") == name
+
+
+def test_bytes_that_are_no_text_are_shown() -> None:
+    assert displayable("caf\udce9 \ud800") == "caf\\xe9 \\ud800"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -93,6 +94,19 @@ def read_bounded(path: str | os.PathLike[str], most_bytes: int) -> bytes:
     return content
 
 
+def displayable(name: str) -> str:
+    """A file name as text that can be written everywhere: bytes that are not UTF-8 as `\\xe9`."""
+    if _is_text(name):
+        return name
+    # Python keeps such bytes as lone surrogates; other lone surrogates come from Windows and from JSON.
+    return re.sub("[\ud800-\udfff]", _shown, name)
+
+
+def json_text(text: str) -> str:
+    """JSON that may name files, as valid UTF-8: what is no text becomes `\\udce9`, which reads back equal."""
+    return text if _is_text(text) else re.sub("[\ud800-\udfff]", lambda lone: f"\\u{ord(lone[0]):04x}", text)
+
+
 def check_writable(folder: str | os.PathLike[str], needed_bytes: int = 0) -> None:
     """Make sure, before anything is computed, that files can be written in `folder`.
 
@@ -116,6 +130,19 @@ def check_writable(folder: str | os.PathLike[str], needed_bytes: int = 0) -> Non
             f"the output folder {folder} has {_megabytes(free)} free and {_megabytes(needed_bytes)} are needed; "
             "free some space or name a folder on another disk"
         )
+
+
+def _shown(lone: re.Match[str]) -> str:
+    code = ord(lone[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind_of(mode: int) -> str:

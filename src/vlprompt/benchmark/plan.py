@@ -22,6 +22,7 @@ from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.files import displayable
 from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, loading: dict
             raise DataError(f"data set {dataset.name} has no {part} images of its {half} classes")
     return DatasetFacts(
         name=dataset.name,
-        source=dataset.name if isinstance(source, Dataset) else str(source),
+        source=dataset.name if isinstance(source, Dataset) else displayable(str(source)),
         fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test]),
         template=dataset.template,
         base_classes=tuple(base.class_names),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vlprompt.cli.spelling import as_options
 from vlprompt.errors import VlpromptError
+from vlprompt.files import displayable
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VlpromptError as error:
         if debug:
             traceback.print_exc()
-        print(f"vlprompt: {as_options(str(error))}", file=sys.stderr)
+        print(f"vlprompt: {as_options(displayable(str(error)))}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt as stop:
         how = str(stop) or "interrupted; the same command starts again, with the pictures encoded so far."
@@ -71,4 +72,4 @@ def _run(arguments: list[str]) -> int:
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
     """Our own warnings as one line, and what the code of backbones warns of; the libraries' are not for the user."""
     if category.__module__.startswith("vlprompt") or Path(filename).parent == BACKBONES:
-        print(f"vlprompt: warning: {as_options(str(message))}", file=sys.stderr)
+        print(f"vlprompt: warning: {as_options(displayable(str(message)))}", file=sys.stderr)

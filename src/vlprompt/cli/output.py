@@ -7,30 +7,32 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from vlprompt.files import displayable, json_text
+
 
 def print_json(value: Any) -> None:
     """A value as JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal; elsewhere one tab-separated line a row, without headings."""
     if not sys.stdout.isatty():
         for row in rows:
-            print("\t".join(row))
+            print(displayable("\t".join(row)))
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table(*headings, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(displayable, row))
     Console().print(table, markup=False)
 
 
 def note(line: str) -> None:
     """A line for the person at the terminal, on stderr, so that stdout holds results only."""
-    print(line, file=sys.stderr)
+    print(displayable(line), file=sys.stderr)
 
 
 def names_from(value: str) -> list[str]:

@@ -15,6 +15,7 @@ from vlprompt.data.manifests import SUFFIXES, are_numbers, check_numbers_have_wo
 from vlprompt.data.published_splits import load_published_split
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.files import displayable
 
 DATASETS = (
     "emoji-activities",
@@ -75,7 +76,7 @@ def load_dataset(
         root = _image_root(image_root)
         dataset = _load_path(path, class_words, root, seed, random_splits)
         check_dataset(dataset, minimum_classes, names_may_repeat=path.suffix.lower() == ".json")
-    return replace(dataset, name=name or dataset.name, template=template or dataset.template)
+    return replace(dataset, name=displayable(name or dataset.name), template=template or dataset.template)
 
 
 def _load_bundled(name: str, domain: str) -> Dataset:

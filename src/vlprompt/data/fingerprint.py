@@ -27,7 +27,8 @@ def dataset_fingerprint(samples: Iterable[Sample]) -> str:
     for sample in samples:
         image = sample.image
         key = f"{_place(image, shared)} {next(keys)}" if isinstance(image, (str, Path)) else image_key(image)
-        digest.update(f"{key}\t{sample.label}\t{sample.class_name}\n".encode())
+        # File names that are not UTF-8 are text with lone surrogates in Python.
+        digest.update(f"{key}\t{sample.label}\t{sample.class_name}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

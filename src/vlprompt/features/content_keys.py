@@ -91,7 +91,7 @@ def _file_states(images: Sequence[ImageSource]) -> tuple[np.ndarray, np.ndarray]
                 pass
             else:
                 text = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}\0{stat.st_dev}"
-                state = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+                state = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
                 settled[at] = max(stat.st_mtime_ns, stat.st_ctime_ns) < latest
         states += state or bytes(16)
     return np.frombuffer(bytes(states), "<u8").reshape(-1, 2), settled
