@@ -171,3 +171,11 @@ def test_json_has_no_word_for_what_is_no_number(number):
 
 def test_letters_that_an_encoding_lacks_are_shown_by_their_codes():
     assert "日本 \udce9".encode("ascii", UNENCODABLE) == b"\\u65e5\\u672c \\xe9"
+
+
+@given(st.binary(max_size=20))
+def test_names_of_any_bytes_can_be_written_and_had_back_from_json(name: bytes) -> None:
+    text = name.decode("utf-8", "surrogateescape")
+    for_terminal(text).encode()
+    written = as_json(text).encode()
+    assert json.loads(written).encode("utf-8", "surrogateescape") == name

@@ -23,6 +23,7 @@ from vlprompt.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_dra
 from vlprompt.data.checks import check_dataset, check_same_length
 from vlprompt.data.few_shot import draw_few_shot, warn_about_fewer_shots
 from vlprompt.data.fingerprint import dataset_fingerprint
+from vlprompt.data.image_lists import image_list
 from vlprompt.data.images import describe
 from vlprompt.data.in_memory import samples_of_classes
 from vlprompt.data.labels import (
@@ -35,13 +36,13 @@ from vlprompt.data.labels import (
     warn_of_unknown,
     with_words,
 )
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.data.weights import check_weights, checked_weights
 from vlprompt.errors import DataError, ModelFolderError
 from vlprompt.fitted import (
     Evaluation,
     FittedClassifier,
-    as_list,
     image_keys,
     load_fitted,
     log_probabilities,
@@ -82,6 +83,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             of the classes that there are.
         device: "auto", "cpu", "cuda" or "cuda:1".
         on_unreadable: "fail" or "skip" for pictures that cannot be read, in `fit`, `score` and `evaluate`.
+        max_pixels: pictures that take more memory than 8 bytes for each of so many pixels are unreadable.
         cache: folder of the feature cache; "default" is the user's, None caches nothing.
         checkpoint: a file that training continues from when it was stopped; None keeps none.
         progress: bars on a terminal; None shows them when stderr is one.
@@ -116,6 +118,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         class_names: Sequence[str] | Mapping[Any, str] | None = None,
         device: str = "auto",
         on_unreadable: str = "fail",
+        max_pixels: int = MAX_PIXELS,
         cache: str | Path | None = "default",
         checkpoint: str | Path | None = None,
         progress: bool | None = None,
@@ -134,6 +137,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.class_names = class_names
         self.device = device
         self.on_unreadable = on_unreadable
+        self.max_pixels = max_pixels
         self.cache = cache
         self.checkpoint = checkpoint
         self.progress = progress
@@ -416,7 +420,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Logits of the images that can be read, and their places among all."""
         check_is_fitted(self)
-        images = as_list(images)
+        images = image_list(images)
         if labels is not None:
             check_same_length(images, labels)
         return self.fitted_.logits(images, screening=plain(screening), **self._options(on_unreadable))
@@ -424,7 +428,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     def _options(self, on_unreadable: str | None) -> dict[str, Any]:
         """How images are read; None is the estimator's own way with those that cannot be."""
         chosen = self.on_unreadable if on_unreadable is None else on_unreadable
-        return {"on_unreadable": chosen, "cache": self.cache, "progress": plain(self.progress) is not False}
+        reading = {"on_unreadable": chosen, "max_pixels": plain(self.max_pixels)}
+        return {**reading, "cache": self.cache, "progress": plain(self.progress) is not False}
 
     def _load_backbone(self) -> Backbone:
         from vlprompt.backbones import load_backbone

@@ -1,7 +1,8 @@
 """The errors that a user can put right.
 
-Each message is one sentence that names the file or option, its value and what would be right. The command line
-prints exactly these, on stderr, with exit code 2; anything else is a fault of ours and keeps its traceback.
+Each message is one sentence that names the file or option, its value and what would be right. An argument that would
+help is spelled as Python has it, `on_unreadable="skip"`; the command line prints it as an option (`cli.spelling`). It
+prints exactly these errors, on stderr, with exit code 2; anything else is a fault of ours and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ class DataError(VlpromptError, ValueError):
 
 class UnknownLabelsWarning(UserWarning):
     """Labels are none of the classes that a classifier knows."""
+
+
+class FilesLeftOutWarning(UserWarning):
+    """Files of a folder that are not taken for pictures."""
 
 
 class UnreadableImagesError(DataError):

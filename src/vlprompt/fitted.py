@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL.Image import Image
 
 from vlprompt.cautions import untested_words
 from vlprompt.data.checks import check_class_names, check_labels, normal_name, refuse_numbers
+from vlprompt.data.image_lists import image_list
 from vlprompt.data.images import describe, image_key
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Sample
 from vlprompt.errors import (
     BackboneError,
@@ -124,16 +125,18 @@ class FittedClassifier:
         *,
         screening: str | int = "off",
         on_unreadable: str = "fail",
+        max_pixels: int = MAX_PIXELS,
         cache: str | Path | None = "default",
         progress: bool = True,
     ) -> tuple[np.ndarray, np.ndarray]:
         """exp(s) cos(f(x), g(t_i(x))) of k images and N classes: (k, N), and the images' places (k,) among `images`.
 
         Args:
-            images: paths, Pillow images or uint8 arrays.
+            images: whatever `data.image_lists.image_list` takes: paths, Pillow images, arrays, tensors, bytes...
             screening: "off" for exact logits, "auto", or the number of classes that are exact for each image; see
                 `vlprompt.prediction.Predictor.logits`.
             on_unreadable: "fail" names all that cannot be read, "skip" leaves them out.
+            max_pixels: pictures that take more memory than 8 bytes for each of so many are unreadable.
 
         Raises:
             UnreadableImagesError: some images cannot be read; all of them are listed.
@@ -142,7 +145,9 @@ class FittedClassifier:
         from vlprompt.prediction import check_screening
 
         check_screening(screening)
-        features, kept = self._features(images, on_unreadable=on_unreadable, cache=cache, progress=progress)
+        features, kept = self._features(
+            images, on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress
+        )
         return self._finite_logits(features, screening), kept
 
     def _finite_logits(self, features: Tensor, screening: str | int = "off") -> np.ndarray:
@@ -154,7 +159,7 @@ class FittedClassifier:
 
         from vlprompt.features import FeatureExtractor
 
-        extracted = FeatureExtractor(self.backbone, **options).extract(as_list(images))
+        extracted = FeatureExtractor(self.backbone, **options).extract(image_list(images))
         return torch.from_numpy(extracted.values), extracted.kept
 
     def evaluate(
@@ -166,6 +171,7 @@ class FittedClassifier:
         trained_on: bool = False,
         on_unreadable: str = "fail",
         cache: str | Path | None = "default",
+        max_pixels: int = MAX_PIXELS,
         progress: bool = True,
     ) -> Evaluation:
         """How well labelled images are named, exactly and beside zero-shot; their classes must be among the model's.
@@ -175,14 +181,16 @@ class FittedClassifier:
             class_words: the data's words for its classes. A class that the model does not know by its name is looked up
                 by its words; models saved before classes kept their own names know nothing else.
             trained_on: the images are those that the model was trained on, which the result then says.
-            on_unreadable, cache, progress: as for `logits`.
+            on_unreadable, cache, max_pixels, progress: as for `logits`.
 
         Warns:
             UntestedClassesWarning: classes of the model of which there is no image.
         """
         truth_of = [self._place_of(sample, class_words or {}) for sample in samples]
         images = [sample.image for sample in samples]
-        features, kept = self._features(images, on_unreadable=on_unreadable, cache=cache, progress=progress)
+        features, kept = self._features(
+            images, on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress
+        )
         truth = np.array([truth_of[place] for place in kept])
         predicted = self._finite_logits(features).argmax(axis=1)
         evaluation = measure(truth, predicted, self.class_names, self._zero_shot(features), trained_on=trained_on)
@@ -434,11 +442,3 @@ def _key_or_nothing(sample: Sample) -> str | None:
 def image_keys(samples: Sequence[Sample]) -> list[str]:
     """The content keys of the pictures that can be read."""
     return [key for key in map(_key_or_nothing, samples) if key is not None]
-
-
-def as_list(images: Sequence[Any]) -> list[Any]:
-    """The images as a list; raises DataError for one image alone."""
-    if isinstance(images, str | Path | Image):
-        what = f"the one path {str(images)!r}" if isinstance(images, str | Path) else "one picture"
-        raise DataError(f"images is {what}; it must be a list of images.")
-    return list(images)

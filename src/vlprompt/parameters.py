@@ -12,12 +12,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from vlprompt.data.limits import check_max_pixels
 from vlprompt.errors import ModelFolderError, SettingsError, SettingsWarning, UnknownNameError, VlpromptError
 from vlprompt.methods import METHODS, method_class
 from vlprompt.methods.options import check_template
 from vlprompt.model_folder import DESCRIPTION_FILE
 from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
-from vlprompt.settings_checks import choice, plain_all, seed_number, shown, whole_number
+from vlprompt.settings_checks import choice, plain, plain_all, seed_number, shown, whole_number
 
 SAVED = (
     "shots",
@@ -31,6 +32,7 @@ SAVED = (
     "template",
     "class_names",
     "on_unreadable",
+    "max_pixels",
 )
 """What of the estimator's parameters is saved with a model."""
 
@@ -68,6 +70,7 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
     if parameters["template"] is not None:
         check_template(_text("template", parameters["template"]))
     choice("on_unreadable", parameters["on_unreadable"], ("fail", "skip"))
+    check_max_pixels(plain(parameters["max_pixels"]))
     shots, seed = parameters["shots"], seed_number(parameters["seed"])
     if shots is not None:
         shots = whole_number("shots", shots, least=1, instead=", or None for all")

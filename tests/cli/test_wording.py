@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import vlprompt
 from vlprompt.cli.wording import _option_names, as_typed
+from vlprompt.errors import UnreadableImagesError
 
 PACKAGE = Path(vlprompt.__file__).parent
 
@@ -76,3 +77,15 @@ def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, "".join(str(getattr(value, "value", "{}")) for value in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
             yield node.lineno, node.value
+
+
+def test_python_users_read_of_arguments_and_the_command_line_of_options(vlprompt, model, tmp_path) -> None:
+    (tmp_path / "bad.png").write_text("no picture")
+    assert 'skip with on_unreadable="skip"' in str(UnreadableImagesError({"bad.png": "it is empty."}))
+    assert "skip with --on-unreadable skip" in vlprompt("predict", "model", "bad.png").err
+    outcome = vlprompt("predict", "model", "pictures/blue/0.png", "--max-pixels", "10")
+    assert outcome.code == 2
+    assert "more with --max-pixels " in outcome.err
+    assert vlprompt("predict", "model", "pictures/blue/0.png", "--max-pixels", "0").err == (
+        "vlprompt: max_pixels is 0; it must be a whole number of at least 1.\n"
+    )

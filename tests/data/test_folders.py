@@ -9,7 +9,7 @@ import pytest
 
 from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.samples import Dataset
-from vlprompt.errors import DataError, UnknownNameError
+from vlprompt.errors import DataError, FilesLeftOutWarning, UnknownNameError
 
 
 def images(dataset: Dataset, split: str) -> list[str]:
@@ -154,19 +154,59 @@ def test_a_folder_without_class_folders_is_refused(tmp_path, write_picture, cont
         load_dataset(tmp_path / "flat")
 
 
-def test_an_empty_class_folder_is_refused_by_name(write_folder) -> None:
+def test_a_class_folder_without_files_is_left_out_and_told(write_folder) -> None:
     folder = write_folder("pets", cat=2, dog=2)
-    (folder / "emu").mkdir()
-    with pytest.raises(DataError, match=r"the class folder .*emu holds no images"):
-        load_dataset(folder)
+    (folder / "emu" / "deeper").mkdir(parents=True)
+    with pytest.warns(FilesLeftOutWarning, match=r"folders without files: 1 \(emu\)"):
+        assert load_dataset(folder).class_names == ["cat", "dog"]
 
 
-def test_a_class_folder_that_is_empty_in_every_split_is_refused(write_folder, tmp_path) -> None:
+def test_a_class_folder_without_files_in_every_split_is_left_out_and_told(write_folder, tmp_path) -> None:
     for split in ("train", "test"):
         write_folder(f"pets/{split}", cat=1, dog=1)
         (tmp_path / "pets" / split / "emu").mkdir()
-    with pytest.raises(DataError, match=r"emu holds no images"):
+    with pytest.warns(FilesLeftOutWarning, match=r"folders without files: 2 \(train/emu, test/emu\)"):
+        assert load_dataset(tmp_path / "pets").class_names == ["cat", "dog"]
+
+
+def test_what_unpacking_leaves_beside_the_classes_is_no_class(write_folder, tmp_path) -> None:
+    folder = write_folder("pets", cat=1, dog=1)
+    (folder / "__MACOSX" / "cat").mkdir(parents=True)
+    (folder / "__MACOSX" / "cat" / "._0.png").write_bytes(b"no picture")
+    with pytest.warns(FilesLeftOutWarning, match=r"a system made: 1 \(__MACOSX\)"):
+        assert load_dataset(folder).class_names == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("splits", [True, False])
+def test_a_class_folder_with_files_but_no_pictures_is_refused_with_the_reason(write_folder, tmp_path, splits) -> None:
+    for below in ("pets/train", "pets/test") if splits else ("pets",):
+        (write_folder(below, cat=1, dog=1) / "emu").mkdir()
+        (tmp_path / below / "emu" / "notes.txt").write_text("nothing")
+    with pytest.raises(DataError, match=r"emu holds no images \(no pictures .*: 1 \(notes.txt\)\); add some"):
         load_dataset(tmp_path / "pets")
+
+
+def test_pictures_beside_the_class_folders_and_beside_the_splits_are_told(
+    write_folder, write_picture, tmp_path
+) -> None:
+    for split in ("train", "test"):
+        write_folder(f"pets/{split}", cat=1, dog=1)
+    for name in ("loose.png", "train/loose.png", "extra/a.png", "extra/b.png"):
+        write_picture(f"pets/{name}")
+    with pytest.warns(FilesLeftOutWarning, match=r"4 files left out of .*pets; beside the class folders: 4 \(extra, "):
+        assert len(load_dataset(tmp_path / "pets").train) == 2
+
+
+def test_links_to_folders_are_followed_and_circles_are_not(write_folder, tmp_path) -> None:
+    folder = write_folder("pets", cat=2, dog=2)
+    write_folder("far", more=3)
+    (folder / "cat" / "more").symlink_to(tmp_path / "far")
+    for place, target in (("dog/up", ".."), ("dog/here", "."), ("dog/cats", "../cat"), ("again", "."), ("root", "/")):
+        (folder / place).symlink_to(target)
+    dogs = ["dog/0.png", "dog/1.png"]
+    with pytest.warns(FilesLeftOutWarning, match=r"listed already: 5 \("):
+        dataset = load_dataset(folder, random_splits=False)
+    assert images(dataset, "train") == ["cat/0.png", "cat/1.png", "more/0.png", "more/1.png", "more/2.png", *dogs]
 
 
 def test_one_class_only_is_refused(write_folder) -> None:

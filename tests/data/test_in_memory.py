@@ -61,8 +61,13 @@ def test_class_names_set_the_order_of_text_labels() -> None:
         ([ARRAY] * 2, ["big_cat", "Big cat"], None, r"are the same words"),
         ([ARRAY] * 2, ["cat", "dog"], ["cat", "dog", "cat"], r"'cat' is given twice"),
         ([ARRAY, 7], ["cat", "dog"], None, r"image 1 \(int\) cannot be used; it must be a path"),
-        ("a.png", ["cat"], None, r"images is one image, a.png; it must be a list"),
-        (Image.new("L", (2, 2)), ["cat"], None, r"images is one image, an image \(Pillow image\)"),
+        ("a.png", ["cat"], None, r"images is one path, 'a.png'; it must be a list"),
+        (
+            Image.new("L", (2, 2)),
+            ["cat"],
+            None,
+            r"images is one picture; it must be a list of images, such as \[image\]",
+        ),
     ],
 )
 def test_what_does_not_fit_is_a_sentence(images, labels, names, sentence) -> None:

@@ -78,10 +78,11 @@ def run_base_to_new(
         drawn = is_terminal(sys.stderr) if progress is None else progress
         with lock_inside(out), progress_bars(drawn) as board:
             if plan.on_unreadable == "fail":
-                _check_pictures([datasets[name] for name in {run.dataset.name: None for run in missing}], board)
+                needed = [datasets[name] for name in {run.dataset.name: None for run in missing}]
+                _check_pictures(needed, plan.max_pixels, board)
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
             if count == 1:
-                bench = Bench(out, backbone, datasets, cache, "auto")
+                bench = Bench(out, backbone, datasets, cache, "auto", plan.max_pixels)
                 outcomes = compute_here(missing, bench, board, watch.started, threads)
             else:
                 assert isinstance(plan.backbone, str)
@@ -89,7 +90,7 @@ def run_base_to_new(
                     name: source if source in DATASETS else datasets[name]
                     for name, source in zip(datasets, plan.datasets, strict=True)
                 }
-                setup = Setup(out, plan.backbone, plan.device, plan.precision, sources, cache, threads)
+                setup = Setup(out, plan.backbone, plan.device, plan.precision, sources, cache, threads, plan.max_pixels)
                 outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
             _follow(outcomes, watch, out)
     with suppress(OSError):
@@ -124,7 +125,7 @@ def _check_names(runs: Sequence[Run], datasets: Mapping[str, Dataset], backbone:
                 refuse_one_prompt(backbone, select_half(datasets[dataset.name], half).prompt_names)
 
 
-def _check_pictures(datasets: Sequence[Dataset], board: ProgressBoard) -> None:
+def _check_pictures(datasets: Sequence[Dataset], max_pixels: int, board: ProgressBoard) -> None:
     """Refuse what cannot be read before anything is trained."""
     row: list[Task] = []
 
@@ -134,7 +135,7 @@ def _check_pictures(datasets: Sequence[Dataset], board: ProgressBoard) -> None:
         row[0].advance()
 
     try:
-        refuse_unreadable(datasets, on_progress)
+        refuse_unreadable(datasets, on_progress, max_pixels)
     finally:
         for shown in row:
             shown.close()

@@ -20,9 +20,11 @@ from vlprompt.benchmark.records import (
 from vlprompt.cautions import untested_words
 from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.fingerprint import dataset_fingerprint
+from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.escaping import for_terminal
 from vlprompt.evaluation import UntestedClassesWarning
 from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
 from vlprompt.settings_checks import plain_all, seed_number, whole_number
@@ -84,6 +86,7 @@ class BaseToNewPlan:
         image_root: where the paths of manifests start.
         path_column, label_column: what manifests call these columns.
         on_unreadable: "fail" names all pictures that cannot be read before anything is trained, "skip" leaves them out.
+        max_pixels: pictures that take more memory than 8 bytes for each of so many pixels cannot be read.
 
     Raises:
         SettingsError: nothing to do, or a value that cannot be used.
@@ -102,6 +105,7 @@ class BaseToNewPlan:
     path_column: str | None = None
     label_column: str | None = None
     on_unreadable: str = "fail"
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(seed_number(seed, least=1) for seed in self.seeds))
@@ -111,6 +115,7 @@ class BaseToNewPlan:
         object.__setattr__(self, "shots", whole_number("shots", self.shots, least=1))
         if self.on_unreadable not in ("fail", "skip"):
             raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip")
+        check_max_pixels(self.max_pixels)
         for name in LOADING:
             if getattr(self, name) is not None and all(source in DATASETS for source in self.datasets):
                 raise SettingsError(f"{name} is {getattr(self, name)}, but bundled data sets do not take it")
@@ -126,7 +131,13 @@ class BaseToNewPlan:
     def loading(self) -> dict[str, Any]:
         """How data sets that are not bundled are loaded, where it differs from the default."""
         words = {name: str(value) for name in LOADING if (value := getattr(self, name))}
-        return {**words, **({"on_unreadable": "skip"} if self.on_unreadable == "skip" else {})}
+        if self.on_unreadable != "skip":
+            return words
+        return {
+            **words,
+            "on_unreadable": "skip",
+            **({"max_pixels": self.max_pixels} if self.max_pixels != MAX_PIXELS else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -222,7 +233,7 @@ def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, loading: dict
     _warn_about_untested(dataset)
     return DatasetFacts(
         name=dataset.name,
-        source=dataset.name if isinstance(source, Dataset) else str(source),
+        source=dataset.name if isinstance(source, Dataset) else for_terminal(str(source)),
         fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words),
         template=dataset.template,
         base_classes=tuple(base.class_names),

@@ -25,6 +25,7 @@ from vlprompt.benchmark.plan import PROTOCOL, Run
 from vlprompt.benchmark.records import HalfResult, Machine, ResultRecord, Results, Times, write_record
 from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.few_shot import sample_few_shot
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.escaping import for_terminal, for_terminal_lines
@@ -47,6 +48,7 @@ class Bench:
     Attributes:
         sources: what `load_dataset` takes, or the data set itself, by name.
         feature_workers: processes for opening images; 0 in a process that is a worker itself.
+        max_pixels: bounds the memory that opening an image takes.
     """
 
     out: Path
@@ -54,6 +56,7 @@ class Bench:
     sources: Mapping[str, str | Path | Dataset]
     cache: str | Path | None = "default"
     feature_workers: int | str = 0
+    max_pixels: int = MAX_PIXELS
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _test_features: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
@@ -68,7 +71,13 @@ class Bench:
         """Features of this bench's backbone through the cache on disk."""
         from vlprompt.features import FeatureExtractor
 
-        return FeatureExtractor(self.backbone, cache=self.cache, workers=self.feature_workers, on_progress=on_progress)
+        return FeatureExtractor(
+            self.backbone,
+            cache=self.cache,
+            workers=self.feature_workers,
+            max_pixels=self.max_pixels,
+            on_progress=on_progress,
+        )
 
     def test_features(self, name: str, half: str, on_progress: OnProgress | None = None) -> np.ndarray:
         """Features (n, E) of a half's test images; those of the last data set are kept at hand."""

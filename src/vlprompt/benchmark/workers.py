@@ -51,6 +51,7 @@ class Setup:
     sources: Mapping[str, str | Path | Dataset]
     cache: str | Path | None
     threads: int
+    max_pixels: int
 
     def bench(self) -> Bench:
         """The bench of this process; torch gets its threads before anything is computed."""
@@ -61,7 +62,7 @@ class Setup:
 
         torch.set_num_threads(self.threads)
         backbone = load_backbone(self.backbone, device=self.device, precision=self.precision)
-        return Bench(self.out, backbone, self.sources, self.cache)
+        return Bench(self.out, backbone, self.sources, self.cache, max_pixels=self.max_pixels)
 
 
 def attempt(run: Run, bench: Bench, board: Board) -> Outcome:

@@ -20,6 +20,7 @@ from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 from vlprompt import __version__
 from vlprompt.cli.config_files import READ, with_config_files
 from vlprompt.cli.kinds import kind_of
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
 from vlprompt.methods.options import PromptOptions, ZeroShotOptions
 from vlprompt.recipes import TrainingSettings
@@ -140,7 +141,12 @@ def _predict_parser() -> ArgumentParser:
     parser = _parser("Name what pictures show.")
     _add_model(parser)
     parser.add_argument(
-        "images", metavar="IMAGES", type=str, nargs="+", help="files, folders or patterns such as '*.png'"
+        "images",
+        metavar="IMAGES",
+        type=str,
+        nargs="+",
+        help="files, folders or patterns such as '*.png' or 'photos/**/*.jpg'; - reads paths from standard input, one "
+        "a line, and -0 paths that end in NUL (find -print0)",
     )
     parser.add_argument(
         "--class-names",
@@ -158,9 +164,7 @@ def _predict_parser() -> ArgumentParser:
         help="off: every class exactly; K: only each picture's K best classes, the others approximately, which pays "
         "for few of many; auto: the calibrated K where it pays",
     )
-    parser.add_argument(
-        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
-    )
+    _add_reading(parser)
     _add_device(parser)
     return parser
 
@@ -227,9 +231,7 @@ def _base_to_new_parser() -> ArgumentParser:
     parser.add_argument("--shots", type=int, default=16, help="pictures per class")
     parser.add_argument("--seeds", type=str | int, default="1,2,3", help="numbers with commas")
     _add_loading(parser)
-    parser.add_argument(
-        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
-    )
+    _add_reading(parser)
     _add_backbone(parser)
     parser.add_argument("--workers", type=str | int, default="auto", help="processes, or auto for one per core")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
@@ -318,8 +320,19 @@ def _add_data_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
     )
+    _add_reading(parser)
+
+
+def _add_reading(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="pictures that take more memory to decode than 8 bytes for each of N pixels cannot be read",
     )
 
 

@@ -49,6 +49,7 @@ def base_to_new(options: Namespace) -> None:
         path_column=options.path_column,
         label_column=options.label_column,
         on_unreadable=options.on_unreadable,
+        max_pixels=options.max_pixels,
     )
     records = run_base_to_new(plan, out, workers=workers, progress=False if options.no_progress else None)
     _tell_results(records, out, "text")

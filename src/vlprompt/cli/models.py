@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
-from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from jsonargparse import Namespace
 from vlprompt.cautions import DRAWINGS_ONLY, cautions, drawn_words, knows_only_drawings
 from vlprompt.cli.class_names import names_from
 from vlprompt.cli.output import note, print_json, print_table
+from vlprompt.cli.picture_arguments import expand
 from vlprompt.cli.results import note_evaluation, print_evaluation
 from vlprompt.cli.wording import as_typed
 from vlprompt.errors import (
@@ -23,7 +23,6 @@ from vlprompt.errors import (
     DataError,
     OutputError,
     SettingsError,
-    UnreadableImageError,
     UnreadableImagesError,
     VlpromptError,
 )
@@ -70,13 +69,16 @@ def _fit_into(out: Path, options: Namespace) -> None:
         template=options.template,
         device=options.device,
         on_unreadable=options.on_unreadable,
+        max_pixels=options.max_pixels,
         checkpoint=checkpoint,
         progress=False if options.no_progress else None,
     )
     classifier.checked_settings()
     learns = method_class(options.method).learns
     if options.on_unreadable == "fail":
-        _refuse_unreadable(dataset.test or dataset.train, progress=False if options.no_progress else None)
+        _refuse_unreadable(
+            dataset.test or dataset.train, options.max_pixels, progress=False if options.no_progress else None
+        )
     _fit_or_start_over(classifier, dataset, checkpoint)
     _save_somewhere(classifier, out, checkpoint)
     shutil.rmtree(checkpoint, ignore_errors=True)
@@ -97,7 +99,7 @@ def predict(options: Namespace) -> None:
     """Print the most probable classes of each picture."""
     if options.top < 1:
         raise SettingsError(f"--top is {options.top}; it must be at least 1.")
-    images = _expand(options.images)
+    images = expand(options.images)
     names = None if options.class_names is None else names_from(options.class_names)
     from vlprompt.fitted import load_fitted, probabilities
     from vlprompt.prediction import check_screening
@@ -106,7 +108,9 @@ def predict(options: Namespace) -> None:
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     if names is not None:
         classifier = classifier.with_class_names(names)
-    logits, kept = classifier.logits(images, screening=options.screening, on_unreadable=options.on_unreadable)
+    logits, kept = classifier.logits(
+        images, screening=options.screening, on_unreadable=options.on_unreadable, max_pixels=options.max_pixels
+    )
     exact = classifier.predictor.exact_classes(len(kept), options.screening)
     if exact < len(classifier.class_names):
         note(
@@ -151,7 +155,12 @@ def evaluate(options: Namespace) -> None:
         samples, split = _not_trained_on(classifier, samples, options.data)
     elif split in ("train", "all"):
         _note_seen(classifier, samples, dataset)
-    evaluation = classifier.evaluate(samples, class_words=dataset.class_words, on_unreadable=options.on_unreadable)
+    evaluation = classifier.evaluate(
+        samples,
+        class_words=dataset.class_words,
+        on_unreadable=options.on_unreadable,
+        max_pixels=options.max_pixels,
+    )
     if options.json:
         found = [as_typed(sentence) for sentence in cautions(evaluation, classifier.method.learns)]
         print_json({"data": dataset.name, "split": split, **evaluation.as_dict(), "cautions": found})
@@ -228,7 +237,7 @@ def _fit_or_start_over(classifier: PromptClassifier, dataset: Dataset, checkpoin
         classifier.fit(dataset)
 
 
-def _refuse_unreadable(samples: Sequence[Sample], progress: bool | None) -> None:
+def _refuse_unreadable(samples: Sequence[Sample], max_pixels: int, progress: bool | None) -> None:
     """Find the pictures that could not be evaluated after the training before it begins.
 
     Raises:
@@ -240,7 +249,7 @@ def _refuse_unreadable(samples: Sequence[Sample], progress: bool | None) -> None
     files = [sample for sample in samples if isinstance(sample.image, Path)]
     with progress_bars(progress) as board:
         task = board.task("checking the pictures", len(files), "img")
-        failures = find_unreadable(files, progress=lambda done, _: task.advance())
+        failures = find_unreadable(files, progress=lambda done, _: task.advance(), max_pixels=max_pixels)
     if failures:
         raise UnreadableImagesError(failures)
 
@@ -252,26 +261,18 @@ def _evaluate_honestly(
 
     A method that learns nothing was trained on none. None where no picture can be read.
     """
+    from vlprompt.data.images import find_unreadable
+
     if dataset.test:
         return classifier.evaluate(dataset.test, f"{dataset.name} test", on_unreadable)
     rest = classifier.fitted_.not_trained_on(dataset.train) if learns else dataset.train
-    if any(map(_is_readable, rest)):
+    if not all(find_unreadable([sample], max_pixels=classifier.max_pixels) for sample in rest):
         name = f"{dataset.name}, {'pictures not trained on' if learns else 'all pictures'}"
         return classifier.evaluate(rest, name, on_unreadable)
     if not learns:
         return None
     name = f"{dataset.name}, pictures trained on"
     return classifier.evaluate(classifier.training_samples_, name, on_unreadable, trained_on=True)
-
-
-def _is_readable(sample: Sample) -> bool:
-    from vlprompt.data.images import open_image
-
-    try:
-        open_image(sample.image)
-    except UnreadableImageError:
-        return False
-    return True
 
 
 def _save_somewhere(classifier: PromptClassifier, out: Path, checkpoint: Path) -> None:
@@ -302,27 +303,3 @@ def _chosen(dataset: Dataset, split: str) -> Sequence[Any]:
     if split == "all" or not (dataset.val or dataset.test):  # without splits, all are in train
         return [*dataset.train, *dataset.val, *dataset.test]
     return splits[split]
-
-
-def _expand(patterns: Sequence[str]) -> list[Path]:
-    """Files, the pictures in folders, and what patterns match, in the order given.
-
-    Raises:
-        DataError: a file does not exist, or a folder or pattern gives no pictures.
-    """
-    from vlprompt.data.images import is_image_file
-
-    found: list[Path] = []
-    for pattern in patterns:
-        path = Path(pattern)
-        # os.path, unlike Path, takes a name that is too long as one that does not exist.
-        if os.path.isdir(path):
-            below = sorted(entry for entry in path.rglob("*") if entry.is_file() and is_image_file(entry))
-        elif os.path.exists(path) or not any(sign in pattern for sign in "*?["):
-            below = [path]
-        else:
-            below = sorted(map(Path, glob(pattern, recursive=True)))
-        if not below:
-            raise DataError(f"{pattern} gives no pictures.")
-        found += below
-    return found

@@ -17,6 +17,7 @@ from vlprompt.data.manifests import SUFFIXES, manifest_entries
 from vlprompt.data.published_splits import load_published_split
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, SettingsError, UnknownNameError, quoted
+from vlprompt.escaping import for_terminal
 from vlprompt.text_files import is_unicode
 
 DATASETS = (
@@ -86,7 +87,7 @@ def load_dataset(
         root = _image_root(image_root)
         dataset = _load_path(path, class_words, root, seed, random_splits, columns)
         check_dataset(dataset, minimum_classes, names_may_repeat=path.suffix.lower() == ".json")
-    return replace(dataset, name=name or dataset.name, template=template or dataset.template)
+    return replace(dataset, name=for_terminal(name or dataset.name), template=template or dataset.template)
 
 
 def _load_bundled(name: str, domain: str) -> Dataset:

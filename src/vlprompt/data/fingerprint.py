@@ -28,7 +28,8 @@ def dataset_fingerprint(samples: Iterable[Sample], class_words: Mapping[str, str
         image = sample.image
         key = f"{_place(image, shared)} {next(keys)}" if isinstance(image, (str, Path)) else image_key(image)
         said = f"\t{words[sample.class_name]}" if sample.class_name in words else ""
-        digest.update(f"{key}\t{sample.label}\t{sample.class_name}{said}\n".encode())
+        # File names that are not UTF-8 are text with lone surrogates in Python.
+        digest.update(f"{key}\t{sample.label}\t{sample.class_name}{said}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

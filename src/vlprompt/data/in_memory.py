@@ -1,14 +1,11 @@
-"""Images and labels that are Python lists: paths, Pillow images or uint8 arrays, with class names or numbers."""
+"""Images and labels that are Python lists: whatever `image_lists` takes, with class names or numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
-from PIL import Image
+from typing import Any
 
 from vlprompt.data.checks import (
     check_class_names,
@@ -18,32 +15,27 @@ from vlprompt.data.checks import (
     normal_name,
     refuse_numbers,
 )
-from vlprompt.data.images import ImageSource, describe, is_composed
-from vlprompt.data.samples import ComposedImage, Dataset, Sample
+from vlprompt.data.image_lists import image_list
+from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, UnknownNameError, quoted
 
-SampleImage: TypeAlias = "Path | Image.Image | np.ndarray[Any, Any] | ComposedImage"
 
-
-def label_images(
-    images: Iterable[ImageSource], labels: Iterable[Any], class_names: Sequence[str] | None = None
-) -> tuple[Sample, ...]:
+def label_images(images: Any, labels: Iterable[Any], class_names: Sequence[str] | None = None) -> tuple[Sample, ...]:
     """Pairs images with labels; nothing is opened.
 
     Args:
-        images: paths, Pillow images, uint8 arrays (see `images.open_image`) or composed images; an array of shape
-            (B, H, W, 3) is B images.
+        images: whatever `image_lists.image_list` takes: paths, Pillow images, arrays, tensors, bytes, open files...
         labels: one per image: class names (in any Unicode normal form), or numbers that count from 0 into
             `class_names`. NumPy's and PyTorch's
             scalars are taken as what they hold.
         class_names: the classes in the order of their labels; by default the names among `labels`, sorted.
 
     Raises:
-        DataError: no images, other numbers of images than labels, something that is no image, a label that is
-            neither text nor a whole number or out of range, empty or repeated class names.
+        DataError: no images, one image alone, other numbers of images than labels, something that is no image, a label
+            that is neither text nor a whole number or out of range, empty or repeated class names.
         UnknownNameError: a label is not among `class_names`.
     """
-    sources = _sources(images)
+    sources = image_list(images)
     values = [_plain(label) for label in labels]
     check_same_length(sources, values)
     names = list(class_names) if class_names is not None else _names_among(values)
@@ -53,24 +45,22 @@ def label_images(
     return tuple(Sample(source, number, names[number]) for source, number in zip(sources, numbers, strict=True))
 
 
-def samples_of_classes(
-    images: Iterable[ImageSource], labels: Sequence[int], names: Sequence[str]
-) -> tuple[Sample, ...]:
+def samples_of_classes(images: Any, labels: Sequence[int], names: Sequence[str]) -> tuple[Sample, ...]:
     """Pairs images with the numbers of classes whose names are known; nothing is opened.
 
     Raises:
         DataError: no images, other numbers of images than labels, or something that is no image.
     """
-    sources = _sources(images)
+    sources = image_list(images)
     check_same_length(sources, labels)
     return tuple(Sample(source, label, names[label]) for source, label in zip(sources, labels, strict=True))
 
 
 def dataset_from_lists(
-    images: Iterable[ImageSource],
+    images: Any,
     labels: Iterable[Any],
     *,
-    test_images: Iterable[ImageSource] = (),
+    test_images: Any = (),
     test_labels: Iterable[Any] = (),
     class_names: Sequence[str] | None = None,
     name: str = "pictures",
@@ -87,7 +77,7 @@ def dataset_from_lists(
         class_names = _names_among(train_labels + test_values)
         refuse_numbers(class_names, "give whole numbers as labels, and class_names that say what they mean")
     refuse_numbers(class_names, "give class_names in words, such as 'giant panda'")
-    tests = list(test_images)
+    tests = image_list(test_images)
     train = label_images(images, train_labels, class_names)
     test = label_images(tests, test_values, class_names) if tests or test_values else ()
     _refuse_two_labels(train, "")
@@ -112,20 +102,6 @@ def _refuse_two_labels(samples: Sequence[Sample], what: str) -> None:
                     f"{sample.image} stands among the {what}images twice with different labels: number {earlier} is "
                     f"{quoted(samples[earlier].class_name)}, number {place} {quoted(sample.class_name)}."
                 )
-
-
-def _sources(images: Iterable[ImageSource]) -> list[SampleImage]:
-    if isinstance(images, (str, Path, Image.Image)):
-        raise DataError(f"images is one image, {describe(images)}; it must be a list of images.")
-    return [_checked(image, place) for place, image in enumerate(images)]
-
-
-def _checked(image: Any, place: int) -> SampleImage:
-    if isinstance(image, str):
-        return Path(image)
-    if isinstance(image, (Path, Image.Image, np.ndarray)) or is_composed(image):
-        return image
-    raise DataError(f"{describe(image, place)} cannot be used; it must be a path, a Pillow image or a uint8 array.")
 
 
 def _plain(label: Any) -> Any:

@@ -21,7 +21,7 @@ from typing import Any
 
 from vlprompt.data.checks import normal_name
 from vlprompt.data.entries import Entry, Split
-from vlprompt.data.images import is_image_file
+from vlprompt.data.formats import is_image_file
 from vlprompt.data.inside import path_inside, refuse_missing
 from vlprompt.data.split_words import splits_of, two_words_for_one
 from vlprompt.data.tables import read_table

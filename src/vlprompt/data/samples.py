@@ -31,17 +31,28 @@ class ComposedImage(Protocol):
 
 
 @dataclass(frozen=True)
+class EncodedImage:
+    """The bytes of a picture file that is in memory, and what it is called, if anything."""
+
+    data: bytes = field(repr=False)
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or "an image (bytes)"
+
+
+@dataclass(frozen=True)
 class Sample:
     """One labelled image.
 
     Attributes:
-        image: a path, Pillow image, uint8 array of shape (H, W, 3), (H, W, 4) or (H, W), or a `ComposedImage`.
+        image: a path, Pillow image, array as `data.arrays` takes it, `EncodedImage` or `ComposedImage`.
         label: the number of its class.
         class_name: what the person calls its class (a folder's name, a manifest's label), as which it comes out again;
             prompts may say it in other words, see `Dataset.class_words`.
     """
 
-    image: Path | Image | np.ndarray | ComposedImage
+    image: Path | Image | np.ndarray | EncodedImage | ComposedImage
     label: int
     class_name: str
 

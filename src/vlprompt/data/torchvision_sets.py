@@ -14,7 +14,8 @@ from typing import Any
 from PIL import Image
 
 from vlprompt.data.checks import check_class_names, check_dataset, refuse_numbers
-from vlprompt.data.images import image_key, is_image_file, to_rgb
+from vlprompt.data.formats import is_image_file
+from vlprompt.data.images import image_key, to_rgb
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.data.splits import keep_labels
 from vlprompt.errors import DataError

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from vlprompt.data.images import ImageSource
+from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.errors import SettingsError, UnreadableImagesError
 from vlprompt.escaping import as_list
 from vlprompt.features.cache import About, cache_folder_if_any, content_key_table, feature_table
-from vlprompt.features.content_keys import content_keys, key_text, reasons_by_name, view_keys
+from vlprompt.features.content_keys import content_keys, reasons_by_name, view_keys
 from vlprompt.features.loading import Blocks, Request, load_blocks
 from vlprompt.features.table import Table
 from vlprompt.features.transforms import EvaluationTransform, Preprocessing, Transform, ViewTransform
@@ -78,6 +79,7 @@ class FeatureExtractor:
         batch_size: images encoded at once.
         workers: processes that open and transform images; 0 for none, "auto" for as many as pay.
         on_unreadable: "fail" names all images that cannot be read, "skip" leaves them out with one warning.
+        max_pixels: bounds the memory that decoding a picture takes, 8 bytes for each; larger pictures are unreadable.
         progress: a bar on stderr, where that is a terminal.
         on_progress: called with the number of views encoded and of all that must be.
 
@@ -93,15 +95,18 @@ class FeatureExtractor:
         batch_size: int = 64,
         workers: int | str = "auto",
         on_unreadable: str = "fail",
+        max_pixels: int = MAX_PIXELS,
         progress: bool = False,
         on_progress: OnProgress | None = None,
     ) -> None:
         batch_size, workers = plain(batch_size), plain(workers)
         _check_settings(batch_size, workers, on_unreadable)
+        check_max_pixels(max_pixels)
         self.backbone = backbone
         self.batch_size = batch_size
         self.workers = workers
         self.on_unreadable = on_unreadable
+        self.max_pixels = max_pixels
         self.progress = progress
         self.on_progress = on_progress
         self._folder = cache_folder_if_any(cache)
@@ -122,7 +127,7 @@ class FeatureExtractor:
     ) -> Extracted:
         """Features of augmented views number `first` to `first + count - 1`: values (n, count, E).
 
-        View v of an image depends on the image's content, the seed and v only.
+        View v of an image depends on its pixels, the seed and v only: not on the file that it is kept in.
 
         Raises:
             UnreadableImagesError: images that cannot be read, all of them, unless they are skipped.
@@ -147,8 +152,7 @@ class FeatureExtractor:
             table=self._table(transform) if cached else None,
         )
         requests = [
-            Request(at, images[readable[first[at]]], key_text(distinct[at]), tuple(views[v] for v in missing))
-            for at, missing in rows.missing()
+            Request(at, images[readable[first[at]]], tuple(views[v] for v in missing)) for at, missing in rows.missing()
         ]
         unread = self._compute(requests, transform, rows, views[0], already_failed=bool(failures))
         for at, reason in unread.items():
@@ -162,7 +166,7 @@ class FeatureExtractor:
     ) -> dict[int, str]:
         """Fill in the rows that are requested; returns the reasons of those that cannot be read."""
         wanted = {request.place: request for request in requests}
-        blocks = Blocks(_split(requests, self.batch_size), transform)
+        blocks = Blocks(_split(requests, self.batch_size), transform, self.max_pixels)
         total = sum(len(request.views) for request in requests)
         failures: dict[int, str] = {}
         done = 0
