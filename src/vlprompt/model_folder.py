@@ -26,8 +26,8 @@ from vlprompt.errors import ModelFolderError, OutputError
 from vlprompt.escaping import as_json
 from vlprompt.evaluation import Evaluation
 from vlprompt.files import check_name, read_bounded, staged_folder
+from vlprompt.json_files import NotJsonError, read_json
 from vlprompt.locks import lock_beside
-from vlprompt.strict_json import NotJsonError, read_json
 from vlprompt.text_files import is_unicode
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import Any, cast
 from vlprompt.errors import RecordError
 from vlprompt.escaping import as_json
 from vlprompt.files import TEMPORARY_PREFIX, write_atomically
-from vlprompt.strict_json import NotJsonError, read_json
+from vlprompt.json_files import NotJsonError, read_json
 
 SCHEMA = 1
 RECORDS_FOLDER = "records"

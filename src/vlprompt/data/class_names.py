@@ -23,7 +23,7 @@ import yaml
 from vlprompt.data.checks import is_whole_number, normal_name
 from vlprompt.data.tables import read_table
 from vlprompt.errors import DataError, quoted
-from vlprompt.json_files import parse_json
+from vlprompt.json_files import parse_listed
 from vlprompt.text_files import lines_of, read_text
 from vlprompt.yaml_files import compose_yaml
 
@@ -89,7 +89,7 @@ def _names_column(cells: Sequence[str]) -> int | None:
 
 
 def _json(path: Path) -> list[Any]:
-    content = parse_json(_text(path), str(path))
+    content = parse_listed(_text(path), str(path))
     if isinstance(content, dict):
         return _by_label(list(content.items()))
     if isinstance(content, list):
@@ -102,7 +102,7 @@ def _json_lines(path: Path) -> list[Any]:
     for line, text in enumerate(lines_of(_text(path)), start=1):
         if not text.strip():
             continue
-        value = parse_json(text, f"{path}:{line}")
+        value = parse_listed(text, f"{path}:{line}")
         if isinstance(value, dict):
             column = _names_column(list(value))
             if column is None:

@@ -20,7 +20,7 @@ import yaml
 from vlprompt.data.checks import is_number, normal_name
 from vlprompt.data.tables import read_table
 from vlprompt.errors import DataError, UnknownNameError, quoted
-from vlprompt.json_files import parse_json
+from vlprompt.json_files import parse_listed
 from vlprompt.text_files import read_text
 from vlprompt.yaml_files import MOST_BYTES, compose_yaml
 
@@ -117,7 +117,7 @@ def _yaml_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
-    root = parse_json(read_text(path, "class words file", MOST_BYTES), str(path))
+    root = parse_listed(read_text(path, "class words file", MOST_BYTES), str(path))
     if not isinstance(root, dict):
         raise DataError(f'{path} must be an object such as {{"n02510455": "giant panda"}}.')
     for key, value in root.items():

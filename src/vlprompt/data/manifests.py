@@ -26,7 +26,7 @@ from vlprompt.data.inside import path_inside, refuse_missing
 from vlprompt.data.split_words import splits_of, two_words_for_one
 from vlprompt.data.tables import read_table
 from vlprompt.errors import DataError, quoted
-from vlprompt.json_files import parse_json
+from vlprompt.json_files import parse_listed
 from vlprompt.text_files import lines_of, read_text
 
 COLUMNS = {
@@ -124,7 +124,7 @@ def _json_rows(manifest: Path, chosen: Mapping[str, str]) -> Iterator[_Row]:
         if not text.strip():
             continue
         where = f"{manifest}:{line}"
-        row = parse_json(text, where)
+        row = parse_listed(text, where)
         if not isinstance(row, dict):
             raise DataError(f'{where} must be an object such as {{"path": "1.jpg", "label": "cat"}}.')
         names = list(row)

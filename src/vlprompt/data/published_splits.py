@@ -14,7 +14,7 @@ from vlprompt.data.checks import normal_name, refuse_numbers
 from vlprompt.data.inside import path_inside, refuse_missing
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, quoted
-from vlprompt.json_files import parse_json
+from vlprompt.json_files import parse_listed
 from vlprompt.text_files import read_text
 
 TEMPLATES = {
@@ -68,7 +68,7 @@ def load_published_split(split_file: Path, image_root: Path | None = None) -> Da
 
 
 def _read(split_file: Path) -> dict[str, Any]:
-    content = parse_json(read_text(split_file, "split file", MOST_BYTES), f"the split file {split_file}")
+    content = parse_listed(read_text(split_file, "split file", MOST_BYTES), f"the split file {split_file}")
     if not isinstance(content, dict) or not {"train", "test"} <= set(content):
         raise DataError(
             f"{split_file} is no split file of the papers: it must be an object with train, val and test, each a list "
