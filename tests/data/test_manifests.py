@@ -340,7 +340,7 @@ def test_what_would_mislead_is_a_short_sentence_with_its_line(write_manifest, te
         ('{"path": "a.png", "label": 1e999}', r"jsonl:1 .* it has the number 1e999"),
         (
             '{"path": "a.png", "label": ' + "9" * 5000 + "}",
-            r"jsonl:1 cannot be read as JSON: it has a number of 5000 digits",
+            r"jsonl:1 .* it has a number of 5000 digits",
         ),
         ('{"path": "a.png", "label": ' + "9" * 4000 + "}", r"jsonl:1 .* it has a number of 4000 digits"),
         ('{"path": ' + "[" * 100_000, r"jsonl:1 cannot be read as JSON: its values are nested too deeply"),
