@@ -114,7 +114,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """Learn the prompt.
 
         Args:
-            images: paths, Pillow images or uint8 arrays (H, W[, 3 or 4]); or a `Dataset`, whose training split is used.
+            images: paths, Pillow images, arrays, tensors, bytes or open files of pictures, as a list, a column of a
+                DataFrame or one array of several (see `vlprompt.data.image_lists`, `vlprompt.data.arrays`); or a
+                `Dataset`, whose training split is used.
             labels: a class name per image, or numbers from 0 with `class_names`; None for a `Dataset`.
 
         Raises:
