@@ -66,5 +66,5 @@ def test_a_model_whose_names_are_one_prompt_loads_but_takes_no_such_names_any_mo
     fitted = load_fitted(tmp_path / "model")
     assert fitted.class_names == names
     with pytest.raises(DataError, match="are one prompt to the backbone 'mini'"):
-        fitted.with_class_names(["R&D lab", "R&amp;D lab"])
+        fitted.with_class_names(["caf\u00e9", "caf\u00c3\u00a9"])
     assert fitted.with_class_names(["sushi", "pizza"]).class_names == ["sushi", "pizza"]

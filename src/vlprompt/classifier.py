@@ -146,7 +146,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """Learn the prompt.
 
         Args:
-            images: paths, Pillow images or uint8 arrays (H, W[, 3 or 4]); or a `Dataset`, whose training split is used.
+            images: paths, Pillow images, arrays, tensors, bytes or open files of pictures, as a list, a column of a
+                DataFrame or one array of several (see `vlprompt.data.image_lists`, `vlprompt.data.arrays`); or a
+                `Dataset`, whose training split is used.
             labels: one per image: class names, or whole numbers, truth values and other hashable values, for which
                 `class_names` has the words; None for a `Dataset`.
             sample_weight: must be the same for all images, unless the method learns nothing: the published loss weighs

@@ -117,7 +117,7 @@ def convert_checkpoint(
     frozen = load_backbone(backbone, device=device) if isinstance(backbone, str) else backbone
     trained = _names_in_order(read, frozen, names)
     options = replace(asked, context_length=read.context_length, class_specific=read.context.ndim == 3)
-    method = build_method(read.method, frozen, trained, options=options, template=template)
+    method = build_method(read.method, frozen, trained, options=options, template=template, one_prompt_allowed=True)
     _fill(method, read)
     record = {
         "data": {

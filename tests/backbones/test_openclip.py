@@ -107,7 +107,7 @@ def test_a_folder_cannot_have_its_tokenizer_run_code(folder: Path) -> None:
     config = json.loads((folder / "open_clip_config.json").read_text())
     config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"clean": "lower", "trust_remote_code": True}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
-    with pytest.raises(BackboneError, match="the option 'trust_remote_code', which is not used here"):
+    with pytest.raises(BackboneError, match="the option 'trust_remote_code'; of a model folder's only"):
         load_backbone(str(folder))
 
 

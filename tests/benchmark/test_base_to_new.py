@@ -454,13 +454,13 @@ def test_results_of_another_backbone_are_no_earlier_releases(run, plan, tmp_path
         run(few)
 
 
-TWO_NESTS = {"blue": "bird's nest", "black": "bird\u2019s nest"}
+TWO_CAFES = {"blue": "caf\u00e9", "black": "caf\u00c3\u00a9"}
 """Words for two of the base classes that CLIP's tokenizer makes one prompt of."""
 
 
 def test_names_that_are_one_prompt_are_refused_before_anything_is_trained(run, plan, pictures, tmp_path) -> None:
     words = tmp_path / "words.yaml"
-    words.write_text("\n".join(f'{folder}: "{name}"' for folder, name in TWO_NESTS.items()), encoding="utf-8")
+    words.write_text("\n".join(f'{folder}: "{name}"' for folder, name in TWO_CAFES.items()), encoding="utf-8")
     with pytest.raises(DataError, match="are one prompt to the backbone"):
         run(replace(plan, class_words=words))
     assert not (tmp_path / "out").exists()
@@ -470,7 +470,7 @@ def test_published_split_files_keep_the_names_that_they_have(run, plan, pictures
     classes = ["black", "red", "blue", "green", "white"]
     content = {
         split: [
-            [f"{split}/{name}/{number}.png", label, TWO_NESTS.get(name, name)]
+            [f"{split}/{name}/{number}.png", label, TWO_CAFES.get(name, name)]
             for label, name in enumerate(classes)
             for number in range(count)
         ]
@@ -480,4 +480,4 @@ def test_published_split_files_keep_the_names_that_they_have(run, plan, pictures
     file.write_text(json.dumps(content), encoding="utf-8")
     few = replace(plan, datasets=(file,), image_root=pictures, methods=("zero-shot",), seeds=(1,))
     (record,) = run(few, workers=1)
-    assert set(TWO_NESTS.values()) <= set(record.dataset.base_classes)
+    assert set(TWO_CAFES.values()) <= set(record.dataset.base_classes)

@@ -40,7 +40,7 @@ def test_one_class_only(vlprompt, tmp_path):
 def test_fewer_pictures_than_shots_is_a_warning_and_all_are_taken(vlprompt, pictures, tmp_path):
     outcome = vlprompt(*FIT, "--shots", "5")
     assert outcome.code == 0
-    assert outcome.err.count("warning") == 1
+    assert outcome.err.count("warning: 5 images per class") == 1
     assert "'blue' has 3, 'green' has 3, 'red' has 3" in outcome.err
     assert json.loads((tmp_path / "model/model.json").read_text())["training"]["images"] == 9
 

@@ -161,7 +161,7 @@ def test_evaluate_leaves_out_the_pictures_that_the_model_was_trained_on_as_fit_d
     outcome = vlprompt("evaluate", "model", "moved", "--json")
     values = json.loads(outcome.out)
     assert (values["total"], values["split"]) == (3, "not trained on")
-    assert outcome.err == "6 of 9 pictures are left out, because the model was trained on them.\n"
+    assert outcome.err.startswith("6 of 9 pictures are left out, because the model was trained on them.\n")
     (saved,) = json.loads((model / "model.json").read_text())["evaluation"].values()
     assert saved["accuracy"] == values["accuracy"]
 
@@ -171,7 +171,7 @@ def test_evaluate_on_a_test_split_leaves_nothing_out(vlprompt, model, tmp_path):
         write_pictures(tmp_path / "data" / split)
     outcome = vlprompt("evaluate", "model", "data", "--json")
     assert (json.loads(outcome.out)["total"], json.loads(outcome.out)["split"]) == (9, "test")
-    assert outcome.err == ""
+    assert "left out" not in outcome.err
 
 
 def test_evaluate_says_when_it_cannot_know_what_the_model_was_trained_on(vlprompt, model):

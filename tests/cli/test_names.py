@@ -151,4 +151,4 @@ def test_a_repeated_row_is_a_warning_and_counts_once(vlprompt, pictures, tmp_pat
     outcome = vlprompt("fit", "m.csv", "--out", "model", *ZERO_SHOT)
     assert outcome.code == 0
     assert "vlprompt: warning: 1 row of m.csv repeat" in outcome.err
-    assert outcome.err.count("warning") == 1
+    assert outcome.err.count("row of m.csv repeat") == 1

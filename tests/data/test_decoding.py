@@ -113,7 +113,20 @@ def test_a_progressive_jpeg_is_known_to_hold_all_its_coefficients(tmp_path) -> N
     for name, progressive in (("plain.jpg", False), ("progressive.jpg", True)):
         Image.new("RGB", (400, 300)).save(tmp_path / name, progressive=progressive)
     plain, progressive = (memory_of(header_of(tmp_path / f"{name}.jpg")) for name in ("plain", "progressive"))
-    assert (plain, progressive) == (4 * 120_000, 4 * 120_000 + 2 * 3 * 120_000)
+    # Two bytes for each of 1.5 numbers a pixel, as colours have half the width and height.
+    assert (plain, progressive) == (4 * 120_000, 4 * 120_000 + 2 * 1.5 * 120_000)
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": Image.Exif()}, {"save_all": True}])
+@pytest.mark.parametrize("size", [(8, 5), (700, 33)])
+def test_a_webps_size_is_read_before_its_decoder_gets_memory(options, size) -> None:
+    content = io.BytesIO()
+    options = {**options, **({"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"} if "exif" in options else {})}
+    Image.new("RGB", size).save(content, "WEBP", **options)
+    assert decoding._webp_size(content.getvalue()[:32]) == size
+    needed = -(-16 * size[0] * size[1] // 8)
+    with pytest.raises(UnreadableImageError, match=rf"it has {size[0]} x {size[1]} pixels .WEBP."):
+        open_image(EncodedImage(content.getvalue()), max_pixels=needed - 1)
 
 
 def test_a_very_large_jpeg_is_decoded_at_a_part_of_its_size(tmp_path, monkeypatch) -> None:

@@ -53,6 +53,16 @@ def test_exif_orientation_is_honoured(tmp_path) -> None:
     assert upright.getpixel((5, 2))[0] < 50 < 200 < upright.getpixel((5, 17))[0]
 
 
+def test_what_was_turned_is_not_turned_again_when_it_is_saved_and_opened(tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for suffix in ("jpg", "png", "webp"):
+        turned = open_image(saved(Image.new("RGB", (20, 10)), tmp_path / f"turned.{suffix}", exif=exif))
+        assert turned.size == (10, 20)
+        assert open_image(saved(turned, tmp_path / f"again-{suffix}.png")).size == (10, 20)
+        assert open_image(turned).size == (10, 20)
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_damaged_exif_data_does_not_stop_the_picture(tmp_path) -> None:
     path = saved(Image.new("RGB", (8, 8), "red"), tmp_path / "odd.jpg", exif=b"Exif\x00\x00MM\x00*\x00\x00\xff\xff")

@@ -47,6 +47,7 @@ def open_bounded(file: BinaryIO, max_pixels: int = MAX_PIXELS) -> tuple[Image.Im
         Exception: whatever Pillow raises when it cannot be opened.
     """
     _check_file_size(file, max_pixels)
+    _check_webp(file, max_pixels)
     image = open_header(file)
     return image, check_memory(image, max_pixels)
 
@@ -72,7 +73,7 @@ def memory_of(image: Image.Image) -> int:
     bytes_taken = decoder * pixels
     if image.info.get("progressive"):
         # The coefficients of the whole picture are held, whatever part of its size it is decoded at.
-        bytes_taken += _COEFFICIENT_BYTES * len(image.getbands()) * full_width * full_height
+        bytes_taken += int(_COEFFICIENT_BYTES * _samples_a_pixel(image) * full_width * full_height)
     is_rgb = image.mode == "RGB" and "transparency" not in image.info
     factor = shrinking(pixels)
     return bytes_taken + (0 if is_rgb and factor == 1 else 4 * pixels // factor**2)
@@ -80,15 +81,20 @@ def memory_of(image: Image.Image) -> int:
 
 def check_memory(image: Image.Image, max_pixels: int) -> int:
     """The bytes that a picture takes to decode and convert; raises DataError when they are too many."""
-    most, takes = BYTES_A_PIXEL * max_pixels, memory_of(image)
+    takes = memory_of(image)
+    width, height = image.info.get("full_size", image.size)
+    _check_bytes(takes, f"{width} x {height} pixels ({image.format}, {image.mode})", max_pixels)
+    return takes
+
+
+def _check_bytes(takes: int, what: str, max_pixels: int) -> None:
+    most = BYTES_A_PIXEL * max_pixels
     if takes > most:
-        width, height = image.info.get("full_size", image.size)
         needed = -(-takes // BYTES_A_PIXEL)
         raise DataError(
-            f"it has {width} x {height} pixels ({image.format}, {image.mode}), which take {takes / 1e6:,.0f} MB to "
-            f"decode; at most {most / 1e6:,.0f} MB are used, more with max_pixels={needed}."
+            f"it has {what}, which take {takes / 1e6:,.0f} MB to decode; at most {most / 1e6:,.0f} MB are used, more "
+            f"with max_pixels={needed}."
         )
-    return takes
 
 
 def shrinking(pixels: int) -> int:
@@ -105,6 +111,9 @@ def is_quiet(file: BinaryIO) -> bool:
     if not start:
         return True
     if format_of(start) not in QUIET_FORMATS or _size_of(file) > QUIET_FILE_BYTES:
+        return False
+    width, height = _webp_size(start)
+    if _DECODER_BYTES["WEBP"] * width * height > QUIET_BYTES:
         return False
     file.seek(0)
     try:
@@ -126,6 +135,32 @@ def no_picture_reason(file: BinaryIO) -> str:
     if start.startswith(_POSTSCRIPT):
         return "it is PostScript, a program, which is not run."
     return "it is not an image of any format that is read."
+
+
+def _samples_a_pixel(image: Image.Image) -> float:
+    """How many numbers a JPEG has for each pixel: 3 of RGB, 1.5 where colours are kept at half the width and height."""
+    layers = getattr(image, "layer", None) or [(0, 1, 1, 0)] * len(image.getbands())
+    shares = [across * down for _, across, down, *_ in layers]
+    return sum(shares) / max(1, max(shares))
+
+
+def _check_webp(file: BinaryIO, max_pixels: int) -> None:
+    """Pillow gets the memory for a WebP's decoder when it opens it, so its size is read here first."""
+    width, height = _webp_size(file.read(SNIFFED_BYTES))
+    file.seek(0)
+    _check_bytes(_DECODER_BYTES["WEBP"] * width * height, f"{width} x {height} pixels (WEBP)", max_pixels)
+
+
+def _webp_size(start: bytes) -> tuple[int, int]:
+    """Width and height of the WebP file that begins so (RFC 9649); (0, 0) for anything else."""
+    if format_of(start) != "WEBP" or len(start) < 30:
+        return 0, 0
+    if start[12:16] == b"VP8X":
+        return 1 + int.from_bytes(start[24:27], "little"), 1 + int.from_bytes(start[27:30], "little")
+    if start[12:16] == b"VP8L":
+        bits = int.from_bytes(start[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return int.from_bytes(start[26:28], "little") & 0x3FFF, int.from_bytes(start[28:30], "little") & 0x3FFF
 
 
 def _check_file_size(file: BinaryIO, max_pixels: int) -> None:

@@ -232,7 +232,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "its permissions forbid reading it."
     if isinstance(error, MemoryError):
-        return "it takes more memory to decode than there is."
+        return "it takes more memory to decode than is allowed."
     if isinstance(error, Image.DecompressionBombError):
         limit = 2 * cast(int, Image.MAX_IMAGE_PIXELS) / 1e6
         return f"it has more than {limit:.0f} million pixels, Pillow's limit against decompression bombs."

@@ -48,7 +48,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
     factor = shrinking(image.width * image.height)
     if image.mode != "RGB" or image.has_transparency_data or factor > 1:
         image = _in_tiles(image, _conversion(image), factor)
-    return image if turn is None else image.transpose(turn)
+    if turn is None:
+        return image
+    image = image.transpose(turn)
+    for says_orientation in ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"):
+        image.info.pop(says_orientation, None)  # else who saves it turns it again
+    return image
 
 
 def bands(image: Image.Image) -> Iterator[Image.Image]:
