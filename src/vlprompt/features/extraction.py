@@ -52,6 +52,8 @@ class ImageEncoder(Protocol):
     @property
     def precision(self) -> str: ...
     def encode_images(self, batch: Tensor) -> Tensor: ...
+    @property
+    def image_code(self) -> str: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +236,7 @@ class FeatureExtractor:
         return torch.get_num_threads()
 
     @contextmanager
+                image_code=self.backbone.image_code,
     def _reporting(self, total: int) -> Iterator[OnProgress]:
         tell = self.on_progress or (lambda done, total: None)
         if not self.progress or not total:
