@@ -56,12 +56,14 @@ def _let_threads_wait_briefly() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    from vlprompt.allocator import keep_freed_memory
     from vlprompt.cli.arguments import parse
 
     parsed = parse(arguments)
     if parsed is None:
         return 0
     command, options = parsed
+    keep_freed_memory()
     command(options)
     sys.stdout.flush()
     return 0
