@@ -57,6 +57,10 @@ class Activation:
             return torch.ops.aten.silu.out(scaled, out=out)
         return torch.ops.aten.gelu.out(scaled, approximate=self.approximate, out=out)
 
+    def differentiable(self, scaled: Tensor) -> Tensor:
+        """shape(scaled), for autograd."""
+        return F.silu(scaled) if self.quick else F.gelu(scaled, approximate=self.approximate)
+
     def backward(self, gradient: Tensor, scaled: Tensor) -> Tensor:
         """shape'(scaled) times the gradient, which is overwritten."""
         if self.quick:
