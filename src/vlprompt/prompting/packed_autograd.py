@@ -115,6 +115,6 @@ def _finish(block: FrozenBlock, hidden: Tensor, attended: Tensor) -> Tensor:
     hidden = hidden + F.linear(attended, block.out_weight, block.out_bias)
     normalised, *_ = block.norm_2(hidden)
     slope, rows = block.activation.slope, normalised.to(block.dtype).flatten(0, 1)
-    inner = torch.addmm(block.fc_bias, rows, block.fc_weight.T, alpha=slope)
+    inner = torch.addmm(block.fc_bias, rows, block.fc_forward, alpha=slope)
     active = block.activation.differentiable(inner)
-    return hidden + torch.addmm(block.proj_bias, active, block.proj_weight.T, alpha=1 / slope).view_as(hidden)
+    return hidden + torch.addmm(block.proj_bias, active, block.proj_forward, alpha=1 / slope).view_as(hidden)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from vlprompt.backbones import Backbone
 from vlprompt.errors import SettingsError
-from vlprompt.prompting.blocks import FrozenBlock, KeysValues
+from vlprompt.prompting.blocks import KeysValues, frozen_blocks
 from vlprompt.prompting.packed_autograd import PackedAutograd
 from vlprompt.prompting.packed_pass import PackedPass
 from vlprompt.prompting.prompts import Prompts
@@ -82,7 +82,7 @@ class SegmentsEngine:
         self._plans: dict[tuple[int, bool], tuple[_Layout, int]] = {}
         self._training, self._inference = WorkspacePool(self.device), WorkspacePool(self.device)
         with backbone.constants():
-            self.blocks = [FrozenBlock(block, tower.heads, _product_type(backbone)) for block in tower.blocks]
+            self.blocks = frozen_blocks(tower, _product_type(backbone))
             sos = backbone.embed_tokens(prompts.token_ids[:1, : self.start]) + self.positions[: self.start]
             self.sos = self._keys_values(sos, None, torch.ones(1, self.start, self.start).tril().bool())
 
