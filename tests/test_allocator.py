@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from vlprompt import allocator
+from vlprompt.benchmark.workers import Setup
+from vlprompt.cli import main
 
 pytestmark = pytest.mark.skipif(allocator._glibc() is None, reason="the allocator is not glibc's")
 
@@ -100,3 +102,30 @@ print(*calls)
 )
 def test_the_extractor_keeps_memory_while_it_encodes_on_the_cpu(device: str, images: int, expected: list[str]) -> None:
     assert run(encoding(device, images)) == expected
+
+
+class Told(Exception):
+    """Raised where the allocator would be told."""
+
+
+def raise_told() -> bool:
+    raise Told
+
+
+def test_the_command_line_keeps_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "keep_freed_memory", raise_told)
+    with pytest.raises(Told):
+        main(["cache", "info"])
+
+
+def test_help_tells_the_allocator_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "keep_freed_memory", raise_told)
+    assert main(["--help"]) == 0
+
+
+def test_a_benchmarks_workers_keep_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(allocator, "keep_freed_memory", raise_told)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    setup = Setup(tmp_path, "mini", "cpu", "fp32", {}, None, threads=1)
+    with pytest.raises(Told):
+        setup.bench()
