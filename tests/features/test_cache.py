@@ -110,6 +110,14 @@ def test_info_lists_each_backbone_and_transform(encoder: SmallEncoder, cache: Pa
     assert info.size_bytes >= sum(entry.size_bytes for entry in info.entries)
 
 
+def test_features_computed_another_way_are_other_features(encoder: SmallEncoder, cache: Path) -> None:
+    FeatureExtractor(encoder).extract([random_pixels(0)])
+    encoder.image_code = "other-1"
+    FeatureExtractor(encoder).extract([random_pixels(0)])
+    assert encoder.encoded == 2
+    assert len(cache_info(cache).entries) == 2
+
+
 def test_a_cache_that_does_not_exist_is_empty(cache: Path) -> None:
     info = cache_info()
     assert (info.entries, info.size_bytes) == ((), 0)

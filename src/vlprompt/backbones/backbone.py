@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vlprompt.backbones.fingerprints import fingerprint_of
+from vlprompt.backbones.image_tower import ImageEncoder, image_encoder_of
 from vlprompt.backbones.text_tower import TextTower, text_tower_of
 from vlprompt.forking import survive_forks
 
@@ -52,6 +53,8 @@ class Backbone:
         tokenizer: texts -> ids (n, context length).
         device: where the weights are.
         precision: "fp32", or "fp16"/"bf16" for autocast of the frozen towers on CUDA.
+        encode_pixels: images (B, 3, H, W) -> features (B, E), in the model's type.
+        image_code: how `encode_pixels` computes, for cache keys; see `image_tower`.
     """
 
     name: str
@@ -65,6 +68,8 @@ class Backbone:
     device: torch.device
     precision: str
     model: Any
+    encode_pixels: ImageEncoder
+    image_code: str
 
     @property
     def token_width(self) -> int:
@@ -101,7 +106,7 @@ class Backbone:
     def encode_images(self, batch: Tensor) -> Tensor:
         """Image features f(x), not normalised: (B, 3, H, W), preprocessed -> (B, E)."""
         with self.autocast():
-            features = self.model.encode_image(batch.to(self.device, self.dtype, non_blocking=True))
+            features = self.encode_pixels(batch.to(self.device, self.dtype, non_blocking=True))
         return features.to(self.dtype)
 
     @torch.no_grad()
@@ -126,6 +131,7 @@ def freeze(
     fingerprint = fingerprint_of(model, preprocessing, text, tokenizer)
     model.to(device)
     bias = getattr(model, "logit_bias", None)
+    encode_pixels, image_code = image_encoder_of(model, device)
     return Backbone(
         name=name,
         fingerprint=fingerprint,
@@ -138,4 +144,6 @@ def freeze(
         device=device,
         precision=precision,
         model=model,
+        encode_pixels=encode_pixels,
+        image_code=image_code,
     )

@@ -58,8 +58,10 @@ class Setup:
         os.environ["OMP_NUM_THREADS"] = str(self.threads)
         import torch
 
+        from vlprompt.allocator import keep_freed_memory
         from vlprompt.backbones import load_backbone
 
+        keep_freed_memory()
         torch.set_num_threads(self.threads)
         backbone = load_backbone(self.backbone, device=self.device, precision=self.precision)
         return Bench(self.out, backbone, self.sources, self.cache, max_pixels=self.max_pixels)

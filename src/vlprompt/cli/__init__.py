@@ -68,6 +68,7 @@ def _let_threads_wait_briefly() -> None:
 
 
 def _run(arguments: list[str]) -> None:
+    from vlprompt.allocator import keep_freed_memory
     from vlprompt.cli.arguments import parse
 
     _check_surroundings()
@@ -76,6 +77,7 @@ def _run(arguments: list[str]) -> None:
         command, options = parsed
         if command.__name__ not in WITHOUT_RESULTS:
             streams.check_results_can_be_written()
+        keep_freed_memory()
         command(options)
     if sys.stdout is not None:
         streams.write_results("")  # what the parser has printed

@@ -45,6 +45,7 @@ class About:
         precision: "fp32", "fp16" or "bf16".
         device: "cpu" or "cuda"; their results differ in the last bits.
         width: E, numbers in one row.
+        image_code: how the backbone computes images where that is not its own code; results differ in the last bits.
     """
 
     backbone: str
@@ -53,11 +54,14 @@ class About:
     precision: str
     device: str
     width: int
+    image_code: str = ""
 
     @property
     def identity(self) -> str:
         """Everything that determines a feature but the image; a backbone's name does not."""
         parts = {name: value for name, value in asdict(self).items() if name != "backbone"}
+        if not self.image_code:
+            del parts["image_code"]
         return json.dumps(parts, sort_keys=True)
 
 

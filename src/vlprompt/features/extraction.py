@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlprompt.allocator import give_back_freed_memory, keep_freed_memory
 from vlprompt.data.images import ImageSource
 from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.errors import SettingsError, UnreadableImagesError
@@ -54,6 +55,8 @@ class ImageEncoder(Protocol):
     def device(self) -> torch.device: ...
     @property
     def precision(self) -> str: ...
+    @property
+    def image_code(self) -> str: ...
     def encode_images(self, batch: Tensor) -> Tensor: ...
 
 
@@ -170,7 +173,7 @@ class FeatureExtractor:
         total = sum(len(request.views) for request in requests)
         failures: dict[int, str] = {}
         done = 0
-        with self._reporting(total) as report, rows.saving():
+        with self._reporting(total) as report, rows.saving(), self._kept_memory(total):
             for block in load_blocks(blocks, self.workers, self._cores()):
                 failures |= block.failures
                 # Once the call is bound to fail, the rest is only opened, to name all that cannot be read at once.
@@ -183,6 +186,19 @@ class FeatureExtractor:
                 done += len(block.pixels) + sum(len(wanted[place].views) for place in block.failures)
                 report(done, total)
         return failures
+
+    @contextmanager
+    def _kept_memory(self, total: int) -> Iterator[None]:
+        """Let activations take the memory of earlier ones, on the CPU, while there are images to encode."""
+        if not total or self.backbone.device.type != "cpu":
+            yield
+            return
+        keep_freed_memory()
+        try:
+            yield
+        finally:
+            if total > self.batch_size:  # to give it back takes as long as a small image
+                give_back_freed_memory()
 
     def _encode(self, pixels: np.ndarray, *, whole_batches: bool) -> np.ndarray:
         """Pixels (B, H, W, 3) uint8 -> features (B, E) float32, in batches of at most `batch_size`.
@@ -227,6 +243,7 @@ class FeatureExtractor:
                 precision=self.backbone.precision,
                 device=self.backbone.device.type,
                 width=self.backbone.feature_size,
+                image_code=self.backbone.image_code,
             )
             self._tables[transform.name] = feature_table(self._folder, about)
         table = self._tables[transform.name]

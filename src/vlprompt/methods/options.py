@@ -75,7 +75,8 @@ class PromptOptions:
         context_init: words that the context starts from ("a photo of a"), or None for N(0, 0.02).
         class_specific: a context of its own for each class (CoOp only); it then starts from N(0, 0.02).
         position: class token position: "end", "middle" or "front".
-        engine: "segments", "plain", or "auto", which takes segments wherever the text tower is causal.
+        engine: "segments", "plain", or "auto", which takes segments wherever the text tower is causal; "autograd" are
+            segments as autograd writes them, the reference.
         memory: bytes for the activations of a step, or "auto", a quarter of the machine's or the GPU's memory.
     """
 
@@ -83,7 +84,7 @@ class PromptOptions:
     context_init: str | None = "a photo of a"
     class_specific: bool = False
     position: Literal["end", "middle", "front"] = "end"
-    engine: Literal["auto", "plain", "segments"] = "auto"
+    engine: Literal["auto", "plain", "segments", "autograd"] = "auto"
     memory: Literal["auto"] | int = "auto"
 
     def __post_init__(self) -> None:
@@ -98,7 +99,7 @@ class PromptOptions:
             raise SettingsError(f"context_init is {quoted(self.context_init)}, which is not valid Unicode text.")
         for option, value, known in (
             ("class token position", self.position, ("end", "middle", "front")),
-            ("text engine", self.engine, ("auto", "plain", "segments")),
+            ("text engine", self.engine, ("auto", "plain", "segments", "autograd")),
         ):
             if value not in known:
                 raise UnknownNameError(option, value, known)

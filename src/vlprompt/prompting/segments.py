@@ -24,7 +24,9 @@ from torch import Tensor
 
 from vlprompt.backbones import Backbone
 from vlprompt.backbones.text_tower import ClassToken
-from vlprompt.prompting.blocks import FrozenBlock, KeysValues
+from vlprompt.errors import SettingsError
+from vlprompt.prompting.blocks import KeysValues, frozen_blocks
+from vlprompt.prompting.packed_autograd import PackedAutograd
 from vlprompt.prompting.packed_pass import PackedPass
 from vlprompt.prompting.prompts import Prompts, check_context
 from vlprompt.prompting.tiles import Source, Tail, Tiles, groups_of, merge, pack
@@ -54,6 +56,7 @@ class SegmentsEngine:
         context_of: Sequence[int] | None = None,
         memory: int | None = None,
         tile_rows: int = TILE_ROWS,
+        autograd: bool = False,
     ) -> None:
         """Lay the prompts out and compute what no context can change.
 
@@ -63,9 +66,10 @@ class SegmentsEngine:
             memory: bytes that a step may take. Beyond it the work is split over images and classes, and recomputed in
                 the backward pass. None: no limit.
             tile_rows: rows that attend together, at most, unless a tail has more.
+            autograd: run the packed rows through `PackedAutograd`, which deeper contexts need, and not `PackedPass`.
         """
         tower = backbone.text
-        self.backbone, self.memory = backbone, memory
+        self.backbone, self.memory, self.autograd = backbone, memory, autograd
         self.device = backbone.device
         self.positions = tower.positional_embedding
         self.final_norm, self.projection, self.bias = tower.final_norm, tower.projection, tower.projection_bias
@@ -83,36 +87,50 @@ class SegmentsEngine:
         self._plans: dict[tuple[int, bool], tuple[_Layout, int]] = {}
         self._training, self._inference = WorkspacePool(self.device), WorkspacePool(self.device)
         with backbone.constants():
-            self.blocks = [FrozenBlock(block, tower.heads, _product_type(backbone)) for block in tower.blocks]
+            self.blocks = frozen_blocks(tower, _product_type(backbone))
             sos = backbone.embed_tokens(prompts.token_ids[:1, : self.start]) + self.positions[: self.start]
             self.sos = self._keys_values(sos, None, torch.ones(1, self.start, self.start).tril().bool())
 
-    def __call__(self, context: Tensor) -> Tensor:
+    def __call__(self, context: Tensor, deeper: Sequence[Tensor] = ()) -> Tensor:
         """Text features g(t), not normalised.
 
         Args:
             context: (b, n, M, D), b the number of images or 1, n the number of contexts.
+            deeper: contexts that take its place at the input of layers 2, 3, ..., each (1, n, M, D), or (b, n, M, D).
 
         Returns:
             (b, N, E).
 
         Raises:
             MethodError: the context has another shape than the prompts were laid out for.
+            SettingsError: deeper contexts, and this engine was not made with `autograd`, or they are more than layers.
         """
         check_context(context, self.prompts, self.contexts)
+        self._check_deeper(deeper)
         if not len(context):
             return context.new_zeros(0, self.classes, self.backbone.feature_size)
-        training = torch.is_grad_enabled() and context.requires_grad
+        training = torch.is_grad_enabled() and any(some.requires_grad for some in (context, *deeper))
         pool, other = (self._training, self._inference) if training else (self._inference, self._training)
         other.clear()
         layout, images = self._plan(len(context), training)
         recompute = len(layout.groups) > 1 or images < len(context)
+        # A deeper context of one is every image's.
+        stack = [context, *(some.expand(len(context), -1, -1, -1) for some in deeper)]
         parts = [
-            torch.cat([group(some, pool, recompute) for group in layout.groups], dim=1)
-            for some in context.split(images)
+            torch.cat([group(some, below, pool, recompute) for group in layout.groups], dim=1)
+            for some, *below in zip(*(layer.split(images) for layer in stack), strict=True)
         ]
         with self.backbone.autocast():
             return self._project(torch.cat(parts).index_select(1, layout.order)).to(context.dtype)
+
+    def _check_deeper(self, deeper: Sequence[Tensor]) -> None:
+        if deeper and not self.autograd:
+            raise SettingsError("deeper contexts need an engine with autograd=True (engine 'autograd').")
+        if len(deeper) >= len(self.blocks):
+            raise SettingsError(
+                f"{len(deeper)} deeper contexts were given; the text tower has {len(self.blocks)} layers, which can "
+                f"take {len(self.blocks) - 1}."
+            )
 
     def predicted_bytes(self, images: int, *, training: bool = True) -> int:
         """Memory that a step over so many images takes above the weights and what was laid out before."""
@@ -163,7 +181,7 @@ class SegmentsEngine:
         return self._layouts[rows]
 
     def _bytes(self, layout: _Layout, at_once: int, images: int, training: bool) -> int:
-        buffers = max(group.packed.bytes(at_once, keep=training) for group in layout.groups)
+        buffers = max(group.bytes(at_once, keep=training) for group in layout.groups)
         rows = at_once * max(len(group.tiles.sources) for group in layout.groups)
         # Beside the buffers: what norms return, about 4 numbers for each of a row's.
         return buffers + self._row_bytes(4 * rows) + self._bytes_of_ends(images, training)
@@ -235,16 +253,25 @@ class _Group:
             before=engine.sos,
             leads=leads,
         )
+        self.autograd = PackedAutograd(self.packed, tiles, engine.context_length) if engine.autograd else None
         self.end_of_class = torch.tensor(tiles.end_of_class, device=engine.device)
 
-    def __call__(self, context: Tensor, pool: WorkspacePool, recompute: bool) -> Tensor:
+    def bytes(self, images: int, keep: bool) -> int:
+        """Memory of the activations; `keep` saves them for backward."""
+        return (self.autograd or self.packed).bytes(images, keep)
+
+    def __call__(self, context: Tensor, deeper: Sequence[Tensor], pool: WorkspacePool, recompute: bool) -> Tensor:
         """Context (b, n, M, D) -> hidden states of [EOS] of the group's classes, (b, N', D)."""
         vectors = context.flatten(1, 2)
         # Tokens count from the end of [context, tokens], so that one index serves any number of contexts.
         pieces = torch.cat([vectors, self.tokens.expand(len(context), -1, -1)], dim=1)
         rows = torch.where(self.rows < 0, self.rows + pieces.shape[1], self.rows)
         varying = pieces.index_select(1, rows) + self.positions
-        return self.packed(varying, pool, recompute=recompute).index_select(1, self.end_of_class)
+        if self.autograd is not None:
+            ends = self.autograd(varying, deeper, recompute=recompute)
+        else:
+            ends = self.packed(varying, pool, recompute=recompute)
+        return ends.index_select(1, self.end_of_class)
 
 
 @dataclass(frozen=True)
