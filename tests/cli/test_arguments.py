@@ -201,3 +201,16 @@ def test_a_yaml_value_of_another_kind_or_beyond_a_bound_is_one_short_sentence(tm
     with pytest.raises(SettingsError, match=named) as caught:
         parse(["fit", "data", "--out", "m", "--config", str(tmp_path / "fit.yaml")])
     assert len(str(caught.value)) < 400 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (("fit", "data", "--out", "m"), "method: theirs.py:Method"),
+        (("benchmark", "base-to-new"), "methods: zero-shot, ./theirs.py:Method"),
+    ],
+)
+def test_a_config_file_alone_never_has_code_run(tmp_path, command, line) -> None:
+    (tmp_path / "theirs.yaml").write_text(f"{line}\n")
+    with pytest.raises(SettingsError, match=r"names a method in a file, '.*theirs.py:Method', which .* never has run"):
+        parse([*command, "--config", str(tmp_path / "theirs.yaml")])

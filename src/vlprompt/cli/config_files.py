@@ -10,7 +10,7 @@ from typing import Any
 from jsonargparse import set_loader
 
 from vlprompt.cli.kinds import Kind, RefusedValueError, kind_of
-from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.errors import SettingsError, UnknownNameError, quoted
 from vlprompt.files import read_bounded
 from vlprompt.text_files import decoded
 from vlprompt.yaml_files import MOST_BYTES, yaml_mapping
@@ -59,11 +59,22 @@ def _checked(path: str, kinds: Mapping[str, Kind | None]) -> dict[str, Any]:
             isinstance(text, str) and len(text) > LONGEST for text in (value if isinstance(value, list) else [value])
         ):
             raise SettingsError(f"--config {path}: {flag} has a text of more than {LONGEST:,} characters.")
+        _refuse_code(path, key, value)
         try:
             (known[flag] or kind_of(bool))(value)
         except RefusedValueError as error:
             raise SettingsError(f"--config {path}: {flag} {error}") from error
     return options
+
+
+def _refuse_code(path: str, key: str, value: Any) -> None:
+    """A method in a file is code; only the person decides to run it, and a config file may be a stranger's."""
+    named = [part for part in str(value).split(",") if part.rpartition(":")[0].endswith(".py")]
+    if key in ("method", "methods") and named:
+        raise SettingsError(
+            f"--config {path} names a method in a file, {quoted(named[0].strip())}, which a config file alone never "
+            f"has run; name it on the command line, as --{key}."
+        )
 
 
 def _options(path: str) -> dict[str, Any]:
