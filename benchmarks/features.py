@@ -88,7 +88,7 @@ class Nothing:
 
     def __init__(self, backbone: Backbone) -> None:
         self.name, self.fingerprint, self.image = "nothing", "0" * 64, backbone.image
-        self.feature_size, self.device, self.precision = 1, backbone.device, "fp32"
+        self.feature_size, self.device, self.precision, self.image_code = 1, backbone.device, "fp32", ""
 
     def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
         return batch[:, 0, 0, :1]

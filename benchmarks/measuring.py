@@ -17,6 +17,11 @@ from typing import Any
 
 import torch
 
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
+"""Processor time is of use where other programs run beside, and with one thread: waiting threads spin."""
+
+SGEMM_SIZE = 2048
+
 
 def parser(description: str, *, rounds: bool = True, threads: bool = True) -> argparse.ArgumentParser:
     """The options that benchmarks share."""
@@ -26,19 +31,21 @@ def parser(description: str, *, rounds: bool = True, threads: bool = True) -> ar
         options.add_argument("--rounds", type=int, default=5, help="timed rounds of each way (median is reported)")
     if threads:
         options.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options.add_argument("--clock", choices=sorted(CLOCKS), default="wall", help="processor: beside other programs")
     return options
 
 
-def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int, clock: str = "wall") -> dict[str, float]:
     """Median seconds of each way, after one untimed run of each."""
+    now = CLOCKS[clock]
     for way in ways.values():
         way()
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            start = time.perf_counter()
+            start = now()
             way()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(now() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -58,11 +65,19 @@ def _resident(field: str) -> int:
     raise OSError(f"/proc/self/status has no {field}")
 
 
-def sgemm_rate(rounds: int = 5, size: int = 2048) -> float:
+def sgemm_rate(rounds: int = 5, size: int = SGEMM_SIZE, clock: str = "wall") -> float:
     """Floating-point operations a second of a large square fp32 matrix product, on the threads in use."""
+    return sgemm_operations(size) / interleaved({"sgemm": sgemm(size)}, rounds, clock)["sgemm"]
+
+
+def sgemm(size: int = SGEMM_SIZE) -> Callable[[], torch.Tensor]:
+    """A large square fp32 matrix product."""
     left, right = torch.randn(size, size), torch.randn(size, size)
-    seconds = interleaved({"sgemm": lambda: left @ right}, rounds)["sgemm"]
-    return 2 * size**3 / seconds
+    return lambda: left @ right
+
+
+def sgemm_operations(size: int = SGEMM_SIZE) -> int:
+    return 2 * size**3
 
 
 def machine() -> dict[str, Any]:

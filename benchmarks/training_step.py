@@ -92,7 +92,7 @@ def measure(
     labels = torch.randint(0, some, (batch,))
     figures: dict[str, Any] = {"classes": classes, "batch": batch}
     ways = {"plain": lambda: step(plain, features, labels), "segments": lambda: step(ours, features, labels)}
-    figures["segments_predicted_bytes"] = ours.encode_prompts.predicted_bytes(batch)
+    figures["segments_predicted_bytes"] = ours.engine_for(per_class=False).predicted_bytes(batch)
     figures["segments_peak_bytes"] = measuring.peak_bytes(ways["segments"])
     figures["plain_peak_bytes"] = measuring.peak_bytes(ways["plain"])
     if some == classes:

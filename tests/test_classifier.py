@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from sklearn.model_selection import cross_val_score
 
 from tests.tiny_models import tiny_backbone as make_backbone
 from vlprompt import Dataset, PromptClassifier, Sample
+from vlprompt.cautions import DrawingsOnlyWarning
 from vlprompt.data.few_shot import FewerShotsWarning
 from vlprompt.errors import (
     BackboneError,
@@ -24,6 +27,7 @@ from vlprompt.errors import (
     UnknownNameError,
     UnreadableImagesError,
 )
+from vlprompt.evaluation import UntestedClassesWarning
 
 COLOURS = {"blue": (30, 30, 200), "green": (30, 200, 30), "red": (200, 30, 30)}
 
@@ -115,11 +119,13 @@ def test_one_array_of_many_images_is_many_images(fitted):
     assert len(fitted.predict(images)) == len(images)
 
 
-def test_labels_can_be_numbers_when_the_names_are_given(make):
+def test_labels_that_are_numbers_come_out_again_and_names_are_what_prompts_say(make):
     images, labels = pictures()
     names = ["red", "green", "blue"]
     classifier = make("zero-shot", class_names=names).fit(images, [names.index(label) for label in labels])
-    assert classifier.classes_.tolist() == names
+    assert classifier.classes_.tolist() == [0, 1, 2]
+    assert classifier.fitted_.method.class_names == names
+    assert set(classifier.predict(images)) <= {0, 1, 2}
     assert classifier.score(images, labels) == classifier.score(images, [names.index(label) for label in labels])
 
 
@@ -141,6 +147,40 @@ def test_evaluate_tells_accuracy_and_macro_f1_and_keeps_them(make):
     assert evaluation.accuracy == pytest.approx(100 * classifier.score(images, labels))
     assert evaluation.total == len(images)
     assert classifier.fitted_.evaluation["colours"]["macro_f1"] == evaluation.macro_f1
+
+
+@pytest.mark.parametrize("method", ["coop", "cocoop"])
+def test_an_evaluation_holds_the_accuracy_of_zero_shot_on_the_same_images(make, method, tiny_backbone):
+    images, labels = pictures()
+    samples = [Sample(i, list(COLOURS).index(label), label) for i, label in zip(images, labels, strict=True)]
+    evaluation = make(method).fit(images, labels).evaluate(samples)
+    zero_shot = make("zero-shot").fit(images, labels)
+    assert evaluation.zero_shot == pytest.approx(100 * zero_shot.score(images, labels))
+    own = zero_shot.evaluate(samples)
+    assert own.zero_shot == own.accuracy == evaluation.zero_shot
+
+
+def test_an_evaluation_encodes_no_image_twice(make, tiny_backbone, monkeypatch):
+    images, labels = pictures()
+    samples = [Sample(i, list(COLOURS).index(label), label) for i, label in zip(images, labels, strict=True)]
+    classifier = make(cache=None).fit(images, labels)
+    encoded = []
+    encode = type(tiny_backbone).encode_images
+    monkeypatch.setattr(
+        type(tiny_backbone), "encode_images", lambda self, batch: encoded.append(len(batch)) or encode(self, batch)
+    )
+    classifier.evaluate(samples)
+    assert sum(encoded) == len(images)
+
+
+def test_a_template_that_does_not_fit_the_names_costs_the_comparison_only(make):
+    images, labels = pictures()
+    samples = [Sample(i, list(COLOURS).index(label), label) for i, label in zip(images, labels, strict=True)]
+    long = "word " * 70 + "{}."
+    long_names = {name: f"{name} " + "thing " * 10 for name in COLOURS}
+    named = [replace(sample, class_name=long_names[sample.class_name]) for sample in samples]
+    classifier = make(template=long).fit(images, [long_names[label] for label in labels])
+    assert classifier.evaluate(named).zero_shot is None
 
 
 def test_before_fit_it_says_that_it_is_not_fitted(make):
@@ -185,7 +225,65 @@ def test_a_context_length_without_words_starts_at_random(make):
 
 def test_fewer_images_than_shots_are_taken_with_a_warning(make):
     with pytest.warns(FewerShotsWarning, match="'blue' has 6"):
+        make("coop", shots=10).fit(*pictures())
+
+
+def test_what_learns_nothing_cannot_have_too_few_images_to_learn_from(make):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FewerShotsWarning)
         make("zero-shot", shots=10).fit(*pictures())
+
+
+@pytest.fixture
+def lopsided():
+    """A data set whose class owl has test images only, and whose class blue has training images only."""
+    images, labels = pictures()
+    names = [*COLOURS, "owl"]
+    train = tuple(Sample(image, names.index(label), label) for image, label in zip(images, labels, strict=True))
+    owls = tuple(Sample(np.full((40, 40, 3), grey, np.uint8), 3, "owl") for grey in (90, 120))
+    return Dataset("birds", train, (), (*(sample for sample in train if sample.class_name != "blue"), *owls))
+
+
+@pytest.mark.parametrize("method", ["zero-shot", "coop"])
+@pytest.mark.parametrize("shots", [4, None])
+def test_a_class_of_the_test_split_without_training_images_is_named(make, lopsided, method, shots):
+    with pytest.warns(FewerShotsWarning, match=r"'owl' has none to train on"):
+        make(method, shots=shots).fit(lopsided)
+
+
+def test_a_class_without_test_images_is_named_and_listed(make, lopsided):
+    with pytest.warns(FewerShotsWarning):
+        classifier = make().fit(lopsided)
+    with pytest.warns(UntestedClassesWarning, match=r"1 of 4 classes has no picture .*'blue'"):
+        evaluation = classifier.evaluate(lopsided.test)
+    assert evaluation.untested == ["blue"]
+
+
+def test_a_class_whose_images_all_cannot_be_read_is_named_as_one_with_none(make, tmp_path):
+    images, labels = pictures()
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(b"no picture")
+        images, labels = [*images, tmp_path / f"{number}.png"], [*labels, "owl"]
+    with pytest.warns(FewerShotsWarning, match="'owl' has none of 4"):
+        make(on_unreadable="skip").fit(images, labels)
+
+
+def test_mini_on_pictures_of_ones_own_is_said_to_know_drawings_only(make):
+    mini = replace(make_backbone(), name="mini")
+    with pytest.warns(DrawingsOnlyWarning, match="ViT-B-16/openai"):
+        classifier = make("zero-shot", backbone=mini).fit(*pictures())
+    assert classifier.fitted_.training["data"]["bundled"] == ""
+
+
+@pytest.mark.parametrize("name", ["mini", "tiny"])
+def test_bundled_drawings_and_other_backbones_need_no_such_word(make, name):
+    images, labels = pictures()
+    samples = tuple(Sample(i, list(COLOURS).index(label), label) for i, label in zip(images, labels, strict=True))
+    bundled = "emoji-food/flat" if name == "mini" else ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DrawingsOnlyWarning)
+        backbone = replace(make_backbone(), name=name)
+        make("zero-shot", backbone=backbone).fit(Dataset("food", samples, bundled=bundled))
 
 
 def test_no_number_of_shots_takes_all_images(make):

@@ -11,6 +11,7 @@ import pytest
 
 from vlprompt import PromptClassifier
 from vlprompt.errors import DataError, ModelFolderError, OutputError
+from vlprompt.locks import close_locked, try_lock
 
 
 @pytest.fixture
@@ -54,6 +55,10 @@ def change(folder: Path, place: str, value: object) -> None:
         ("training.data", 3),
         ("training.image_keys", [3]),
         ("training.losses", "low"),
+        ("class_words", ["dark"]),
+        ("class_words", {"dim": "a dim light"}),
+        ("class_words", {"dark": ""}),
+        ("class_words", {"dark": 3}),
         ("options.context_length", "x"),
         ("options.context_length", 0),
         ("options.context_init", 3),
@@ -67,6 +72,18 @@ def change(folder: Path, place: str, value: object) -> None:
         ("template", "a photo"),
         ("evaluation.test", 3),
         ("evaluation.test", {"accuracy": "good"}),
+        ("evaluation.test", {"accuracy": float("nan"), "macro_f1": 1.0, "total": 1}),
+        ("training.losses", [float("inf")]),
+        ("training.seed", int("9" * 4000)),
+        ("training.data", {"name": "\ud800"}),
+        ("class_names", ["dark\ud800", "light"]),
+        ("class_names", ["dark", "dark"]),
+        ("trained_class_names", ["dark", "dark"]),
+        ("class_names", ["dark", "light\udce9"]),
+        ("trained_class_names", ["dark", "light\udce9"]),
+        ("template", "a \udce9 {}"),
+        ("template", "{" * 100_000),
+        ("method", ["x" * 100_000]),
     ],
 )
 def test_a_nested_value_that_somebody_changed_is_named_with_its_file(saved, tiny_backbone, place, value):
@@ -74,12 +91,26 @@ def test_a_nested_value_that_somebody_changed_is_named_with_its_file(saved, tiny
     with pytest.raises(ModelFolderError, match=r"model\.json") as refusal:
         PromptClassifier.load(saved, backbone=tiny_backbone)
     assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 500
 
 
 def test_a_description_that_is_nested_without_end_is_named(saved, tiny_backbone):
     (saved / "model.json").write_text("[" * 100_000)
     with pytest.raises(ModelFolderError, match=r"model\.json"):
         PromptClassifier.load(saved, backbone=tiny_backbone)
+
+
+@pytest.mark.parametrize("text", ["", "\xff", '{"format": "vlprompt-model", "format": 1}', "[" * 900 + "]" * 900])
+def test_a_description_that_is_no_json_of_ours_is_named_with_the_reason(saved, tiny_backbone, text):
+    (saved / "model.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelFolderError, match=r"model\.json is damaged or not a model of vlprompt: it"):
+        PromptClassifier.load(saved, backbone=tiny_backbone)
+
+
+def test_the_card_is_never_read(saved, tiny_backbone):
+    (saved / "README.md").unlink()
+    os.mkfifo(saved / "README.md")
+    assert PromptClassifier.load(saved, backbone=tiny_backbone).method == "coop"
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left")])
@@ -101,6 +132,28 @@ def test_a_stop_between_the_two_moves_brings_the_old_model_back(make, saved, mon
     with pytest.raises((KeyboardInterrupt, OutputError)):
         make().save(saved)
     assert (saved / "model.json").read_bytes() == before
+    assert os.listdir(saved.parent) == ["model"]
+
+
+def test_a_folder_that_another_process_saves_to_is_left_to_it(make, saved):
+    before = (saved / "model.json").read_bytes()
+    descriptor = os.open(saved.parent / ".model.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        assert try_lock(descriptor)
+        with pytest.raises(OutputError, match="another process is writing"):
+            make().save(saved)
+    finally:
+        close_locked(descriptor)
+    assert (saved / "model.json").read_bytes() == before
+    make().save(saved)
+    assert os.listdir(saved.parent) == ["model"]
+
+
+def test_what_a_killed_save_had_begun_goes_with_the_next_one(make, saved):
+    for left in (".tmp-01234567-model", ".tmp-0123456789ab-model"):
+        (saved.parent / left).mkdir()
+        (saved.parent / left / "model.json").write_text("{")
+    make().save(saved)
     assert os.listdir(saved.parent) == ["model"]
 
 
@@ -166,3 +219,55 @@ def test_a_class_name_that_is_no_unicode_is_refused(make):
 def test_the_pictures_trained_on_are_recorded_by_their_content(saved):
     keys = json.loads((saved / "model.json").read_text())["training"]["image_keys"]
     assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        "./tiny",
+        "tiny",
+        "/etc",
+        "~",
+        "mini/",
+        " mini",
+        "MINI",
+        "../mini",
+        "weights.pt",
+        "ViT-B-16",
+        "ViT-B-16/openai@weights.pt",
+        "ViT-B-16/openai/../../x",
+        "local-dir:model",
+        "hf-hub:somebody/model",
+        "",
+        "x" * 5000,
+    ],
+)
+def test_a_backbone_that_is_no_listed_name_is_not_even_looked_for_unless_the_person_names_it(
+    saved, tiny_backbone, monkeypatch, recorded
+):
+    change(saved, "backbone", recorded)
+    for opener in ("vlprompt.backbones.load_backbone", "torch.load", "torch.jit.load"):
+        monkeypatch.setattr(opener, lambda *_, **__: pytest.fail("it opened a file that the model folder named"))
+    with pytest.raises(ModelFolderError, match='name the backbone yourself, as backbone="PATH"') as refusal:
+        PromptClassifier.load(saved)
+    assert repr(recorded)[:60] in str(refusal.value)
+    assert len(str(refusal.value)) < 600
+    assert PromptClassifier.load(saved, backbone=tiny_backbone).method == "coop"
+
+
+def test_a_backbone_of_the_list_is_loaded_by_its_recorded_name(saved, tiny_backbone, monkeypatch):
+    change(saved, "backbone", "mini")
+    asked = []
+    monkeypatch.setattr("vlprompt.backbones.load_backbone", lambda name, **_: asked.append(name) or tiny_backbone)
+    PromptClassifier.load(saved)
+    assert asked == ["mini"]
+
+
+def test_a_checkpoint_in_place_of_a_model_sends_to_convert(tmp_path, tiny_backbone):
+    run = tmp_path / "seed1"
+    (run / "prompt_learner").mkdir(parents=True)
+    for epoch in (9, 10):
+        (run / f"prompt_learner/model.pth.tar-{epoch}").write_bytes(b"PK")
+    for given in (run, run / "prompt_learner", run / "prompt_learner/model.pth.tar-10"):
+        with pytest.raises(ModelFolderError, match=r"`vlprompt convert \S*/prompt_learner/model\.pth\.tar-10 DATA"):
+            PromptClassifier.load(given, backbone=tiny_backbone)

@@ -88,7 +88,8 @@ def normal(name: str) -> str:
 
 def test_every_third_party_import_is_a_declared_dependency():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {normal(re.split(r"[<>=!~ \[]", line)[0]) for line in project["dependencies"]}
+    extras = [line for name, lines in project["optional-dependencies"].items() if name != "dev" for line in lines]
+    declared = {normal(re.split(r"[<>=!~ \[]", line)[0]) for line in [*project["dependencies"], *extras]}
     other_names = {"open_clip": "open-clip-torch", "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
     other_names["markupsafe"] = "jinja2"  # comes with it, and is its own interface for marked text
     for path in (ROOT / "src").rglob("*.py"):

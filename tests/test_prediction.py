@@ -13,9 +13,11 @@ from torch.nn import functional as F
 
 from tests.tiny_models import tiny_backbone
 from vlprompt.backbones import Backbone
-from vlprompt.errors import ModelFolderError, SettingsError
+from vlprompt.errors import MethodError, ModelFolderError, SettingsError
 from vlprompt.fitted import FittedClassifier, load_fitted
 from vlprompt.methods import build_method
+from vlprompt.methods.cocoop import CoCoOp
+from vlprompt.methods.coop import CoOp
 from vlprompt.model_folder import DESCRIPTION_FILE, KEPT_FILE
 from vlprompt.prediction import CALIBRATION_IMAGES, Predictor, calibration_for, check_screening
 
@@ -94,7 +96,7 @@ def test_a_fixed_context_is_encoded_once(backbone: Backbone, method: str, tmp_pa
     classifier.save(tmp_path / "model")
     loaded = load_fitted(tmp_path / "model", backbone)
     assert torch.equal(loaded.predictor.logits(images), classifier.predictor.logits(images))
-    assert "encode_prompts" not in loaded.method.__dict__  # the text engine was never needed
+    assert not getattr(loaded.method, "_engines", None)  # the text engine was never needed
 
 
 def test_the_screen_is_saved_with_the_model_and_not_made_again(backbone: Backbone, tmp_path: Path) -> None:
@@ -192,3 +194,64 @@ def test_calibration_takes_few_images_spread_over_all(backbone: Backbone) -> Non
     assert len(kept) == CALIBRATION_IMAGES
     np.testing.assert_allclose(kept.norm(dim=1).numpy(), 1, rtol=1e-5)
     assert isinstance(Predictor(method).logits(features(backbone, 2), "auto"), torch.Tensor)
+
+
+class Loud(CoOp):
+    """Gives logits in a way of its own, which class features alone do not determine."""
+
+    name = "loud"
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.dropout = torch.nn.Dropout(0.5)
+
+    def forward(self, image_features: torch.Tensor) -> torch.Tensor:
+        return self.dropout(super().forward(image_features)) + image_features.sum(1, keepdim=True)
+
+
+class LoudCoCoOp(CoCoOp):
+    name = "loud-cocoop"
+
+    def forward(self, image_features: torch.Tensor) -> torch.Tensor:
+        return -super().forward(image_features)
+
+
+@pytest.mark.parametrize("kind", [Loud, LoudCoCoOp])
+def test_a_forward_of_ones_own_is_what_predicts(backbone: Backbone, kind: type[CoOp]) -> None:
+    method = kind(backbone, NAMES)
+    images = features(backbone, 7)
+    expected = method(images).detach()
+    calibration = features(backbone, 40, seed=3)
+    for predictor in (Predictor(method), Predictor(method, calibration)):
+        predictor.prepare()
+        assert torch.equal(predictor.logits(images), expected)
+        assert torch.equal(predictor.logits(images, "auto"), expected)
+        assert torch.equal(predictor.logits(images, 3), expected)
+        assert "class_features" not in predictor.tensors()
+    assert torch.equal(method.with_class_names(NAMES).predict_logits(images), expected)
+    assert calibration_for(method, calibration) is None
+
+
+def test_a_context_of_ones_own_is_not_screened_by_another_ones_expansion(backbone: Backbone) -> None:
+    class Doubled(CoCoOp):
+        name = "doubled"
+
+        def context(self, image_features: torch.Tensor) -> torch.Tensor:
+            return 2 * super().context(image_features)
+
+    method = Doubled(backbone, NAMES)
+    predictor = Predictor(method, features(backbone, 40, seed=3))
+    images = features(backbone, 5)
+    assert predictor.exact_classes(5, 2) == len(NAMES)
+    torch.testing.assert_close(predictor.logits(images, 2), method(images).detach(), rtol=1e-4, atol=1e-3)
+
+
+def test_a_forward_that_gives_no_logit_a_class_is_refused(backbone: Backbone) -> None:
+    class Short(CoOp):
+        name = "short"
+
+        def forward(self, image_features: torch.Tensor) -> torch.Tensor:
+            return super().forward(image_features)[:, 1:]
+
+    with pytest.raises(MethodError, match=r"forward of the method Short gives \(3, 69\); it must be \(3, 70\)"):
+        Predictor(Short(backbone, NAMES)).logits(features(backbone, 3))

@@ -215,3 +215,22 @@ def test_nobody_needs_to_watch():
 def test_progress_imports_neither_torch_nor_rich():
     program = "import sys, vlprompt.progress; sys.exit('torch' in sys.modules or 'rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_row_shows_a_hostile_name_without_obeying_it():
+    screen = terminal(200)
+    with ProgressBoard(screen) as board:
+        board.task("set\x1b[2J\nforged [bold]x", 2)
+        board.print("warning: a\x1b]0;title\x07b :smile:")
+    drawn = screen.file.getvalue()
+    assert r"set\x1b[2J\nforged [bold]x" in drawn
+    assert r"a\x1b]0;title\x07b :smile:" in drawn
+    assert "\x1b]0;" not in drawn
+    assert "\x07" not in drawn
+    assert "\x1b[2J" not in drawn
+
+
+def test_where_stderr_is_closed_nothing_is_drawn(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with progress_bars(True) as board:
+        board.task("x", 1).advance()

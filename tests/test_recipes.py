@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.errors import SettingsError, SettingsWarning, UnknownNameError
 from vlprompt.recipes import RECIPES, TrainingSettings, learning_rate_at, recipe_for
 
 
@@ -157,3 +159,22 @@ def test_a_recipe_that_does_not_exist_is_refused(arguments, words):
 def test_recipes_do_not_import_torch():
     program = "import sys, vlprompt.recipes; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["coop-base-to-new", "cocoop"])
+def test_one_epoch_shortens_the_recipes_warm_up_and_says_so(name):
+    with pytest.warns(SettingsWarning, match="epochs is 1, so the recipe's warm-up of 1 is shortened to 0"):
+        recipe = RECIPES[name].with_training(epochs=np.int64(1))
+    changed = replace(RECIPES[name].training, epochs=1, warmup_epochs=0)
+    assert recipe.training == changed
+    assert learning_rate_at(recipe.training, 0) == 0.002
+
+
+def test_a_warm_up_that_somebody_asked_for_is_not_shortened():
+    with pytest.raises(SettingsError, match="leaves no epoch"):
+        RECIPES["cocoop"].with_training(epochs=1, warmup_epochs=1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_epochs_enough_leave_the_warm_up_as_published():
+    assert RECIPES["cocoop"].with_training(epochs=2).training.warmup_epochs == 1

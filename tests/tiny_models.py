@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import open_clip
 import torch
 from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.tokenizer import canonicalize_text
 
 from vlprompt.backbones import Backbone, ImagePreprocessing, freeze
 
@@ -25,6 +28,7 @@ def tiny_backbone(
     embed_dim: int = 64,
     text: dict[str, Any] | None = None,
     name: str = "tiny",
+    tokenizer: Any = None,
 ) -> Backbone:
     """A random ViT of 32 px, E = 64, D = 128, three text layers; `text` overrides entries of OpenCLIP's text_cfg."""
     text_cfg = {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 3} | (text or {})
@@ -39,8 +43,51 @@ def tiny_backbone(
         model.to(dtype),
         name=name,
         preprocessing=PREPROCESSING,
-        tokenizer=open_clip.SimpleTokenizer(context_length=text_cfg["context_length"]),
+        tokenizer=tokenizer or open_clip.SimpleTokenizer(context_length=text_cfg["context_length"]),
         device=torch.device("cpu"),
+    )
+
+
+class WordTokenizer:
+    """A tokenizer of the kind that SigLIP has: case and punctuation dropped, a token a word.
+
+    SigLIP begins with no special token, and its token 1 ends and pads; others begin, end and pad otherwise.
+    """
+
+    vocab_size = 9100
+
+    def __init__(self, context_length: int, *, begin: int | None = None, end: int = 1, padding: int = 1) -> None:
+        self.context_length = context_length
+        self.begin = [] if begin is None else [begin]
+        self.end, self.padding = end, padding
+
+    def __call__(self, texts: Sequence[str] | str, context_length: int | None = None) -> torch.Tensor:
+        length = context_length or self.context_length
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        ids = torch.full((len(texts), length), self.padding)
+        for row, text in zip(ids, texts, strict=True):
+            words = canonicalize_text(text).encode("ascii", "ignore").decode().split()
+            tokens = [*self.begin, *(110 + zlib.crc32(word.encode()) % 8900 for word in words)][: length - 1]
+            row[: len(tokens) + 1] = torch.tensor([*tokens, self.end])
+        return ids
+
+
+def tiny_coca(*, shifted: bool = True, **options: Any) -> Backbone:
+    """A random tower in CoCa's structure: causal, with a class token behind the prompt."""
+    text = {"embed_cls": True, "context_length": 20} | options.pop("text", {})
+    backbone = tiny_backbone(custom_text=True, text=text, name="tiny-coca", **options)
+    backbone.model.text.correct_cls_mask = not shifted
+    return frozen_again(backbone)
+
+
+def frozen_again(backbone: Backbone) -> Backbone:
+    """A backbone of the same model, whose modules a test has changed."""
+    return freeze(
+        backbone.model,
+        name=backbone.name,
+        preprocessing=backbone.image,
+        tokenizer=backbone.tokenizer,
+        device=backbone.device,
     )
 
 

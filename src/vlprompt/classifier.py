@@ -7,29 +7,54 @@ Example:
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import asdict
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from vlprompt.data.checks import check_dataset
-from vlprompt.data.few_shot import sample_few_shot
+from vlprompt.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
+from vlprompt.data.checks import check_dataset, check_same_length
+from vlprompt.data.few_shot import draw_few_shot, warn_about_fewer_shots
 from vlprompt.data.fingerprint import dataset_fingerprint
-from vlprompt.data.in_memory import dataset_from_lists, label_images
+from vlprompt.data.image_lists import image_list
+from vlprompt.data.images import describe
+from vlprompt.data.in_memory import samples_of_classes
+from vlprompt.data.labels import (
+    Classes,
+    ClassNamesWarning,
+    check_known,
+    classes_named,
+    classes_of,
+    classes_saved,
+    warn_of_unknown,
+    with_words,
+)
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
-from vlprompt.errors import DataError, SettingsError, UnknownNameError
-from vlprompt.fitted import Evaluation, FittedClassifier, image_keys, load_fitted, probabilities
-from vlprompt.methods import METHODS, build_method, method_class
-from vlprompt.methods.options import check_template
+from vlprompt.data.weights import check_weights, checked_weights
+from vlprompt.errors import DataError, ModelFolderError
+from vlprompt.fitted import (
+    Evaluation,
+    FittedClassifier,
+    image_keys,
+    load_fitted,
+    log_probabilities,
+    probabilities,
+)
+from vlprompt.fitting import train_on_pictures
+from vlprompt.methods import build_method
 from vlprompt.model_card import package_versions
-from vlprompt.progress import progress_bars
-from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
+from vlprompt.model_folder import DESCRIPTION_FILE
+from vlprompt.parameters import FitSettings, checked_settings, parameters_to_save, saved_parameters
+from vlprompt.recipes import Recipe
+from vlprompt.settings_checks import plain, shown
 
 if TYPE_CHECKING:
     from typing import Self
@@ -37,7 +62,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vlprompt.backbones import Backbone
-    from vlprompt.features import TrainingFeatures
     from vlprompt.methods.method import Method
 
 
@@ -54,18 +78,28 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         training: other fields of `TrainingSettings` that differ from the recipe, such as {"views": None}.
         options: fields of the method's options that differ from the recipe, such as {"context_length": 16}.
         template: the zero-shot prompt; None takes the data set's, else "a photo of a {}.".
-        class_names: order and names of the classes; needed when labels are numbers from 0.
+        class_names: what prompts say for labels that are numbers: a mapping from labels to words, or a list of words in
+            the order of the sorted labels. For labels that are text: a mapping to words where these differ, or a list
+            of the classes that there are.
         device: "auto", "cpu", "cuda" or "cuda:1".
-        on_unreadable: "fail" or "skip" for training pictures that cannot be read.
+        on_unreadable: "fail" or "skip" for pictures that cannot be read, in `fit`, `score` and `evaluate`.
+        max_pixels: pictures that take more memory than 8 bytes for each of so many pixels are unreadable.
         cache: folder of the feature cache; "default" is the user's, None caches nothing.
         checkpoint: a file that training continues from when it was stopped; None keeps none.
         progress: bars on a terminal; None shows them when stderr is one.
 
     Attributes after `fit`:
-        classes_: the class names, by column of `predict_proba`.
+        classes_: the classes as they were labelled, sorted, by column of `predict_proba`.
         fitted_: the `FittedClassifier`: backbone, method, records of training and evaluation.
         training_samples_: the images that were drawn.
     """
+
+    # What metadata routing must not take for metadata: scikit-learn itself calls these X and y.
+    __metadata_request__fit: ClassVar = {"images": UNUSED, "labels": UNUSED}
+    __metadata_request__predict: ClassVar = {"images": UNUSED}
+    __metadata_request__predict_proba: ClassVar = {"images": UNUSED}
+    __metadata_request__predict_log_proba: ClassVar = {"images": UNUSED}
+    __metadata_request__score: ClassVar = {"images": UNUSED, "labels": UNUSED}
 
     def __init__(
         self,
@@ -81,9 +115,10 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         training: dict[str, Any] | None = None,
         options: dict[str, Any] | None = None,
         template: str | None = None,
-        class_names: Sequence[str] | None = None,
+        class_names: Sequence[str] | Mapping[Any, str] | None = None,
         device: str = "auto",
         on_unreadable: str = "fail",
+        max_pixels: int = MAX_PIXELS,
         cache: str | Path | None = "default",
         checkpoint: str | Path | None = None,
         progress: bool | None = None,
@@ -102,100 +137,191 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.class_names = class_names
         self.device = device
         self.on_unreadable = on_unreadable
+        self.max_pixels = max_pixels
         self.cache = cache
         self.checkpoint = checkpoint
         self.progress = progress
 
-    def fit(self, images: Sequence[Any] | Dataset, labels: Sequence[str] | Sequence[int] | None = None) -> Self:
+    def fit(self, images: Sequence[Any] | Dataset, labels: Any = None, sample_weight: Any = None) -> Self:
         """Learn the prompt.
 
         Args:
-            images: paths, Pillow images or uint8 arrays (H, W[, 3 or 4]); or a `Dataset`, whose training split is used.
-            labels: a class name per image, or numbers from 0 with `class_names`; None for a `Dataset`.
+            images: paths, Pillow images, arrays, tensors, bytes or open files of pictures, as a list, a column of a
+                DataFrame or one array of several (see `vlprompt.data.image_lists`, `vlprompt.data.arrays`); or a
+                `Dataset`, whose training split is used.
+            labels: one per image: class names, or whole numbers, truth values and other hashable values, for which
+                `class_names` has the words; None for a `Dataset`.
+            sample_weight: must be the same for all images, unless the method learns nothing: the published loss weighs
+                all images alike.
 
         Raises:
             VlpromptError: the data or the settings cannot be used; told before anything is computed where possible.
         """
-        recipe = self.checked_recipe()
-        dataset = self._checked_dataset(images, labels)
-        samples, _ = sample_few_shot(dataset.train, (), self.shots, self.seed)
+        import torch
+
+        settings = self.checked_settings()
+        parameters = parameters_to_save(self.get_params(deep=False))
+        dataset, classes = self._checked_dataset(images, labels)
+        if sample_weight is not None:
+            check_weights(sample_weight, len(dataset.train), learns=settings.recipe.training is not None)
+        # What learns nothing cannot have too few images to learn from.
+        asked = settings.shots if settings.recipe.training is not None else None
+        warn_about_fewer_shots(dataset.train, asked, dataset.class_names)
+        samples, _ = draw_few_shot(dataset.train, (), settings.shots, settings.seed)
         backbone = self._load_backbone()
         method = build_method(
             self.method,
             backbone,
-            dataset.class_names,
-            options=_with_changes(recipe.prompt, self.options or {}),
+            dataset.prompt_names,
+            options=settings.options,
             template=self.template or dataset.template,
-            seed=self.seed,
+            seed=settings.seed,
         )
+        if knows_only_drawings(backbone.name, dataset.bundled):
+            warnings.warn(DRAWINGS_ONLY, DrawingsOnlyWarning, stacklevel=2)
         record: dict[str, Any] = {
             "data": _facts(dataset, samples),
-            "shots": self.shots,
-            "seed": self.seed,
+            "shots": settings.shots,
+            "seed": settings.seed,
+            "parameters": parameters,
             "versions": package_versions(),
+            "threads": torch.get_num_threads(),
         }
         if not dataset.test:
-            record["image_keys"] = image_keys(samples)
+            record["image_keys"] = image_keys(samples) if method.learns else []
         calibration = None
         if method.learns:
-            trained, calibration = self._train(method, samples, recipe, record["data"]["fingerprint"])
+            trained, calibration = self._train(method, samples, settings.recipe, record["data"]["fingerprint"])
             record |= trained
         self.training_samples_ = samples
-        names = list(dataset.class_names)
-        self._use(FittedClassifier(backbone, method, self.method, names, record, calibration=calibration))
+        fitted = FittedClassifier(
+            backbone,
+            method,
+            self.method,
+            list(method.class_names),
+            record,
+            calibration=calibration,
+            labels=classes.names,
+            label_kind=classes.kind,
+        )
+        self._use(fitted, classes)
         return self
 
-    def predict(self, images: Sequence[Any], screening: str | int = "auto") -> np.ndarray:
-        """The class name of each image, as an array of text (n,).
+    def predict(self, images: Sequence[Any], screening: str | int = "auto", on_unreadable: str = "fail") -> np.ndarray:
+        """The class of each image, an array (n,) of what the labels were.
 
         Args:
             screening: "off" encodes every class for every image; a number k only the k best ones by a first-order
                 expansion; "auto" takes the k that found the exact winner of 99.9% of the training images, where there
                 are so many classes and images that it pays (see `vlprompt.prediction`).
+            on_unreadable: see `predict_logits`.
         """
-        best = self.predict_logits(images, screening).argmax(axis=1)
+        best = self.predict_logits(images, screening, on_unreadable).argmax(axis=1)
         return self.classes_[best]
 
-    def predict_proba(self, images: Sequence[Any], screening: str | int = "auto") -> np.ndarray:
+    def predict_proba(
+        self, images: Sequence[Any], screening: str | int = "auto", on_unreadable: str = "fail"
+    ) -> np.ndarray:
         """The softmax over the classes, in the order of `classes_`: (n, N).
 
         Where images are screened (see `predict`), the k best classes of each image have exact logits, and the tail, all
         other classes, has first-order approximations, none above the best exact one; the sum that both are divided by
         holds them too. `screening="off"` gives exact probabilities.
         """
-        return probabilities(self.predict_logits(images, screening))
+        return probabilities(self.predict_logits(images, screening, on_unreadable))
 
-    def predict_logits(self, images: Sequence[Any], screening: str | int = "off") -> np.ndarray:
+    def predict_log_proba(
+        self, images: Sequence[Any], screening: str | int = "auto", on_unreadable: str = "fail"
+    ) -> np.ndarray:
+        """The logarithms of `predict_proba`, finite also where a probability is too small for a number: (n, N)."""
+        return log_probabilities(self.predict_logits(images, screening, on_unreadable))
+
+    def predict_logits(
+        self, images: Sequence[Any], screening: str | int = "off", on_unreadable: str = "fail"
+    ) -> np.ndarray:
         """exp(s) cos(f(x), g(t_i(x))) of each image and class: (n, N); exact unless `screening` says otherwise.
+
+        Args:
+            on_unreadable: "fail" names all images that cannot be read; "skip" leaves out their rows, with a warning
+                that names them, so that there are fewer rows than images: `fitted_.logits(images,
+                on_unreadable="skip")` gives the places of the images beside the rows.
 
         Raises:
             UnreadableImagesError: some images cannot be read; all of them are listed.
         """
-        check_is_fitted(self)
-        progress = self.progress is not False
-        return self.fitted_.logits(images, screening=screening, cache=self.cache, progress=progress)[0]
+        return self._logits(images, screening, on_unreadable)[0]
 
-    def score(self, images: Sequence[Any], labels: Sequence[str] | Sequence[int], sample_weight: Any = None) -> float:
-        """Share of the images whose class is named right, from 0 to 1."""
-        check_is_fitted(self)
-        truth = [sample.class_name for sample in label_images(images, labels, self.fitted_.class_names)]
-        return float(accuracy_score(truth, self.predict(images, screening="off"), sample_weight=sample_weight))
+    def score(
+        self, images: Sequence[Any], labels: Any, sample_weight: Any = None, on_unreadable: str | None = None
+    ) -> float:
+        """Share of the images whose class is named right, from 0 to 1.
 
-    def evaluate(self, samples: Sequence[Sample], name: str | None = None, on_unreadable: str = "fail") -> Evaluation:
-        """Accuracy and macro F1 on labelled images; with a `name`, kept in the saved model's card."""
-        check_is_fitted(self)
-        progress = self.progress is not False
-        return self.fitted_.evaluate(samples, name, on_unreadable=on_unreadable, cache=self.cache, progress=progress)
+        Args:
+            sample_weight: how much each image counts.
+            on_unreadable: "fail", or "skip" for images that cannot be read; None takes the estimator's own.
 
-    def set_class_names(self, names: Sequence[str]) -> Self:
+        Warns:
+            UnknownLabelsWarning: a label is none of the classes, as happens in a fold; its images count as wrong.
+        """
+        check_is_fitted(self)
+        truth = self._classes.places(labels)
+        logits, kept = self._logits(images, "off", on_unreadable, labels=truth)
+        warn_of_unknown(labels, truth)
+        weights = None if sample_weight is None else checked_weights(sample_weight, len(truth))[kept]
+        return float(accuracy_score(truth[kept], logits.argmax(axis=1), sample_weight=weights))
+
+    def evaluate(
+        self,
+        images: Sequence[Any] | Dataset,
+        labels: Any = None,
+        name: str | None = None,
+        on_unreadable: str | None = None,
+        *,
+        trained_on: bool = False,
+    ) -> Evaluation:
+        """How well labelled images are named, beside zero-shot and chance; see `vlprompt.evaluation.Evaluation`.
+
+        Args:
+            images: as for `fit`, with `labels`; or `Sample`s, which have their own: evaluate(samples, name); or a
+                `Dataset`, whose test split is taken.
+            name: under which the result is kept in the saved model's card.
+            on_unreadable: "fail", or "skip" for images that cannot be read; None takes the estimator's own.
+            trained_on: the images are those that the model was trained on, which the result then says.
+
+        Raises:
+            DataError: an image's class is none of the model's.
+        """
+        check_is_fitted(self)
+        if isinstance(labels, str):  # evaluate(samples, name, on_unreadable)
+            labels, name, on_unreadable = None, labels, name or on_unreadable
+        words: Mapping[str, str] = {}
+        if isinstance(images, Dataset):
+            if labels is not None:
+                raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
+            words, images = images.class_words, images.test
+        samples = images if labels is None else self._samples(images, labels)
+        for place, sample in enumerate(samples):
+            if not isinstance(sample, Sample):
+                raise DataError(f"labels are missing; {describe(sample, place)} has none of its own.")
+        return self.fitted_.evaluate(
+            samples, name, class_words=words, trained_on=trained_on, **self._options(on_unreadable)
+        )
+
+    def set_class_names(self, names: Sequence[str] | Mapping[str, str]) -> Self:
         """Name pictures by these classes from now on; they need not have been trained on.
+
+        Args:
+            names: of the classes; a mapping gives the words that prompts say for each, {"n02510455": "giant panda"}.
 
         Raises:
             DataError: fewer than two names, or one that is empty or given twice.
             SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
         """
         check_is_fitted(self)
-        self._use(self.fitted_.with_class_names(names))
+        classes = classes_named(names)
+        words = {name: classes.class_words.get(name, name) for name in classes.names}
+        fitted = self.fitted_.with_class_names(words if len(words) == len(classes.names) else classes.names)
+        self._use(replace(fitted, label_kind=classes.kind), classes)
         return self
 
     def save(self, folder: str | Path) -> None:
@@ -205,7 +331,10 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             OutputError: the folder cannot be written, or holds something else than a model.
         """
         check_is_fitted(self)
-        self.fitted_.save(folder, progress=self.progress)
+        if self._classes.kind == "str" and not isinstance(label := self.classes_[0], str):
+            text = f"labels such as {shown(label)} are saved as their text, as which they come back."
+            warnings.warn(text, ClassNamesWarning, stacklevel=2)
+        self.fitted_.save(folder, progress=plain(self.progress))
 
     @classmethod
     def load(
@@ -227,66 +356,82 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             BackboneError: the backbone is not the one that the model was trained on; both fingerprints are named.
         """
         fitted = load_fitted(folder, backbone, device, method=method)
-        classifier = cls(
-            method=fitted.method_name,
-            backbone=fitted.backbone.name if backbone is None else backbone,
-            shots=fitted.training.get("shots"),
-            seed=fitted.training.get("seed", 1),
-            options=asdict(fitted.method.options),
-            template=fitted.method.template,
-            device=device,
-        )
-        classifier._use(fitted)
+        options, template = asdict(fitted.method.options), fitted.method.template
+        parameters = saved_parameters(fitted.training, fitted.method_name, options, template, folder)
+        named = fitted.backbone.name if backbone is None else backbone
+        classifier = cls(method=fitted.method_name, backbone=named, device=device, **parameters)
+        try:
+            classifier._use(fitted, classes_saved(fitted.class_names, fitted.label_kind))
+        except ValueError as error:
+            raise ModelFolderError(f"{Path(folder) / DESCRIPTION_FILE} was changed: label_kind ({error}).") from error
         return classifier
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "fitted_")
 
-    def _use(self, fitted: FittedClassifier) -> None:
-        self.fitted_ = fitted
-        self.classes_ = np.array(fitted.class_names)
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # Images: paths (text), or arrays of grey pictures; rows of numbers are none.
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = tags.input_tags.three_d_array = tags.input_tags.string = True
+        tags.no_validation = True
+        return tags
 
-    def checked_recipe(self) -> Recipe:
-        """The recipe with this estimator's changes, all of its settings checked.
+    def _use(self, fitted: FittedClassifier, classes: Classes) -> None:
+        self.fitted_ = fitted
+        self._classes = classes
+        self.classes_ = classes.values
+
+    def checked_settings(self) -> FitSettings:
+        """What the parameters come to, all of them checked.
 
         Raises:
-            SettingsError: an option has a value that cannot be used, or names something that does not exist.
+            SettingsError: a parameter has a value that cannot be used, or names something that does not exist.
+
+        Warns:
+            SettingsWarning: a setting is changed or ignored.
         """
-        method_class(self.method)
-        if self.template is not None:
-            check_template(self.template)
-        if self.on_unreadable not in ("fail", "skip"):
-            raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip.")
-        if self.shots is not None and (not isinstance(self.shots, int) or self.shots < 1):
-            raise SettingsError(f"shots is {self.shots!r}; it must be a whole number of at least 1, or None for all.")
-        short = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
-        changes = {name: value for name, value in short.items() if value is not None} | (self.training or {})
-        recipe = self._named_recipe()
-        if recipe.training is not None:
-            changes.setdefault("seed", self.seed)
-        return recipe.with_training(**changes) if changes else recipe
+        return checked_settings(self.get_params(deep=False))
 
-    def _named_recipe(self) -> Recipe:
-        if self.recipe is None:
-            return default_recipe(self.method, self.shots)
-        if self.recipe not in RECIPES:
-            raise UnknownNameError("recipe", self.recipe, RECIPES)
-        recipe = RECIPES[self.recipe]
-        if recipe.method != self.method and not is_method_file(self.method):
-            raise SettingsError(f"recipe {self.recipe} is for the method {recipe.method}, and method is {self.method}.")
-        return recipe
-
-    def _checked_dataset(self, images: Sequence[Any] | Dataset, labels: Any) -> Dataset:
+    def _checked_dataset(self, images: Sequence[Any] | Dataset, labels: Any) -> tuple[Dataset, Classes]:
         if isinstance(images, Dataset):
             if labels is not None:
                 raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
-            dataset = images
+            dataset = with_words(images, self.class_names)
+            classes = Classes(np.array(dataset.class_names), dataset.class_names, dict(dataset.class_words))
         else:
             if labels is None:
-                raise DataError("labels are missing; fit takes images and labels, or a Dataset.")
-            dataset = dataset_from_lists(images, labels, class_names=self.class_names)
-        check_dataset(Dataset(dataset.name, dataset.train))
-        return dataset
+                raise DataError(
+                    "labels are missing: fit takes images and labels, or a Dataset (it requires y to be passed, "
+                    "but the target y is None)."
+                )
+            classes = classes_of(labels, self.class_names)
+            samples = samples_of_classes(images, classes.places(labels).tolist(), classes.names)
+            dataset = Dataset("pictures", samples, class_words=classes.class_words)
+        check_dataset(Dataset(dataset.name, dataset.train, class_words=dataset.class_words))
+        return dataset, classes
+
+    def _samples(self, images: Sequence[Any], labels: Any) -> tuple[Sample, ...]:
+        """Images with labels that are among the classes."""
+        places = self._classes.places(labels)
+        check_known(labels, places)
+        return samples_of_classes(images, places.tolist(), self._classes.names)
+
+    def _logits(
+        self, images: Sequence[Any], screening: str | int, on_unreadable: str | None, labels: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Logits of the images that can be read, and their places among all."""
+        check_is_fitted(self)
+        images = image_list(images)
+        if labels is not None:
+            check_same_length(images, labels)
+        return self.fitted_.logits(images, screening=plain(screening), **self._options(on_unreadable))
+
+    def _options(self, on_unreadable: str | None) -> dict[str, Any]:
+        """How images are read; None is the estimator's own way with those that cannot be."""
+        chosen = self.on_unreadable if on_unreadable is None else on_unreadable
+        reading = {"on_unreadable": chosen, "max_pixels": plain(self.max_pixels)}
+        return {**reading, "cache": self.cache, "progress": plain(self.progress) is not False}
 
     def _load_backbone(self) -> Backbone:
         from vlprompt.backbones import load_backbone
@@ -297,75 +442,27 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self, method: Method, samples: Sequence[Sample], recipe: Recipe, fingerprint: str
     ) -> tuple[dict[str, Any], Tensor | None]:
         """Train the method on the samples; what there is to record of it, and what calibrates screening."""
-        from vlprompt.prediction import calibration_for
-        from vlprompt.training import train
+        from vlprompt.features import FeatureExtractor
 
-        settings = cast("TrainingSettings", recipe.training)
-        started = time.perf_counter()
-        images = [sample.image for sample in samples]
-        features, kept = self._training_features(method.backbone, images, settings)
-        encoded = time.perf_counter()
-        labels = [samples[place].label for place in kept]
-        with progress_bars(self.progress) as board:
-            history = train(
-                cast(Any, method),
-                features,
-                labels,
-                settings,
-                checkpoint=self.checkpoint,
-                identity={"backbone": method.backbone.fingerprint, "data": fingerprint},
-                reporter=board.training(f"{self.method}, {len(labels)} pictures"),
-            )
-        record = {
-            "recipe": recipe.source or "vlprompt's defaults",
-            "settings": settings.as_dict(),
-            "images": len(labels),
-            "losses": [epoch.loss for epoch in history.epochs],
-            "features_s": round(encoded - started, 3),
-            "train_s": round(time.perf_counter() - encoded, 3),
-        }
-        return record, calibration_for(method, features.epoch(settings.epochs - 1))
-
-    def _training_features(
-        self, backbone: Backbone, images: list[Any], settings: TrainingSettings
-    ) -> tuple[TrainingFeatures, Sequence[int]]:
-        """The stream of augmented features, and the places of the images that can be read."""
-        from vlprompt.features import CachedViews, FeatureExtractor, FreshViews
-
-        extractor = FeatureExtractor(
-            backbone, cache=self.cache, on_unreadable=self.on_unreadable, progress=self.progress is not False
+        return train_on_pictures(
+            method,
+            samples,
+            recipe,
+            FeatureExtractor(method.backbone, **self._options(None)),
+            name=self.method,
+            fingerprint=fingerprint,
+            checkpoint=self.checkpoint,
+            progress=plain(self.progress),
         )
-        if settings.views is None:
-            fresh = FreshViews(extractor, images, settings.seed, epochs=settings.epochs)
-            return fresh, fresh.kept.tolist()
-        views = extractor.views(images, min(settings.views, settings.epochs), settings.seed)
-        return CachedViews(views.values), views.kept.tolist()
-
-
-def default_recipe(method: str, shots: int | None) -> Recipe:
-    """The method's base-to-new recipe; a method of the user's own takes the settings' defaults."""
-    if is_method_file(method):
-        return Recipe(method, TrainingSettings())
-    return recipe_for(method, "base-to-new", shots)
-
-
-def is_method_file(method: str) -> bool:
-    """Whether the method is a class in a file of the user's own."""
-    return method not in METHODS and method.rpartition(":")[0].endswith(".py")
-
-
-def _with_changes(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The recipe's options with the user's; a length without words means random vectors of that length."""
-    if "context_length" in changes and "context_init" not in changes:
-        changes = {**changes, "context_init": None}
-    return {**options, **changes}
 
 
 def _facts(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:
     """What is recorded of the data."""
     return {
         "name": dataset.name,
-        "fingerprint": dataset_fingerprint(samples),
+        "fingerprint": dataset_fingerprint(samples, dataset.class_words),
         "classes": len(dataset.class_names),
         "drawn_images": len(samples),
+        "training_images": len(dataset.train),
+        "bundled": dataset.bundled,
     }

@@ -1,7 +1,8 @@
 """The errors that a user can put right.
 
-Each message is one sentence that names the file or option, its value and what would be right. The command line
-prints exactly these, on stderr, with exit code 2; anything else is a fault of ours and keeps its traceback.
+Each message is one sentence that names the file or option, its value and what would be right. An argument that would
+help is spelled as Python has it, `on_unreadable="skip"`; the command line prints it as an option (`cli.spelling`). It
+prints exactly these errors, on stderr, with exit code 2; anything else is a fault of ours and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -9,6 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from reprlib import Repr
+from typing import Any
+
+from vlprompt.escaping import as_list, for_terminal_lines
+
+
+class _Short(Repr):
+    def repr_int(self, value: int, level: int) -> str:
+        """Python itself refuses to print a number of more than 4,300 digits."""
+        return repr(value) if value.bit_length() < 200 else f"a number of {round(value.bit_length() * 0.30103)} digits"
+
+
+_SHORT = _Short()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def quoted(value: Any) -> str:
+    """A value from a file or an argument as a message shows it: as Python writes it, and never at length."""
+    return _SHORT.repr(value)
 
 
 class VlpromptError(Exception):
@@ -19,22 +39,35 @@ class SettingsError(VlpromptError, ValueError):
     """An option has a value that cannot be used."""
 
 
+class SettingsWarning(UserWarning):
+    """A setting that is changed or ignored, because with the others it could not be used as it is."""
+
+
 class UnknownNameError(SettingsError):
     """A method, backbone, data set, domain or recipe that does not exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = list(known)
-        by_lower_case = {candidate.lower(): candidate for candidate in known}
-        near = [by_lower_case[match] for match in get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.4)]
+        by_lower_case = {candidate.lower(): candidate for candidate in known if len(candidate) <= 100}
+        near = [by_lower_case[match] for match in get_close_matches(name[:100].lower(), by_lower_case, 3, 0.4)]
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         else:
-            hint = f"there are {', '.join(sorted(known)[:12])}{' and others' if len(known) > 12 else ''}."
-        super().__init__(f"there is no {kind} named {name!r}; {hint}")
+            listed = ", ".join(candidate[:60] for candidate in sorted(known)[:12])
+            hint = f"there are {listed}{' and others' if len(known) > 12 else ''}."
+        super().__init__(f"there is no {kind} named {quoted(name)}; {hint}")
 
 
 class DataError(VlpromptError, ValueError):
     """Images, labels or class names that cannot be used."""
+
+
+class UnknownLabelsWarning(UserWarning):
+    """Labels are none of the classes that a classifier knows."""
+
+
+class FilesLeftOutWarning(UserWarning):
+    """Files of a folder that are not taken for pictures."""
 
 
 class UnreadableImagesError(DataError):
@@ -42,10 +75,10 @@ class UnreadableImagesError(DataError):
 
     def __init__(self, failures: dict[str, str]) -> None:
         self.failures = failures
-        listed = "\n".join(f"  {image}: {reason}" for image, reason in failures.items())
+        listed = as_list(f"{image}: {reason}" for image, reason in failures.items())
         super().__init__(
             f"{len(failures)} image{'s' if len(failures) > 1 else ''} cannot be read "
-            f"(repair or remove, or skip with --on-unreadable skip):\n{listed}"
+            f'(repair or remove, or skip with on_unreadable="skip"):\n{listed}'
         )
 
 
@@ -57,8 +90,20 @@ class BackboneWarning(UserWarning):
     """A backbone that loads, but perhaps not as its weights were trained."""
 
 
+class MethodError(VlpromptError, ValueError):
+    """A method of the user's own does not give what its contract promises."""
+
+
 class ModelFolderError(VlpromptError):
     """A saved model whose folder is incomplete, damaged or foreign."""
+
+
+class ForeignFileError(VlpromptError):
+    """A file that another program wrote and that cannot be read or used."""
+
+
+class ForeignFileWarning(UserWarning):
+    """A file of another program that is used, but perhaps is not what it seems."""
 
 
 class OutputError(VlpromptError, OSError):
@@ -67,6 +112,10 @@ class OutputError(VlpromptError, OSError):
 
 class NonFiniteLossError(VlpromptError):
     """Training met a loss that is not a finite number."""
+
+
+class NonFiniteLogitsError(VlpromptError):
+    """A model answers with what is no finite number."""
 
 
 class RecordError(VlpromptError):
@@ -78,7 +127,7 @@ class FailedRunsError(VlpromptError):
 
     def __init__(self, failures: dict[str, str], finished: int, out: object) -> None:
         self.failures = failures
-        listed = "\n".join(f"  {run}: {reason}" for run, reason in failures.items())
+        listed = "\n".join(for_terminal_lines(f"  {run}: {reason}") for run, reason in failures.items())
         super().__init__(
             f"{len(failures)} of {len(failures) + finished} runs failed; the other results are kept in {out}, "
             f"and the same command tries again what is missing:\n{listed}"

@@ -1,27 +1,40 @@
 """Files that are there whole or not at all, and files of strangers that are read within bounds.
 
 Whatever the package writes goes to a temporary file in the same folder first, reaches the disk, and then takes its
-name in one step, so that a reader, a second process or a power cut never meets half a file.
+name in one step, so that a reader, a second process or a power cut never meets half a file. A temporary file is locked
+while it is written, so that the next writer knows, and removes, what a killed one left.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import OutputError
+from .locks import close_locked, try_lock
 
 TEMPORARY_PREFIX = ".tmp-"
 """How the names of files that are still being written begin; such a file left behind is safe to delete."""
 
+LONGEST_NAME = 255
+"""Bytes that file systems take for one name."""
+LONGEST_PATH = 4000
+"""Bytes of a whole path, with room for what is below it."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_FAILED_WRITES = _FULL | {errno.EFBIG, errno.EIO, errno.EROFS}
+"""Errors of writing that name no file."""
+_STALE_SECONDS = 24 * 3600
+_PROBE = bytes(4096)
 
 
 @contextmanager
@@ -35,19 +48,55 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         OutputError: the folder cannot be made or written, or the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.urandom(6).hex()}-{path.name}")
+    temporary = _temporary_name(path)
+    lock = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, path.name)
+        lock = _claimed(temporary)
         yield temporary
         _reach_disk(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno in _FULL or _names_one_of(error, (temporary, path, *path.parents)):
+        if error.errno in _FAILED_WRITES or _names_one_of(error, (temporary, path, *path.parents)):
             raise OutputError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
         raise
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if lock is not None:
+            close_locked(lock)
+
+
+@contextmanager
+def staged_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new, empty folder beside `folder`, to be filled and moved to its place; it is removed at the end.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder.parent, folder.name)
+    staged = _temporary_name(folder)
+    lock = _claimed_folder(staged)
+    try:
+        yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        if lock is not None:
+            close_locked(lock)
+
+
+def remove_leftovers(folder: str | os.PathLike[str], name: str | None = None) -> None:
+    """Remove what killed processes left half written for `name` in a folder, or of everything in a folder of ours.
+
+    What a living process is writing, also in another container, stays: it holds a lock on it.
+    """
+    ours = re.compile(re.escape(TEMPORARY_PREFIX) + (".*" if name is None else f"[0-9a-f]{{8,12}}-{re.escape(name)}"))
+    with suppress(OSError):
+        for entry in [entry for entry in os.scandir(folder) if ours.fullmatch(entry.name)]:
+            with suppress(OSError):
+                _remove_if_left(entry)
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
@@ -99,10 +148,11 @@ def check_writable(folder: str | os.PathLike[str], needed_bytes: int = 0) -> Non
     The folder need not exist yet, and is not made.
 
     Raises:
-        OutputError: `folder` or something above it is a file, may not be written, or its disk has less than
-            `needed_bytes` free.
+        OutputError: `folder` has a name that no file can have, `folder` or something above it is a file or may not be
+            written, or its disk has less than `needed_bytes` free.
     """
     folder = Path(folder)
+    check_name(folder)
     existing = _nearest_existing(folder)
     if not existing.is_dir():
         what = "is a file, not a folder" if existing == folder else f"cannot be made, because {existing} is a file"
@@ -116,6 +166,58 @@ def check_writable(folder: str | os.PathLike[str], needed_bytes: int = 0) -> Non
             f"the output folder {folder} has {_megabytes(free)} free and {_megabytes(needed_bytes)} are needed; "
             "free some space or name a folder on another disk"
         )
+
+
+def check_name(path: str | os.PathLike[str], called: str = "folder") -> None:
+    """Raise OutputError where no file or folder can have this path."""
+    encoded = os.fsencode(os.path.abspath(path))
+    if b"\0" in encoded:
+        raise OutputError(f"the name {os.fspath(path)!r} has a NUL character; choose another {called}.")
+    if len(encoded) > LONGEST_PATH or any(len(part) > LONGEST_NAME for part in encoded.split(os.fsencode(os.sep))):
+        raise OutputError(f"{os.fspath(path)!s} is too long a name for a folder; choose another {called}.")
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY_PREFIX}{os.urandom(6).hex()}-{path.name}")
+
+
+def _claimed(temporary: Path) -> int:
+    """A descriptor of the new, empty file, locked as long as it is open."""
+    while True:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        try_lock(descriptor)
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(temporary)):
+                return descriptor
+        close_locked(descriptor)  # a cleaner took it for left behind before it was locked
+
+
+def _claimed_folder(staged: Path) -> int | None:
+    """As `_claimed`, for a new folder; None where folders cannot be opened, as on Windows."""
+    while True:
+        staged.mkdir(exist_ok=True)
+        try:
+            descriptor = os.open(staged, os.O_RDONLY)
+        except PermissionError:
+            return None
+        try_lock(descriptor)
+        if staged.is_dir():
+            return descriptor
+        close_locked(descriptor)
+
+
+def _remove_if_left(entry: os.DirEntry[str]) -> None:
+    descriptor = os.open(entry.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        free = try_lock(descriptor)
+        if free is None:  # no locks here
+            free = time.time() - os.fstat(descriptor).st_mtime > _STALE_SECONDS
+        if free and entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        elif free:
+            os.unlink(entry.path)
+    finally:
+        close_locked(descriptor)
 
 
 def _kind_of(mode: int) -> str:
@@ -151,9 +253,16 @@ def _takes_files(folder: Path) -> bool:
     if not os.access(folder, os.W_OK | os.X_OK):
         return False
     try:
-        with tempfile.TemporaryFile(dir=folder, prefix=TEMPORARY_PREFIX):
+        with tempfile.TemporaryFile(dir=folder, prefix=TEMPORARY_PREFIX) as file:
+            file.write(_PROBE)
+            file.flush()
             return True
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise OutputError(
+                f"files in {folder} cannot be written: the limit on their size is below {len(_PROBE)} bytes "
+                "(ulimit -f); raise it."
+            ) from error
         # A full disk is told apart by its free bytes.
         return error.errno in _FULL
 

@@ -6,19 +6,30 @@ without importing scikit-learn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL.Image import Image
 
-from vlprompt.data.checks import check_class_names
+from vlprompt.cautions import untested_words
+from vlprompt.data.checks import check_class_names, check_labels, normal_name, refuse_numbers
+from vlprompt.data.image_lists import image_list
 from vlprompt.data.images import describe, image_key
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Sample
-from vlprompt.errors import BackboneError, DataError, ModelFolderError, UnreadableImageError
+from vlprompt.errors import (
+    BackboneError,
+    DataError,
+    ModelFolderError,
+    NonFiniteLogitsError,
+    UnreadableImageError,
+    VlpromptError,
+)
+from vlprompt.evaluation import Evaluation, UntestedClassesWarning, measure
 from vlprompt.methods import METHODS, build_method, method_class
 from vlprompt.model_card import model_card
 from vlprompt.model_folder import (
@@ -31,6 +42,8 @@ from vlprompt.model_folder import (
     write_model_folder,
 )
 from vlprompt.progress import Counting, progress_bars
+from vlprompt.saved_tensors import check_kept, check_learned
+from vlprompt.settings_checks import plain_all
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,36 +53,20 @@ if TYPE_CHECKING:
     from vlprompt.prediction import Predictor
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """How well labelled pictures are named.
-
-    Attributes:
-        accuracy: correct in percent of all pictures.
-        macro_f1: mean over the classes of their F1 scores, in percent.
-        correct, total: numbers of pictures.
-        per_class: accuracy in percent by class name.
-    """
-
-    accuracy: float
-    macro_f1: float
-    correct: int
-    total: int
-    per_class: dict[str, float]
-
-
 @dataclass(frozen=True, eq=False)
 class FittedClassifier:
     """Names pictures.
 
     Attributes:
         backbone: the frozen model.
-        method: prompts over `class_names`, with what was learned.
+        method: prompts over the classes' words, with what was learned.
         method_name: as the method was asked for.
-        trained_class_names: the names that it was trained on.
+        trained_class_names: the words of the classes that it was trained on.
         training: what repeats the training, as plain values.
         evaluation: results of `evaluate` by name, saved with the model.
         calibration: features of some training images, (n, E), for screening; None where it would not serve.
+        labels: the person's own names of the classes, by column of the logits; None where they are the words.
+        label_kind: what Python has as labels, whose text the names are: "str", "int", "float" or "bool".
     """
 
     backbone: Backbone
@@ -79,6 +76,8 @@ class FittedClassifier:
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
     calibration: Tensor | None = None
+    labels: list[str] | None = None
+    label_kind: str = "str"
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -87,10 +86,38 @@ class FittedClassifier:
 
         return Predictor(self.method, self.calibration)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy in another process is rebuilt from: no buffers, and of a method in a file its name only."""
+        state = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "method"}
+        method = self.method
+        return state | {
+            "method": {"options": method.options, "template": method.template, "seed": method.seed},
+            "class_words": list(method.class_names),
+            "tensors": dict(method.state_dict()),
+            "kept": (self.predictor.tensors(), self.predictor.description()),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from vlprompt.prediction import Predictor
+
+        words, tensors, kept = (state.pop(name) for name in ("class_words", "tensors", "kept"))
+        trained = state["trained_class_names"]
+        method = build_method(state["method_name"], state["backbone"], trained, **state["method"])
+        method.load_state_dict(tensors)
+        method.eval()
+        state["method"] = method if words == trained else method.with_class_names(words)
+        self.__dict__.update(state, predictor=Predictor.restored(state["method"], *kept))
+
     @property
     def class_names(self) -> list[str]:
-        """The classes, by column of the logits."""
-        return list(self.method.class_names)
+        """The person's own names of the classes, by column of the logits; as these they are given out."""
+        return list(self.method.class_names if self.labels is None else self.labels)
+
+    @property
+    def class_words(self) -> dict[str, str]:
+        """What prompts say for a class, by its name, where that is not the name itself."""
+        pairs = zip(self.class_names, self.method.class_names, strict=True)
+        return {name: words for name, words in pairs if name != words}
 
     def logits(
         self,
@@ -98,48 +125,113 @@ class FittedClassifier:
         *,
         screening: str | int = "off",
         on_unreadable: str = "fail",
+        max_pixels: int = MAX_PIXELS,
         cache: str | Path | None = "default",
         progress: bool = True,
     ) -> tuple[np.ndarray, np.ndarray]:
         """exp(s) cos(f(x), g(t_i(x))) of k images and N classes: (k, N), and the images' places (k,) among `images`.
 
         Args:
-            images: paths, Pillow images or uint8 arrays.
+            images: whatever `data.image_lists.image_list` takes: paths, Pillow images, arrays, tensors, bytes...
             screening: "off" for exact logits, "auto", or the number of classes that are exact for each image; see
                 `vlprompt.prediction.Predictor.logits`.
             on_unreadable: "fail" names all that cannot be read, "skip" leaves them out.
+            max_pixels: pictures that take more memory than 8 bytes for each of so many are unreadable.
 
         Raises:
             UnreadableImagesError: some images cannot be read; all of them are listed.
+            NonFiniteLogitsError: the model's answers are no finite numbers.
         """
-        import torch
-
-        from vlprompt.features import FeatureExtractor
         from vlprompt.prediction import check_screening
 
         check_screening(screening)
-        extractor = FeatureExtractor(self.backbone, cache=cache, on_unreadable=on_unreadable, progress=progress)
-        extracted = extractor.extract(_as_list(images))
-        logits = self.predictor.logits(torch.from_numpy(extracted.values), screening)
-        return logits.float().cpu().numpy(), extracted.kept
+        features, kept = self._features(
+            images, on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress
+        )
+        return self._finite_logits(features, screening), kept
 
-    def evaluate(self, samples: Sequence[Sample], name: str | None = None, **options: Any) -> Evaluation:
-        """Accuracy and macro F1 on labelled images, whose class names must be among the model's.
+    def _finite_logits(self, features: Tensor, screening: str | int = "off") -> np.ndarray:
+        return _checked(self.predictor.logits(features, screening).float().cpu().numpy())
+
+    def _features(self, images: Sequence[Any], **options: Any) -> tuple[Tensor, np.ndarray]:
+        """Features (k, E) of the images that can be read, and their places (k,)."""
+        import torch
+
+        from vlprompt.features import FeatureExtractor
+
+        extracted = FeatureExtractor(self.backbone, **options).extract(image_list(images))
+        return torch.from_numpy(extracted.values), extracted.kept
+
+    def evaluate(
+        self,
+        samples: Sequence[Sample],
+        name: str | None = None,
+        *,
+        class_words: Mapping[str, str] | None = None,
+        trained_on: bool = False,
+        on_unreadable: str = "fail",
+        cache: str | Path | None = "default",
+        max_pixels: int = MAX_PIXELS,
+        progress: bool = True,
+    ) -> Evaluation:
+        """How well labelled images are named, exactly and beside zero-shot; their classes must be among the model's.
 
         Args:
             name: under which the result is kept in `evaluation`, and so in the saved model's card.
-            options: of `logits`.
+            class_words: the data's words for its classes. A class that the model does not know by its name is looked up
+                by its words; models saved before classes kept their own names know nothing else.
+            trained_on: the images are those that the model was trained on, which the result then says.
+            on_unreadable, cache, max_pixels, progress: as for `logits`.
+
+        Warns:
+            UntestedClassesWarning: classes of the model of which there is no image.
         """
-        known = {class_name: label for label, class_name in enumerate(self.class_names)}
-        for sample in samples:
-            if sample.class_name not in known:
-                raise DataError(f"the class {sample.class_name!r} of {describe(sample.image)} is none of the model's.")
-        logits, kept = self.logits([sample.image for sample in samples], **options)
-        truth = np.array([known[samples[place].class_name] for place in kept])
-        evaluation = _evaluation(truth, logits.argmax(axis=1), self.class_names)
+        truth_of = [self._place_of(sample, class_words or {}) for sample in samples]
+        images = [sample.image for sample in samples]
+        features, kept = self._features(
+            images, on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress
+        )
+        truth = np.array([truth_of[place] for place in kept])
+        predicted = self._finite_logits(features).argmax(axis=1)
+        evaluation = measure(truth, predicted, self.class_names, self._zero_shot(features), trained_on=trained_on)
         if name is not None:
-            self.evaluation[name] = asdict(evaluation)
+            self.evaluation[name] = evaluation.as_dict()
+        if evaluation.untested:
+            words = untested_words(evaluation.untested, len(self.class_names))
+            warnings.warn(words, UntestedClassesWarning, stacklevel=2)
         return evaluation
+
+    def _place_of(self, sample: Sample, class_words: Mapping[str, str]) -> int:
+        """The column of a sample's class, by its name, else by its words.
+
+        Raises:
+            DataError: the model has no such class.
+        """
+        by_name, by_words = self._columns
+        name = sample.class_name
+        said = class_words.get(name, name)
+        place = by_name.get(name, by_name.get(normal_name(name), by_words.get(normal_name(said))))
+        if place is None:
+            raise DataError(f"the class {name!r} of {describe(sample.image)} is none of the model's.")
+        return place
+
+    @cached_property
+    def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The classes' columns by their names, and by their words."""
+        # In Unicode's normal form, as folders of a Mac and of others have one name; a name as it is goes before that.
+        by_name = {form(name): place for form in (normal_name, str) for place, name in enumerate(self.class_names)}
+        return by_name, {normal_name(words): place for place, words in enumerate(self.method.class_names)}
+
+    def _zero_shot(self, features: Tensor) -> np.ndarray | None:
+        """What the untrained template names the images of these features, (k,); None where it does not fit the names.
+
+        A template may have more words than the learned context has vectors, and so be too long for a name.
+        """
+        try:
+            method = build_method("zero-shot", self.backbone, self.method.class_names, template=self.method.template)
+        except VlpromptError:
+            return None
+        return method.predict_logits(features).argmax(dim=1).cpu().numpy()
 
     def not_trained_on(self, samples: Sequence[Sample]) -> list[Sample]:
         """The samples whose pictures, whatever they are called, are not among those that the model was trained on.
@@ -150,20 +242,33 @@ class FittedClassifier:
         trained_on = set(self.training.get("image_keys", ()))
         return [sample for sample in samples if _key_or_nothing(sample) not in trained_on] if trained_on else [*samples]
 
-    def with_class_names(self, names: Sequence[str]) -> FittedClassifier:
+    def with_class_names(self, names: Sequence[str] | Mapping[str, str]) -> FittedClassifier:
         """The same model over other classes, which need not have been trained on.
 
+        Args:
+            names: of the classes; a mapping gives the words that prompts say for each.
+
         Raises:
-            DataError: fewer than two names, or one that is empty or given twice.
+            DataError: fewer than two names, one that is empty or given twice, or two that are one prompt to the model;
+                likewise the words.
             SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
         """
-        names = [names] if isinstance(names, str) else list(names)
-        if len(names) < 2:
-            raise DataError(f"class names are {names!r}; at least two are needed.")
-        check_class_names(names)
+        from vlprompt.prompting import refuse_one_prompt
+
+        labels = [names] if isinstance(names, str) else list(names)
+        if len(labels) < 2:
+            raise DataError(f"class names are {labels!r}; at least two are needed.")
+        words = list(names.values()) if isinstance(names, Mapping) else labels
+        check_class_names(words)
+        refuse_numbers(words, "give words, such as 'giant panda'")
+        refuse_one_prompt(self.backbone, words)
+        if isinstance(names, Mapping):
+            check_labels(labels)
+        method = self.method.with_class_names(words)
         # What was evaluated were the old classes.
-        method = self.method.with_class_names(names)
-        return replace(self, method=method, evaluation={}, calibration=self.predictor.calibration)
+        return replace(
+            self, method=method, evaluation={}, calibration=self.predictor.calibration, labels=labels, label_kind="str"
+        )
 
     def save(self, folder: str | Path, *, progress: bool | None = None) -> None:
         """Write the model as a folder: its JSON, its learned tensors, a card, and what makes prediction quick.
@@ -178,9 +283,11 @@ class FittedClassifier:
         model = SavedModel(
             method=self.method_name,
             method_file_hash=method_file_hash(self.method_name),
-            options=asdict(self.method.options),
+            options=plain_all(asdict(self.method.options)),
             template=self.method.template,
             class_names=self.class_names,
+            class_words=self.class_words,
+            label_kind=self.label_kind,
             trained_class_names=self.trained_class_names,
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
@@ -215,16 +322,13 @@ def load_fitted(
     name = _trusted_method(folder, model, method)
     frozen = _same_backbone(folder, model, backbone, device)
     built = _rebuilt(folder, name, model, frozen)
-    try:
-        built.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ModelFolderError(
-            f"{folder / TENSORS_FILE} does not hold the tensors of the method {model.method}: "
-            f"{' '.join(str(error).split())}"
-        ) from error
-    if model.class_names != model.trained_class_names:
+    check_learned(folder / TENSORS_FILE, tensors, built.state_dict())
+    check_kept(folder / KEPT_FILE, kept, frozen.dtype)
+    built.load_state_dict(tensors)
+    words = [model.class_words.get(name, name) for name in model.class_names]
+    if words != model.trained_class_names:
         try:
-            built = built.with_class_names(model.class_names)
+            built = built.with_class_names(words)
         except ValueError as error:
             raise ModelFolderError(f"{folder / DESCRIPTION_FILE} was changed: {error}") from error
     from vlprompt.prediction import Predictor
@@ -234,7 +338,15 @@ def load_fitted(
     except (ValueError, TypeError) as error:
         raise ModelFolderError(f"{folder / KEPT_FILE} does not fit the model: {error}.") from error
     classifier = FittedClassifier(
-        frozen, built, name, model.trained_class_names, model.training, model.evaluation, predictor.calibration
+        frozen,
+        built,
+        name,
+        model.trained_class_names,
+        model.training,
+        model.evaluation,
+        predictor.calibration,
+        labels=model.class_names,
+        label_kind=model.label_kind,
     )
     classifier.__dict__["predictor"] = predictor
     return classifier
@@ -246,7 +358,13 @@ def _rebuilt(folder: Path, name: str, model: SavedModel, backbone: Backbone) -> 
     seed = model.training.get("seed", 1)
     try:
         return build_method(
-            name, backbone, model.trained_class_names, options=model.options, template=model.template, seed=seed
+            name,
+            backbone,
+            model.trained_class_names,
+            options=model.options,
+            template=model.template,
+            seed=seed,
+            one_prompt_allowed=True,  # earlier releases saved such models
         )
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = str(error).rstrip(".")
@@ -264,7 +382,7 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
     if named is None:
         raise ModelFolderError(
             f"{folder} was trained with a method in a file, {model.method}, which is not run unasked; "
-            "name it as --method path/to/file.py:ClassName, or method=... in Python."
+            'name it as method="path/to/file.py:ClassName".'
         )
     if method_file_hash(named) != model.method_file_hash:
         raise ModelFolderError(f"{named} is not the code that {folder} was trained with; put back what it was then.")
@@ -273,11 +391,18 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
 
 def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | None, device: str) -> Backbone:
     """The backbone that the model was trained on."""
-    from vlprompt.backbones import load_backbone
+    from vlprompt.backbones import is_fingerprint_of, list_backbones, load_backbone
 
+    if backbone is None and model.backbone not in list_backbones():
+        recorded = model.backbone if len(model.backbone) <= 80 else f"{model.backbone[:77]}..."
+        raise ModelFolderError(
+            f"{folder} was trained on the backbone {recorded!r}, which is none of `vlprompt list backbones`, and a "
+            "model folder alone never decides which files are opened; name the backbone yourself, as "
+            'backbone="PATH".'
+        )
     named = model.backbone if backbone is None else backbone
     frozen = load_backbone(named, device=device) if isinstance(named, str) else named
-    if frozen.fingerprint != model.fingerprint:
+    if not is_fingerprint_of(frozen, model.fingerprint):
         raise BackboneError(
             f"{folder} was trained on {model.backbone} with the fingerprint {model.fingerprint}, and {frozen.name} has "
             f"the fingerprint {frozen.fingerprint}; name the backbone that it was trained on."
@@ -291,6 +416,22 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return odds / odds.sum(axis=1, keepdims=True)
 
 
+def _checked(logits: np.ndarray) -> np.ndarray:
+    wrong = int((~np.isfinite(logits)).any(axis=1).sum())
+    if wrong:
+        raise NonFiniteLogitsError(
+            f"the model's answers for {wrong} of {len(logits)} pictures are no finite numbers: its tensors or those of "
+            "its backbone are damaged, or too large for the precision; fit it again, or take precision 'fp32'."
+        )
+    return logits
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """The logarithms of the softmax of logits (n, N) over the classes."""
+    below = logits - logits.max(axis=1, keepdims=True)
+    return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+
+
 def _key_or_nothing(sample: Sample) -> str | None:
     try:
         return image_key(sample.image)
@@ -301,23 +442,3 @@ def _key_or_nothing(sample: Sample) -> str | None:
 def image_keys(samples: Sequence[Sample]) -> list[str]:
     """The content keys of the pictures that can be read."""
     return [key for key in map(_key_or_nothing, samples) if key is not None]
-
-
-def _as_list(images: Sequence[Any]) -> list[Any]:
-    if isinstance(images, str | Path | Image):
-        what = f"the one path {str(images)!r}" if isinstance(images, str | Path) else "one picture"
-        raise DataError(f"images is {what}; it must be a list of images.")
-    return list(images)
-
-
-def _evaluation(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Evaluation:
-    from sklearn.metrics import f1_score
-
-    if len(truth) == 0:
-        raise DataError("there are no pictures to evaluate on.")
-    present = sorted(set(truth.tolist()))
-    per_class = {str(names[label]): 100 * float((predicted[truth == label] == label).mean()) for label in present}
-    correct = int((truth == predicted).sum())
-    # As published, the mean is over the classes that the pictures are of.
-    macro_f1 = 100 * float(f1_score(truth, predicted, labels=present, average="macro", zero_division=0))
-    return Evaluation(100 * correct / len(truth), macro_f1, correct, len(truth), per_class)

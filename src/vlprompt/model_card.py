@@ -5,9 +5,27 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from vlprompt.cautions import DRAWINGS_ONLY, cautions, untested_words
+from vlprompt.escaping import for_markdown, for_markdown_code
+from vlprompt.evaluation import Evaluation
 from vlprompt.model_folder import SavedModel
 
+RESULT_COLUMNS = (
+    "accuracy (%)",
+    "95% interval",
+    "balanced accuracy (%)",
+    "macro F1 (%)",
+    "zero-shot on the same (%)",
+    "always the most frequent class (%)",
+    "chance (%)",
+    "pictures",
+)
+"""Of a card's results, behind what was evaluated on."""
 PACKAGES = ("vlprompt", "torch", "open_clip_torch", "numpy", "pillow")
+
+
+NOT_SHOWN = ("data", "image_keys", "losses", "parameters")
+"""Of the record of the training: long, said elsewhere in the card, or for `PromptClassifier.load` alone."""
 
 
 def package_versions() -> dict[str, str]:
@@ -27,14 +45,14 @@ def model_card(model: SavedModel) -> str:
     """The card as Markdown."""
     data = model.training.get("data", {})
     sections = [
-        f"# {model.method} on {data.get('name', 'your pictures')}",
+        f"# {for_markdown(model.method)} on {for_markdown(str(data.get('name', 'your pictures')))}",
         f"A classifier of {len(model.class_names)} classes: learned prompts for the frozen backbone "
-        f"`{model.backbone}`, whose weights are not in this folder. Made by vlprompt.",
+        f"{for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
         "## Use\n" + _use(model),
-        "## Results\n" + _results(model.evaluation),
-        "## Data\n" + _items(data),
+        "## Results\n" + _results(model),
+        "## Data\n" + _items(_data(data)),
         "## Training\n" + _items(_training(model)),
-        "## Classes\n" + ", ".join(model.class_names),
+        "## Classes\n" + ", ".join(_class_entry(name, model.class_words.get(name)) for name in model.class_names),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -48,17 +66,43 @@ def _use(model: SavedModel) -> str:
     )
 
 
-def _results(evaluation: dict[str, Any]) -> str:
-    if not evaluation:
-        return "Not evaluated."
-    lines = ["| on | accuracy (%) | macro F1 (%) | pictures |", "| --- | --- | --- | --- |"]
-    for name, result in evaluation.items():
-        lines.append(f"| {name} | {result['accuracy']:.2f} | {result['macro_f1']:.2f} | {result['total']} |")
-    return "\n".join(lines)
+def _results(model: SavedModel) -> str:
+    """A row an evaluation, then what keeps each from being taken for more than it is."""
+    lines = ["| on | " + " | ".join(RESULT_COLUMNS) + " |", "| --- |" + " --- |" * len(RESULT_COLUMNS)]
+    remarks = []
+    learns = "settings" in model.training
+    for name, values in model.evaluation.items():
+        result = Evaluation.from_dict(values)
+        lines.append(f"| {for_markdown(name)} | " + " | ".join(_result_row(result)) + " |")
+        found = cautions(result, learns)
+        if result.untested:
+            found.append(untested_words(result.untested, len(result.classes)))
+        remarks += [for_markdown(f"On {name}: {sentence}") for sentence in found]
+    if model.training.get("data", {}).get("bundled") == "" and model.backbone == "mini":
+        remarks.append(for_markdown(DRAWINGS_ONLY))
+    table = "\n".join(lines) if model.evaluation else "Not evaluated."
+    return "\n\n".join([table, "\n".join(f"- {remark}" for remark in remarks)]) if remarks else table
+
+
+def _result_row(result: Evaluation) -> list[str]:
+    """The cells of an evaluation, as `RESULT_COLUMNS`; a dash for what an older version did not measure."""
+    low, high = result.interval or (None, None)
+    shares = (result.balanced_accuracy, result.macro_f1, result.zero_shot, result.majority, result.chance)
+    return [
+        f"{result.accuracy:.2f}",
+        "-" if low is None else f"{low:.1f} to {high:.1f}",
+        *("-" if share is None else f"{share:.2f}" for share in shares),
+        str(result.total),
+    ]
+
+
+def _data(data: dict[str, Any]) -> dict[str, Any]:
+    """What is recorded of the data, without what is empty."""
+    return {name: value for name, value in data.items() if value != ""}
 
 
 def _training(model: SavedModel) -> dict[str, Any]:
-    record = {key: value for key, value in model.training.items() if key not in ("data", "image_keys", "losses")}
+    record = {key: value for key, value in model.training.items() if key not in NOT_SHOWN}
     losses = model.training.get("losses")
     if losses:
         record["loss"] = f"{losses[0]:.4f} in the first epoch, {losses[-1]:.4f} in the last"
@@ -71,10 +115,15 @@ def _training(model: SavedModel) -> dict[str, Any]:
     return {"backbone fingerprint": model.fingerprint, "template": model.template, "options": model.options, **record}
 
 
+def _class_entry(name: str, words: str | None) -> str:
+    """A class by its name, with what prompts say for it where that is something else."""
+    return for_markdown(name if words is None else f"{name} (in prompts: {words})")
+
+
 def _items(values: dict[str, Any]) -> str:
     lines = []
     for key, value in values.items():
         if isinstance(value, dict):
             value = ", ".join(f"{name} {entry}" for name, entry in value.items())
-        lines.append(f"- {key.replace('_', ' ')}: {value}")
+        lines.append(f"- {for_markdown(key.replace('_', ' '))}: {for_markdown(str(value))}")
     return "\n".join(lines) or "Nothing recorded."

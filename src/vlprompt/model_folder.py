@@ -21,8 +21,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlprompt.checkpoint_files import checkpoint_in, how_to_convert
 from vlprompt.errors import ModelFolderError, OutputError
-from vlprompt.files import TEMPORARY_PREFIX
+from vlprompt.escaping import as_json
+from vlprompt.evaluation import Evaluation
+from vlprompt.files import check_name, read_bounded, staged_folder
+from vlprompt.json_files import NotJsonError, read_json
+from vlprompt.locks import lock_beside
+from vlprompt.text_files import is_unicode
 
 if TYPE_CHECKING:
     import torch
@@ -34,8 +40,12 @@ TENSORS_FILE = "prompts.safetensors"
 KEPT_FILE = "prediction.safetensors"
 CARD_FILE = "README.md"
 
-LONGEST_NAME = 255
-"""Bytes that file systems take for one name."""
+LABEL_KINDS = ("str", "int", "float", "bool")
+
+DESCRIPTION_BYTES = 64_000_000
+"""Of model.json, with the content keys of a million training pictures."""
+TENSOR_BYTES, CLASS_BYTES = 64_000_000, 500_000
+"""Of a file of tensors, and more of it for each class: a context of 77 vectors, or an expansion, of width 1280."""
 LONGEST_MODEL_NAME = 230
 """Bytes of a model's name, so that the names of its unfinished and its old folder also fit."""
 
@@ -49,14 +59,17 @@ class SavedModel:
         method_file_hash: SHA-256 of that file, None for the package's own methods.
         options: the method's options by name.
         template: the zero-shot prompt with {} for the class name.
-        class_names: the names that it tells apart, by label.
-        trained_class_names: the names that it was trained on; others when `set_class_names` was called since.
+        class_names: the person's own names of the classes that it tells apart, by label.
+        trained_class_names: the words of the classes that it was trained on; others when `set_class_names` was called
+            since.
         backbone: the backbone's name, as given to `load_backbone`.
         fingerprint: the backbone's fingerprint; the prompts mean something to these weights only.
         training: what repeats the training: data, shots, seed, recipe, settings, versions, losses, times.
         evaluation: accuracies by the name of what was evaluated, if anything was.
         screening: candidates (k), the agreement that they reached and on how many training images; None where screened
             inference was not calibrated.
+        class_words: what prompts say for a class, by its name, where that is not the name itself.
+        label_kind: what Python has as labels, whose text the names are: one of `LABEL_KINDS`.
     """
 
     method: str
@@ -70,6 +83,8 @@ class SavedModel:
     training: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
     screening: dict[str, Any] | None = None
+    class_words: dict[str, str] = field(default_factory=dict)
+    label_kind: str = "str"
 
 
 def write_model_folder(
@@ -87,15 +102,14 @@ def write_model_folder(
     check_replaceable(folder)
     # Links are followed: what a link leads to is replaced, and the link stays.
     folder = Path(os.path.realpath(folder))
-    staged = folder.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{folder.name}")
     try:
-        staged.mkdir(parents=True)
-        _write_parts(staged, model, tensors, kept, card)
-        _swap(staged, folder)
+        with lock_beside(folder), staged_folder(folder) as staged:
+            _write_parts(staged, model, tensors, kept, card)
+            _swap(staged, folder)
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"the model cannot be written to {folder}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -105,12 +119,15 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
     """
     if not os.path.lexists(folder):
         folder = _left_aside(folder) or folder
+    if os.path.isfile(folder):
+        raise ModelFolderError(f"{folder} is a file, and a model is a folder; {how_to_convert(folder)}.")
     if not os.path.isdir(folder):
-        raise ModelFolderError(f"there is no model folder {folder}; `vlprompt fit DATA --out {folder}` makes one.")
+        raise ModelFolderError(f"there is no model folder {folder}; fit a classifier and save it there.")
     description = _read_description(folder / DESCRIPTION_FILE)
-    tensors = _read_tensors(folder / TENSORS_FILE, description["tensors_sha256"])
+    most = _most_tensor_bytes(description)
+    tensors = _read_tensors(folder / TENSORS_FILE, description["tensors_sha256"], most)
     kept_sha256 = description.get("kept_sha256")
-    kept = _read_tensors(folder / KEPT_FILE, str(kept_sha256)) if kept_sha256 is not None else {}
+    kept = _read_tensors(folder / KEPT_FILE, str(kept_sha256), most) if kept_sha256 is not None else {}
     if description.get("kept_for") != _kept_for(description):
         # Somebody has edited the class names, say: what was computed from the old ones must not answer for them.
         kept = {name: tensor for name, tensor in kept.items() if name == "calibration"}
@@ -121,7 +138,9 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
 def _kept_for(description: dict[str, Any]) -> str:
     """SHA-256 of what the tensors in `KEPT_FILE` were computed from."""
     names = ("method", "method_file_hash", "options", "template", "class_names", "fingerprint", "tensors_sha256")
-    text = json.dumps([description.get(name) for name in names], sort_keys=True)
+    values = [description.get(name) for name in names]
+    values += [description["class_words"]] if description.get("class_words") else []  # older folders have none
+    text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -129,20 +148,27 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
     """The model that a description describes, each of its values of the right kind."""
     values = {}
     for name, kind in _KINDS.items():
-        if name == "screening" and name not in description:
-            continue  # written before there was screening
+        if name in ("screening", "class_words", "label_kind") and name not in description:
+            continue  # written before there was such a thing
         if name not in description:
             raise ModelFolderError(f"{path} is incomplete: {name} is missing.")
         if not isinstance(description[name], kind):
-            raise ModelFolderError(f"{path} was changed: {name} is {description[name]!r}.")
+            raise ModelFolderError(f"{path} was changed: {name} is {description[name]!r:.80}.")
         values[name] = description[name]
     for name in ("class_names", "trained_class_names"):
-        if not all(isinstance(entry, str) and entry.strip(" _") for entry in values[name]):
+        if not all(isinstance(entry, str) and entry.strip(" _") and is_unicode(entry) for entry in values[name]):
             raise ModelFolderError(f"{path} was changed: {name} must be a list of text, none of it empty.")
+        if len(set(values[name])) < len(values[name]):
+            raise ModelFolderError(f"{path} was changed: {name} has one name twice.")
         if len(values[name]) < 2:
-            raise ModelFolderError(f"{path} was changed: {name} is {values[name]!r}; a model has at least two classes.")
-    if values["template"].count("{}") != 1:
-        raise ModelFolderError(f"{path} was changed: template is {values['template']!r}; it must have {{}} once.")
+            raise ModelFolderError(
+                f"{path} was changed: {name} is {values[name]!r:.80}; a model has at least two classes."
+            )
+    if values["template"].count("{}") != 1 or not is_unicode(values["template"]):
+        raise ModelFolderError(f"{path} was changed: template is {values['template']!r:.80}; it needs one {{}}.")
+    if values.get("label_kind", "str") not in LABEL_KINDS:
+        raise ModelFolderError(f"{path} was changed: label_kind is {values['label_kind']!r:.80}.")
+    _check_class_words(values.get("class_words", {}), values["class_names"], path)
     _check_training(values["training"], path)
     _check_evaluation(values["evaluation"], path)
     _check_screening(values.get("screening"), len(values["class_names"]), path)
@@ -161,7 +187,17 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "training": dict,
     "evaluation": dict,
     "screening": (dict, type(None)),
+    "class_words": dict,
+    "label_kind": str,
 }
+
+
+def _check_class_words(class_words: dict[str, Any], class_names: list[str], path: Path) -> None:
+    for name, words in class_words.items():
+        if name not in class_names:
+            raise ModelFolderError(f"{path} was changed: class_words has {name!r:.80}, which is none of class_names.")
+        if not isinstance(words, str) or not words.strip(" _"):
+            raise ModelFolderError(f"{path} was changed: class_words of {name!r:.80} is {words!r:.80}.")
 
 
 def _check_training(training: dict[str, Any], path: Path) -> None:
@@ -182,9 +218,12 @@ def _check_training(training: dict[str, Any], path: Path) -> None:
 
 def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
     for name, result in evaluation.items():
-        figures = [result.get(key) for key in ("accuracy", "macro_f1", "total")] if isinstance(result, dict) else [None]
-        if not all(isinstance(figure, int | float) for figure in figures):
-            raise ModelFolderError(f"{path} was changed: evaluation of {name!r} is {result!r:.80}.")
+        try:
+            Evaluation.from_dict(result)
+        except ValueError as error:
+            raise ModelFolderError(
+                f"{path} was changed: evaluation of {name!r:.80}: {error} ({result!r:.80})."
+            ) from error
 
 
 def _check_screening(screening: dict[str, Any] | None, classes: int, path: Path) -> None:
@@ -201,31 +240,36 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raise OutputError when `folder` is something that a model must not replace, or no name for a folder."""
+def check_replaceable(folder: Path, called: str = "folder") -> None:
+    """Raise OutputError when `folder` is something that a model must not replace, or no name for a folder.
+
+    Args:
+        called: what the person calls the argument.
+    """
+    check_name(folder, called)
     place = os.path.realpath(folder)
     if place in (os.path.realpath(os.curdir), os.path.realpath(os.sep)):
         raise OutputError(
             f"{folder} is {'the current folder' if place != os.sep else 'the root of all folders'}, and saving a model "
-            "replaces its folder; choose another --out."
+            f"replaces its folder; choose another {called}."
         )
     name = os.path.basename(place)
-    if len(os.fsencode(name)) > LONGEST_MODEL_NAME or any(
-        len(os.fsencode(part)) > LONGEST_NAME for part in Path(place).parts
-    ):
-        raise OutputError(f"{folder} is too long a name for a folder; choose another --out.")
+    if len(os.fsencode(name)) > LONGEST_MODEL_NAME:
+        raise OutputError(f"{folder} is too long a name for a folder; choose another {called}.")
     if not os.path.exists(folder):
         return
     if not os.path.isdir(folder):
-        raise OutputError(f"{folder} is a file, and a model is a folder; choose another --out.")
+        raise OutputError(f"{folder} is a file, and a model is a folder; choose another {called}.")
     try:
         entries = set(os.listdir(folder))
     except OSError as error:
-        raise OutputError(f"{folder} cannot be read: {error.strerror}; choose another --out.") from error
+        raise OutputError(f"{folder} cannot be read: {error.strerror}; choose another {called}.") from error
     if entries and (
         DESCRIPTION_FILE not in entries or entries - {DESCRIPTION_FILE, TENSORS_FILE, KEPT_FILE, CARD_FILE}
     ):
-        raise OutputError(f"{folder} holds other files, and saving a model replaces its folder; choose another --out.")
+        raise OutputError(
+            f"{folder} holds other files, and saving a model replaces its folder; choose another {called}."
+        )
 
 
 def method_file_hash(method: str) -> str | None:
@@ -238,7 +282,7 @@ def method_file_hash(method: str) -> str | None:
     if not path.endswith(".py"):
         return None
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(read_bounded(path, DESCRIPTION_BYTES)).hexdigest()
     except OSError as error:
         raise ModelFolderError(f"the method file {path} cannot be read: {error.strerror}.") from error
 
@@ -254,8 +298,7 @@ def _write_parts(
         parts[KEPT_FILE] = _as_bytes(kept)
         description["kept_sha256"] = hashlib.sha256(parts[KEPT_FILE]).hexdigest()
         description["kept_for"] = _kept_for(description)
-    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-    parts[DESCRIPTION_FILE] = text.encode()
+    parts[DESCRIPTION_FILE] = f"{as_json(description)}\n".encode()
     for name, content in parts.items():
         with open(folder / name, "wb") as file:
             file.write(content)
@@ -310,29 +353,40 @@ def _aside_prefix(folder: Path) -> str:
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = read_json(path, DESCRIPTION_BYTES)
     except FileNotFoundError as error:
-        raise ModelFolderError(f"{path} is missing; {path.parent} is not a complete model folder.") from error
+        checkpoint = checkpoint_in(path.parent)
+        hint = f"; {how_to_convert(checkpoint)}" if checkpoint else ""
+        raise ModelFolderError(f"{path} is missing; {path.parent} is not a complete model folder{hint}.") from error
     except OSError as error:
         raise ModelFolderError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{path} is damaged or not a model of vlprompt: it is not valid JSON.") from error
+    except NotJsonError as error:
+        raise ModelFolderError(f"{path} is damaged or not a model of vlprompt: {error}.") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFolderError(f'{path} was not written by vlprompt: it has no "format": "{FORMAT}".')
     if description.get("format_version") != FORMAT_VERSION:
         version = description.get("format_version")
-        raise ModelFolderError(f"{path} has format version {version}; this vlprompt reads version {FORMAT_VERSION}.")
+        raise ModelFolderError(
+            f"{path} has format version {version!r:.40}; this vlprompt reads version {FORMAT_VERSION}."
+        )
     if not isinstance(description.get("tensors_sha256"), str):
         raise ModelFolderError(f"{path} is incomplete: tensors_sha256 is missing.")
     return description
 
 
-def _read_tensors(path: Path, sha256: str) -> dict[str, torch.Tensor]:
+def _most_tensor_bytes(description: dict[str, Any]) -> int:
+    """What the tensors of so many classes take at most, so that no file is read that cannot be right."""
+    names = description.get("trained_class_names"), description.get("class_names")
+    classes = max(len(entry) if isinstance(entry, list) else 0 for entry in names)
+    return TENSOR_BYTES + CLASS_BYTES * classes
+
+
+def _read_tensors(path: Path, sha256: str, most_bytes: int) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, most_bytes)
     except FileNotFoundError as error:
         raise ModelFolderError(f"{path} is missing; {path.parent} is not a complete model folder.") from error
     except OSError as error:
@@ -343,5 +397,5 @@ def _read_tensors(path: Path, sha256: str) -> dict[str, torch.Tensor]:
         )
     try:
         return load(data)
-    except SafetensorError as error:
-        raise ModelFolderError(f"{path} is not a safetensors file: {error}.") from error
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OverflowError) as error:
+        raise ModelFolderError(f"{path} is not a safetensors file: {error!s:.200}.") from error

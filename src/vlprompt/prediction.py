@@ -9,7 +9,7 @@ and the best are encoded exactly.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from vlprompt.methods.method import Method
 from vlprompt.methods.screened import Screen, calibrate, screened_logits
 from vlprompt.progress import OnProgress
 from vlprompt.prompting.screening import Expansion
+from vlprompt.settings_checks import plain
 
 Screening = str | int
 """"auto", "off" or a number of candidates."""
@@ -37,6 +38,7 @@ CANDIDATE_COST = 4
 
 def check_screening(screening: object) -> None:
     """Raise SettingsError unless it is "auto", "off" or a number of candidates."""
+    screening = plain(screening)
     number = isinstance(screening, int) and not isinstance(screening, bool) and screening >= 1
     if screening not in ("auto", "off") and not number:
         raise SettingsError(f"screening is {screening!r}; it must be 'auto', 'off' or a number of candidates above 0.")
@@ -78,9 +80,11 @@ class Predictor:
                 calibrate with.
         """
         exact = self.exact_classes(len(image_features), screening)
+        if self.method.has_own_forward:
+            return self.method.predict_logits(image_features)
         if not self.method.image_conditioned:
             return self._fixed_logits(image_features)
-        if not isinstance(self.method, CoCoOp) or exact == len(self.method.class_names):
+        if not _is_screened(self.method) or exact == len(self.method.class_names):
             return self.method.predict_logits(image_features)
         screen = replace(self.calibrated(self.method), candidates=exact)
         return screened_logits(self.method, screen, image_features)[0]
@@ -93,7 +97,7 @@ class Predictor:
         """
         check_screening(screening)
         method, classes = self.method, len(self.method.class_names)
-        if not isinstance(method, CoCoOp) or screening == "off" or not images or not self._screens(images, screening):
+        if screening == "off" or not images or not _is_screened(method) or not self._screens(images, screening):
             return classes
         if screening != "auto":
             return min(int(screening), classes)
@@ -135,9 +139,11 @@ class Predictor:
     def prepare(self, on_progress: OnProgress | None = None) -> None:
         """Compute what a saved model should carry: fixed class features, or the screen where "auto" would screen."""
         method = self.method
+        if method.has_own_forward:
+            return
         if not method.image_conditioned:
             self._fixed_logits(torch.zeros(1, method.backbone.feature_size))
-        elif isinstance(method, CoCoOp) and self.calibration is not None and len(method.class_names) >= SCREENING_PAYS:
+        elif _is_screened(method) and self.calibration is not None and len(method.class_names) >= SCREENING_PAYS:
             self.calibrated(method, on_progress)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -173,7 +179,7 @@ class Predictor:
         if fixed is not None and fixed.shape != (classes, width):
             raise ValueError(f"class_features has the shape {tuple(fixed.shape)}")
         screen = None
-        if description is not None and isinstance(method, CoCoOp):
+        if description is not None and _is_screened(method):
             center, weights = tensors.get("center"), tensors.get("expansion")
             hidden = method.meta_net.linear1.out_features
             if center is None or weights is None or weights.shape != (classes, (1 + hidden) * width):
@@ -184,12 +190,19 @@ class Predictor:
         return cls(method, calibration, screen=screen, class_features=fixed)
 
 
+def _is_screened(method: Method) -> TypeGuard[CoCoOp]:
+    """Whether the expansion stands for the method's logits: CoCoOp, and what changes no more than its Meta-Net."""
+    ways = (CoCoOp.context, CoCoOp.class_features, CoCoOp.pair_features)
+    ours = all(getattr(type(method), way.__name__, None) is way for way in ways)
+    return isinstance(method, CoCoOp) and ours and not method.has_own_forward
+
+
 def calibration_for(method: Method, image_features: Tensor) -> Tensor | None:
     """What screening is calibrated on: some of the training images' features, spread evenly, (n, E) -> (256, E).
 
     None for a method that is never screened.
     """
-    if not isinstance(method, CoCoOp):
+    if not _is_screened(method):
         return None
     places = torch.linspace(0, len(image_features) - 1, min(CALIBRATION_IMAGES, len(image_features))).round().long()
     return F.normalize(image_features[places].float(), dim=-1)

@@ -12,10 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
+
+from vlprompt.escaping import for_terminal, for_terminal_lines
+from vlprompt.streams import is_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -205,7 +208,8 @@ class ProgressBoard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._progress is not None:
-            self._progress.stop()
+            with suppress(OSError):  # the terminal has gone; what ended the block matters more
+                self._progress.stop()
             self._progress = None
 
     def task(self, description: str, total: int, unit: str = "") -> Task:
@@ -219,7 +223,7 @@ class ProgressBoard:
     def print(self, line: str) -> None:
         """A line that stays above the rows, where there are any."""
         if self._progress is not None:
-            self._progress.console.print(line, markup=False, highlight=False)
+            self._progress.console.print(for_terminal_lines(line), markup=False, emoji=False, highlight=False)
 
     def show(self, key: str, snapshot: Snapshot | None) -> None:
         """Draw, change or take away the row with this key."""
@@ -309,7 +313,7 @@ def progress_bars(enabled: bool | None = None) -> ProgressBoard:
     Arguments:
         enabled: None draws only when stderr is a terminal.
     """
-    if not (sys.stderr.isatty() if enabled is None else enabled):
+    if sys.stderr is None or not (is_terminal(sys.stderr) if enabled is None else enabled):
         return ProgressBoard(None)
     from rich.console import Console
 
@@ -318,7 +322,7 @@ def progress_bars(enabled: bool | None = None) -> ProgressBoard:
 
 def _row_values(snapshot: Snapshot) -> dict[str, Any]:
     return {
-        "description": snapshot.description,
+        "description": for_terminal(snapshot.description),
         "completed": snapshot.completed,
         "total": snapshot.total,
         "figures": snapshot.figures,

@@ -7,11 +7,13 @@ recipe names its file. One is ours, for haste: cocoop-fast. Nothing here imports
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.errors import SettingsError, SettingsWarning, UnknownNameError
+from vlprompt.settings_checks import choice, number, seed_number, truth_value, whole_number
 
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("fp32", "fp16", "bf16")
@@ -63,25 +65,28 @@ class TrainingSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate"):
-            _check_whole_number(name, getattr(self, name), least=1)
-        for name in ("warmup_epochs", "seed"):
-            _check_whole_number(name, getattr(self, name), least=0)
+        checked: dict[str, Any] = {
+            name: whole_number(name, getattr(self, name), least=1) for name in ("epochs", "batch_size", "accumulate")
+        }
+        checked["warmup_epochs"] = whole_number("warmup_epochs", self.warmup_epochs, least=0)
+        checked["seed"] = seed_number(self.seed)
         if self.views is not None:
-            _check_whole_number("views", self.views, least=1, instead=" or None (fresh views every epoch)")
+            fresh = " or None (fresh views every epoch)"
+            checked["views"] = whole_number("views", self.views, least=1, instead=fresh)
         for name in ("learning_rate", "warmup_learning_rate", "epsilon"):
-            _check_number(name, getattr(self, name), above=0.0)
-        _check_number("weight_decay", self.weight_decay, least=0.0)
-        _check_number("momentum", self.momentum, least=0.0, below=1.0)
-        _check_number("dampening", self.dampening, least=0.0, below=1.0)
-        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        _check_choice("schedule", self.schedule, SCHEDULES)
-        _check_choice("precision", self.precision, PRECISIONS)
+            checked[name] = number(name, getattr(self, name), above=0.0)
+        checked["weight_decay"] = number("weight_decay", self.weight_decay, least=0.0)
+        for name in ("momentum", "dampening"):
+            checked[name] = number(name, getattr(self, name), least=0.0, below=1.0)
+        checked["nesterov"] = truth_value("nesterov", self.nesterov)
+        checked["optimizer"] = choice("optimizer", self.optimizer, OPTIMIZERS)
+        checked["schedule"] = choice("schedule", self.schedule, SCHEDULES)
+        checked["precision"] = choice("precision", self.precision, PRECISIONS)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
         self._check_combinations()
 
     def _check_combinations(self) -> None:
-        if not isinstance(self.nesterov, bool):
-            raise SettingsError(f"nesterov is {self.nesterov!r}; it must be true or false.")
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise SettingsError(
                 f"nesterov needs momentum above 0 and dampening 0, but momentum is {self.momentum} and dampening "
@@ -113,28 +118,6 @@ class TrainingSettings:
 
 
 _ADDED_LATER = {"optimizer": "sgd", "epsilon": 1e-8}
-
-
-def _check_whole_number(name: str, value: object, *, least: int, instead: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SettingsError(f"{name} is {value!r}; it must be a whole number of at least {least}{instead}.")
-
-
-def _check_number(
-    name: str, value: object, *, least: float | None = None, above: float | None = None, below: float | None = None
-) -> None:
-    limits = {"at least": least, "above": above, "below": below}
-    wanted = " and ".join(f"{words} {limit:g}" for words, limit in limits.items() if limit is not None)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise SettingsError(f"{name} is {value!r}; it must be a number {wanted}.")
-    too_low = (least is not None and value < least) or (above is not None and value <= above)
-    if too_low or (below is not None and value >= below):
-        raise SettingsError(f"{name} is {value!r}; it must be {wanted}.")
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices)}.")
 
 
 def learning_rate_at(settings: TrainingSettings, epoch: int) -> float:
@@ -173,10 +156,28 @@ class Recipe:
     source: str = ""
 
     def with_training(self, **changes: Any) -> Recipe:
-        """The same recipe with some training options changed."""
+        """The same recipe with some training options changed.
+
+        With so few epochs that the recipe's warm-up would leave none after it, the warm-up is shortened, unless its
+        length is among the changes; everything else stays as published.
+
+        Warns:
+            SettingsWarning: the warm-up was shortened.
+        """
         if self.training is None:
             raise SettingsError(f"{self.method} learns nothing, so {', '.join(changes)} cannot be set.")
-        return replace(self, training=TrainingSettings.from_dict({**self.training.as_dict(), **changes}))
+        values = {**self.training.as_dict(), **changes}
+        if "warmup_epochs" not in changes:
+            epochs = whole_number("epochs", values["epochs"], least=1)
+            if values["warmup_epochs"] >= epochs:
+                values["warmup_epochs"] = epochs - 1
+                warnings.warn(
+                    f"epochs is {epochs}, so the recipe's warm-up of {self.training.warmup_epochs} is shortened to "
+                    f"{epochs - 1}.",
+                    SettingsWarning,
+                    stacklevel=2,
+                )
+        return replace(self, training=TrainingSettings.from_dict(values))
 
 
 _COOP_200 = TrainingSettings(epochs=200, batch_size=32)
@@ -234,7 +235,7 @@ def recipe_for(method: str, protocol: str = "base-to-new", shots: int | None = 1
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
     if shots is not None:
-        _check_whole_number("shots", shots, least=1, instead=" or None (all images)")
+        shots = whole_number("shots", shots, least=1, instead=" or None (all images)")
     if method in ("zero-shot", "cocoop"):
         return RECIPES[method]
     if method != "coop":

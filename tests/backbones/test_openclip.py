@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vlprompt.backbones import Backbone, downloads, list_backbones, load_backbone
+from vlprompt.backbones import Backbone, list_backbones, load_backbone
 from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError
 
 CONFIG = {
@@ -33,12 +33,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "_cached_file", lambda config: None)
-    monkeypatch.setattr(downloads, "_reachable", lambda address: False)
-
-
 def test_a_local_folder_loads_frozen_and_in_evaluation_mode(folder: Path) -> None:
     backbone = load_backbone(str(folder))
     assert not backbone.model.training
@@ -53,7 +47,7 @@ def test_a_local_folder_loads_frozen_and_in_evaluation_mode(folder: Path) -> Non
 def test_the_fingerprint_follows_the_weights(folder: Path) -> None:
     before = load_backbone(str(folder))
     assert load_backbone(str(folder)).fingerprint == before.fingerprint
-    state = {key: value.clone() for key, value in before.model.state_dict().items()}
+    state = {key: value.contiguous() for key, value in before.model.state_dict().items()}
     state["ln_final.bias"][0] += 1e-6
     save_file(state, folder / "open_clip_model.safetensors")
     assert load_backbone(str(folder)).fingerprint != before.fingerprint
@@ -107,6 +101,14 @@ def test_a_broken_folder_is_refused_in_one_sentence(folder: Path, break_it, comp
     with pytest.raises(BackboneError, match=complaint) as error:
         load_backbone(str(folder))
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_cannot_have_its_tokenizer_run_code(folder: Path) -> None:
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"clean": "lower", "trust_remote_code": True}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(BackboneError, match="the option 'trust_remote_code'; of a model folder's only"):
+        load_backbone(str(folder))
 
 
 def test_a_lone_file_asks_for_its_architecture(folder: Path) -> None:

@@ -14,9 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from vlprompt.backbones import load_backbone
+from vlprompt.backbones.earlier_fingerprints import earlier_fingerprints
 from vlprompt.benchmark import BaseToNewPlan, MethodRun, ResultRecord, read_records, run_base_to_new
 from vlprompt.benchmark import base_to_new as protocol
+from vlprompt.benchmark.records import hash_settings, write_record
 from vlprompt.benchmark.running import describe_failure
+from vlprompt.cautions import DrawingsOnlyWarning
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.errors import (
     BenchmarkInterrupted,
@@ -26,6 +30,7 @@ from vlprompt.errors import (
     SettingsError,
     UnreadableImagesError,
 )
+from vlprompt.evaluation import UntestedClassesWarning
 
 FAILING = """
 from vlprompt.methods.coop import CoOp
@@ -42,6 +47,19 @@ class Dying(CoOp):
     def forward(self, image_features):
         import os, signal
         os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+TELLING = """
+from vlprompt.methods.zero_shot import ZeroShot
+
+class Telling(ZeroShot):
+    name = "telling"
+
+    def prepare(self):
+        super().prepare()
+        with open({told!r}, "a") as file:
+            file.write(" ".join(self.class_names) + "\\n")
 """
 
 
@@ -127,9 +145,9 @@ def test_a_result_made_again_alone_is_the_same_to_the_last_bit(plan, run, tmp_pa
 def test_training_images_are_drawn_over_all_classes_before_the_halves(plan, run, monkeypatch):
     drawn = []
 
-    def watching(train, val, shots, seed):
+    def watching(train, val, shots, seed, names):
         drawn.append({sample.class_name for sample in train})
-        return sample_few_shot(train, val, shots, seed)
+        return sample_few_shot(train, val, shots, seed, names)
 
     monkeypatch.setattr("vlprompt.benchmark.running.sample_few_shot", watching)
     run(replace(plan, methods=plan.methods[1:2], seeds=(1,)), workers=1)
@@ -207,6 +225,26 @@ def test_ctrl_c_stops_the_workers_too(plan, tmp_path, backbone_folder, pictures)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "stopped with 1 of 3 results, all kept in out; the same command goes on from there." in errors
+    gone, alive = psutil.wait_procs(workers, timeout=10)
+    assert len(gone) >= 2
+    assert [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)])
+def test_the_workers_end_with_the_command_however_it_ends(tmp_path, backbone_folder, pictures, number, code):
+    quick = ["--shots", "2", "--views", "1", "--seeds", "1,2", "--workers", "2", "--backbone", backbone_folder]
+    endless = ["--methods", "zero-shot,cocoop", "--epochs", "100000", "--out", "out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vlprompt", "benchmark", "base-to-new", str(pictures), *quick, *endless],
+        stderr=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "VLPROMPT_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert process.stderr.readline().startswith("1/3 ")
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == code
+    if code > 0:
+        assert errors.splitlines()[-1].startswith("vlprompt: stopped with 1 of 3 results, all kept in out; ")
     gone, alive = psutil.wait_procs(workers, timeout=10)
     assert len(gone) >= 2
     assert [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE] == []
@@ -329,9 +367,21 @@ def test_a_class_without_a_readable_picture_is_an_error(plan, run, damaged):
 
 def test_words_for_classes_reach_the_workers(plan, run, tmp_path):
     (tmp_path / "words.csv").write_text("red,scarlet\n")
-    plan = replace(plan, methods=plan.methods[:2], seeds=(1,), class_words=tmp_path / "words.csv")
+    (tmp_path / "telling.py").write_text(TELLING.format(told=str(tmp_path / "told")))
+    methods = tuple(MethodRun(f"{tmp_path / 'telling.py'}:Telling", label) for label in ("one", "two"))
+    plan = replace(plan, methods=methods, class_words=tmp_path / "words.csv")
     records = run(plan, workers=2)
-    assert all("scarlet" in record.dataset.new_classes for record in records)
+    assert all("red" in record.dataset.new_classes for record in records)
+    told = (tmp_path / "told").read_text().splitlines()
+    assert sorted(told) == ["black blue green"] * 2 + ["scarlet white"] * 2
+
+
+def test_other_words_are_another_benchmark(plan, run, tmp_path):
+    plan = replace(plan, methods=plan.methods[:1])
+    run(plan, workers=1)
+    (tmp_path / "words.csv").write_text("red,scarlet\n")
+    with pytest.raises(SettingsError, match="other settings: .*fingerprint"):
+        run(replace(plan, class_words=tmp_path / "words.csv"), workers=1)
 
 
 def test_an_edited_method_does_not_keep_its_results(plan, run, tmp_path):
@@ -349,3 +399,85 @@ def test_a_failure_of_ours_keeps_all_its_lines():
     text = describe_failure(UnreadableImagesError({"a.png": "it is empty.", "b.png": "it is empty."}))
     assert "a.png" in text
     assert "b.png" in text
+
+
+def test_a_record_has_the_number_of_threads_that_its_training_had(plan, run, monkeypatch):
+    import torch
+
+    from vlprompt.benchmark import running
+
+    train, threads = running._train, []
+    monkeypatch.setattr(running, "_train", lambda *a: threads.append(torch.get_num_threads()) or train(*a))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    before = torch.get_num_threads()
+    records = run(replace(plan, methods=("coop",), seeds=(1,)), workers=1)
+    assert [record.machine.threads for record in records] == threads == [2]
+    assert torch.get_num_threads() == before
+
+
+def test_a_class_without_training_or_test_images_is_named(plan, run, tmp_path, pictures, capsys):
+    data = tmp_path / "uneven"
+    shutil.copytree(pictures, data)
+    for split in ("train", "test"):
+        first, *_, last = sorted((data / split).iterdir())
+        shutil.rmtree(first if split == "train" else last)
+    with pytest.warns(UntestedClassesWarning, match=rf"1 of \d+ classes has no picture .*'{last.name}'"):
+        run(replace(plan, datasets=(data,), methods=("coop",), seeds=(1,)), workers=1)
+    assert f"'{first.name}' has none to train on" in capsys.readouterr().err
+
+
+def test_mini_on_data_that_are_not_bundled_is_said_to_know_drawings_only(plan, run, tiny_backbone):
+    mini = replace(tiny_backbone, name="mini")
+    with pytest.warns(DrawingsOnlyWarning, match="ViT-B-16/openai"):
+        run(replace(plan, backbone=mini, methods=("zero-shot",)), workers=1)
+
+
+def _as_an_earlier_release_wrote(out: Path, fingerprint: str) -> None:
+    for record in read_records(out):
+        older = replace(record, backbone=replace(record.backbone, fingerprint=fingerprint))
+        write_record(out, replace(older, settings_hash=hash_settings(older.settings)))
+
+
+def test_results_of_an_earlier_release_are_continued_and_renamed(run, plan, tmp_path) -> None:
+    few = replace(plan, methods=("zero-shot",), seeds=(1,))
+    first = run(few)
+    older = earlier_fingerprints(load_backbone(plan.backbone, device="cpu"))[1]
+    _as_an_earlier_release_wrote(tmp_path / "out", older)
+    assert run(few) == first == read_records(tmp_path / "out")
+
+
+def test_results_of_another_backbone_are_no_earlier_releases(run, plan, tmp_path) -> None:
+    few = replace(plan, methods=("zero-shot",), seeds=(1,))
+    run(few)
+    _as_an_earlier_release_wrote(tmp_path / "out", "0" * 64)
+    with pytest.raises(SettingsError, match="backbone's fingerprint"):
+        run(few)
+
+
+TWO_CAFES = {"blue": "caf\u00e9", "black": "caf\u00c3\u00a9"}
+"""Words for two of the base classes that CLIP's tokenizer makes one prompt of."""
+
+
+def test_names_that_are_one_prompt_are_refused_before_anything_is_trained(run, plan, pictures, tmp_path) -> None:
+    words = tmp_path / "words.yaml"
+    words.write_text("\n".join(f'{folder}: "{name}"' for folder, name in TWO_CAFES.items()), encoding="utf-8")
+    with pytest.raises(DataError, match="are one prompt to the backbone"):
+        run(replace(plan, class_words=words))
+    assert not (tmp_path / "out").exists()
+
+
+def test_published_split_files_keep_the_names_that_they_have(run, plan, pictures, tmp_path) -> None:
+    classes = ["black", "red", "blue", "green", "white"]
+    content = {
+        split: [
+            [f"{split}/{name}/{number}.png", label, TWO_CAFES.get(name, name)]
+            for label, name in enumerate(classes)
+            for number in range(count)
+        ]
+        for split, count in (("train", 3), ("val", 0), ("test", 2))
+    }
+    file = tmp_path / "split_zhou_Colours.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    few = replace(plan, datasets=(file,), image_root=pictures, methods=("zero-shot",), seeds=(1,))
+    (record,) = run(few, workers=1)
+    assert set(TWO_CAFES.values()) <= set(record.dataset.base_classes)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from vlprompt.benchmark import BaseToNewPlan, MethodRun
@@ -14,8 +15,6 @@ BACKBONE = BackboneFacts("tiny", "ab", "fp32", "cpu")
 
 
 def _dataset(name: str, classes: int = 4) -> Dataset:
-    import numpy as np
-
     def samples(offset: int) -> tuple[Sample, ...]:
         return tuple(
             Sample(np.full((4, 4, 3), 10 * offset + label, np.uint8), label, f"thing {label}")
@@ -86,7 +85,8 @@ def test_base_is_the_first_half_rounded_up():
         ({"seeds": ()}, "at least one seed"),
         ({"shots": 0}, "shots is 0"),
         ({"seeds": (1, 1)}, "seed 1 is given twice"),
-        ({"seeds": (0,)}, "seeds count from 1"),
+        ({"seeds": (0,)}, "seed is 0; it must be a whole number of at least 1"),
+        ({"seeds": (1, -1)}, "seed is -1"),
         ({"methods": ("coop", "coop")}, "method coop is given twice"),
     ],
 )
@@ -124,3 +124,9 @@ def test_a_data_set_without_test_images_is_refused():
 def test_two_data_sets_of_one_name_are_refused():
     with pytest.raises(DataError, match="two data sets are named a"):
         _runs(BaseToNewPlan(datasets=(_dataset("a"), _dataset("a"))))
+
+
+def test_a_plan_of_numpy_numbers_is_one_of_plain_ones():
+    plan = BaseToNewPlan(shots=np.int64(4), seeds=np.arange(1, 3), training={"epochs": np.int64(3)})
+    assert (plan.shots, plan.seeds) == (4, (1, 2))
+    assert {type(number) for number in (plan.shots, *plan.seeds)} == {int}

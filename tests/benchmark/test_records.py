@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 
@@ -27,7 +28,8 @@ from vlprompt.errors import RecordError
 
 @pytest.fixture
 def record() -> ResultRecord:
-    half = HalfResult(75.0, 74.2, 3, 4, {"café au lait": 100.0, "owl": 50.0}, (0, 0, 1, 0))
+    base = HalfResult(75.0, 74.2, 3, 4, {"café au lait": 100.0, "owl": 50.0}, (0, 0, 1, 0))
+    new = HalfResult(100.0, 100.0, 2, 2, {"fox": 100.0}, (0, 0))
     return ResultRecord(
         protocol="base-to-new",
         settings_hash="0" * 16,
@@ -39,7 +41,7 @@ def record() -> ResultRecord:
         shots=16,
         seed=1,
         training={"epochs": 200, "learning_rate": 0.002},
-        results=Results(half, half),
+        results=Results(base, new),
         final_loss=0.5,
         times=Times(1.0, 2.0, 0.5),
         versions={"vlprompt": "0.1.0"},
@@ -87,6 +89,24 @@ def test_names_that_differ_have_different_file_names():
         (lambda text: text.replace('"shots"', '"shotz"'), "lacks shots"),
         (lambda text: text.replace('"correct": 3', '"correct": null'), "correct is NoneType"),
         (lambda text: text.replace('"schema": 1', '"schema": 9'), "schema 9"),
+        (lambda text: text.replace('"schema": 1', f'"schema": "{"x" * 10_000}"'), "schema 'xxx"),
+        (lambda text: text.replace("[0, 0, 1, 0]", "[0, 0, 1]"), "predictions are 3, of 4 images"),
+        (lambda text: text.replace("[0, 0, 1, 0]", "[0, 0, 2, 0]"), "a class beyond the 2"),
+        (lambda text: text.replace("[0, 0, 1, 0]", "[0, 0, -1, 0]"), "a class beyond the 2"),
+        (lambda text: text.replace('"correct": 3', '"correct": 5'), "correct is 5 of 4"),
+        (lambda text: text.replace("74.2", "NaN"), "NaN"),
+        (lambda text: text.replace("74.2", "1e999"), "too large"),
+        (lambda text: text.replace("74.2", "174.2"), "174.2 percent"),
+        (lambda text: text.replace('"final_loss": 0.5', '"final_loss": -Infinity'), "-Infinity"),
+        (lambda text: text.replace('"seed": 1', '"seed": ' + "9" * 5000), "number of 5000 digits"),
+        (lambda text: text.replace('"seed": 1', '"seed": -1'), "seed -1"),
+        (lambda text: text.replace('"seed": 1', '"seed": true'), "seed is bool"),
+        (lambda text: text.replace('"shots": 16', '"shots": 16, "shots": 2'), "'shots' twice"),
+        (lambda text: text.replace('"owl": 50.0', '"cow": 50.0'), "unknown class 'cow'"),
+        (lambda text: text.replace('"source": "', r'"source": "\ud800'), "half of a character pair"),
+        (lambda text: text.replace('"options": {', '"options": {"a": ' + "[" * 70 + "]" * 70 + ", "), "nested"),
+        (lambda text: "[" * 100_000, "nested"),
+        (lambda text: text.replace('"shots": 16', f'"shots": 16, "{"x" * 10_000}": 1'), "unknown 'xxx"),
     ],
 )
 def test_a_damaged_record_is_named_with_what_is_wrong(record, tmp_path, damage, says):
@@ -95,6 +115,34 @@ def test_a_damaged_record_is_named_with_what_is_wrong(record, tmp_path, damage, 
     with pytest.raises(RecordError, match=says) as caught:
         read_records(tmp_path)
     assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_record_that_is_no_regular_file_is_named_and_not_waited_for(record, tmp_path, make):
+    path = write_record(tmp_path, record)
+    path.unlink()
+    make(path)
+    with pytest.raises(RecordError, match="not a regular file") as caught:
+        read_records(tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_two_records_of_one_run_are_both_named(record, tmp_path):
+    path = write_record(tmp_path, record)
+    copy = path.with_name("coop-shots16-seed1 (copy).json")
+    copy.write_bytes(path.read_bytes())
+    with pytest.raises(RecordError, match="are of the same run") as caught:
+        read_records(tmp_path)
+    assert str(path) in str(caught.value)
+    assert str(copy) in str(caught.value)
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_read_back(record, tmp_path):
+    source = os.fsdecode(b"pictures/caf\xe9")
+    odd = dataclasses.replace(record, dataset=dataclasses.replace(record.dataset, name=source, source=source))
+    write_record(tmp_path, odd)
+    assert read_records(tmp_path) == [odd]
 
 
 def test_a_file_still_being_written_is_not_read(record, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -25,9 +25,11 @@ def vlprompt(tiny_backbone, tmp_path, monkeypatch, capsys):
     from vlprompt import backbones
 
     load = backbones.load_backbone
+    # Under a name of the list, because a model folder's backbone is loaded by no other.
+    as_mini = replace(tiny_backbone, name="mini")
 
     def load_tiny(name, **options):
-        return tiny_backbone if name in ("mini", "tiny") else load(name, **options)
+        return as_mini if name in ("mini", "tiny") else load(name, **options)
 
     monkeypatch.setattr(backbones, "load_backbone", load_tiny)
     monkeypatch.setenv("VLPROMPT_CACHE", str(tmp_path / "cache"))

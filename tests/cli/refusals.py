@@ -10,11 +10,15 @@ FIT = ("fit", "pictures", "--out", "model", *QUICK)
 
 
 def assert_refused(outcome, *named: str, lines: int = 1) -> None:
-    """One sentence (and, for several files, a line for each), that names what is wrong; nothing on stdout."""
+    """One sentence (and, for several files, a line for each), that names what is wrong; nothing on stdout.
+
+    Warnings may have come before it.
+    """
     assert outcome.code == 2, outcome
     assert outcome.out == ""
-    assert outcome.err.startswith("vlprompt: ")
-    assert outcome.err.count("\n") == lines, outcome.err
+    said = [line for line in outcome.err.splitlines() if not line.startswith("vlprompt: warning: ")]
+    assert said[0].startswith("vlprompt: ")
+    assert len(said) == lines, outcome.err
     assert "Traceback" not in outcome.err
     for text in named:
         assert text in outcome.err

@@ -40,7 +40,7 @@ def test_one_class_only(vlprompt, tmp_path):
 def test_fewer_pictures_than_shots_is_a_warning_and_all_are_taken(vlprompt, pictures, tmp_path):
     outcome = vlprompt(*FIT, "--shots", "5")
     assert outcome.code == 0
-    assert outcome.err.count("warning") == 1
+    assert outcome.err.count("warning: 5 images per class") == 1
     assert "'blue' has 3, 'green' has 3, 'red' has 3" in outcome.err
     assert json.loads((tmp_path / "model/model.json").read_text())["training"]["images"] == 9
 
@@ -51,6 +51,18 @@ def test_labels_and_images_of_different_length(pictures):
 
     with pytest.raises(DataError, match="2 images but 1 labels"):
         PromptClassifier().fit([pictures / "blue/0.png", pictures / "red/0.png"], ["blue"])
+
+
+@pytest.mark.parametrize("method", ["zero-shot", "coop", "cocoop"])
+@pytest.mark.parametrize("seed", ["-1", str(2**63)])
+def test_a_seed_that_is_none(vlprompt, pictures, tmp_path, method, seed):
+    outcome = vlprompt("fit", "pictures", "--out", "model", "--method", method, "--seed", seed)
+    assert_refused(outcome, f"seed is {seed}", "must be")
+    assert_left_nothing(tmp_path)
+
+
+def test_a_seed_of_a_benchmark_that_is_none(vlprompt, pictures):
+    assert_refused(vlprompt("benchmark", "base-to-new", "pictures", "--seeds", "1,-1"), "seed is -1")
 
 
 def test_duplicate_class_names(vlprompt, pictures, tmp_path):
@@ -140,7 +152,7 @@ def test_no_picture_to_evaluate_that_can_be_read_is_no_reason_to_fail(vlprompt, 
 def test_a_model_whose_evaluation_fails_is_saved(vlprompt, pictures, monkeypatch, stop):
     from vlprompt import PromptClassifier
 
-    def evaluate(*_):
+    def evaluate(*_, **__):
         raise stop
 
     monkeypatch.setattr(PromptClassifier, "evaluate", evaluate)
@@ -225,7 +237,7 @@ def test_an_unknown_data_set_suggests_the_nearest(vlprompt):
         (("fit", "pictures"), ("--out",)),
         (("fit", "pictures", "--out", "model", "--epohs", "3"), ("--epohs", "did you mean --epochs")),
         (("fit", "pictures", "--out", "model", "--memory", "2GB"), ("'2GB'", "must be auto or a whole number.")),
-        (("fit", "pictures", "--out", "model", "--memory", "null"), ("'None'", "must be auto or a whole number.")),
+        (("fit", "pictures", "--out", "model", "--memory", "null"), ("'null'", "must be auto or a whole number.")),
         (("predict", "model", "a.png", "--screening", "1.5"), ("'1.5'", "must be auto, off or a whole number.")),
         (("predict", "model", "pictures", "--screening", "0"), ("screening is 0", "above 0")),
         (("fit", "pictures", "--out", "model", "--epochs", "many"), ("--epochs", "'many'", "whole number")),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from tests.cli.pictures import QUICK, write_pictures
 from tests.cli.refusals import FIT, assert_refused
+from vlprompt.locks import close_locked, try_lock
 
 # --- the place of the output ---
 
@@ -72,6 +75,74 @@ def test_a_model_whose_place_fails_after_the_training_is_kept_elsewhere(vlprompt
     assert (kept / "prompts.safetensors").is_file()
 
 
+@pytest.fixture
+def held(tmp_path):
+    """Locks files as another process would, which opens them for itself."""
+    descriptors = []
+
+    def hold(path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        descriptors.append(os.open(path, os.O_RDWR | os.O_CREAT))
+        assert try_lock(descriptors[-1])
+
+    yield hold
+    for descriptor in descriptors:
+        close_locked(descriptor)
+
+
+def test_a_second_fit_into_one_folder_is_refused_and_the_firsts_checkpoint_stays(
+    vlprompt, pictures, tmp_path, nothing_is_computed, held
+):
+    held(tmp_path / ".model.lock")
+    (tmp_path / ".model.training").mkdir()
+    (tmp_path / ".model.training" / "epoch-00001.safetensors").write_bytes(b"of the first")
+    assert_refused(vlprompt(*FIT, "--epochs", "7"), "another process is writing", "model")
+    assert (tmp_path / ".model.training" / "epoch-00001.safetensors").read_bytes() == b"of the first"
+
+
+def test_a_fit_does_not_throw_away_a_checkpoint_that_a_program_trains_into(vlprompt, pictures, tmp_path, held):
+    held(tmp_path / ".model.training" / ".lock")
+    assert_refused(vlprompt(*FIT), "another process is writing")
+
+
+def test_a_second_benchmark_into_one_folder_is_refused(vlprompt, tmp_path, held):
+    for split in ("train", "test"):
+        write_pictures(tmp_path / "data" / split, ("blue", "green", "red", "yellow"))
+    held(tmp_path / "out" / ".lock")
+    quick = ("--epochs", "2", "--views", "1", "--shots", "2", "--seeds", "1", "--workers", "1", "--out", "out")
+    assert_refused(vlprompt("benchmark", "base-to-new", "data", *quick), "another process is writing", "out")
+
+
+def test_an_export_that_another_one_writes_is_refused(vlprompt, tmp_path, held):
+    held(tmp_path / ".toys.lock")
+    assert_refused(vlprompt("export", "emoji-food", "toys", "--classes", "2"), "another process is writing")
+
+
+def test_a_limit_on_the_size_of_files_is_told_before_the_training(
+    vlprompt, pictures, tmp_path, nothing_is_computed, monkeypatch
+):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        outcome = vlprompt(*FIT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert_refused(outcome, "ulimit -f")
+
+
+def test_where_nothing_else_can_be_written_either_the_training_is_kept(vlprompt, pictures, tmp_path, monkeypatch):
+    from vlprompt import model_folder
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EFBIG, "File too large")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model_folder, "_swap", fail)
+        outcome = vlprompt(*FIT)
+    assert_refused(outcome, "File too large", ".model.training", "the same command goes on from there")
+    assert vlprompt(*FIT).code == 0
+
+
 # --- Ctrl-C ---
 
 
@@ -90,7 +161,7 @@ def test_an_interrupted_fit_says_how_to_go_on_and_goes_on(vlprompt, pictures, tm
     assert outcome.code == 130
     assert "after 2 of 4 epochs" in outcome.err
     assert "the same command goes on" in outcome.err
-    assert outcome.err.count("\n") == 1
+    assert outcome.err.splitlines()[-1].startswith("vlprompt: training was interrupted")
 
     made = []
     monkeypatch.setattr(loop._Run, "_epoch", lambda run, number: (made.append(number), epoch(run, number)))

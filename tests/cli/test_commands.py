@@ -84,12 +84,33 @@ def test_null_takes_every_picture_and_fresh_views(vlprompt, tmp_path):
     assert training["settings"]["views"] is None
 
 
-def test_class_words_name_the_classes(vlprompt, tmp_path):
+def test_a_setting_that_the_method_has_no_use_for_is_told_once(vlprompt, pictures):
+    outcome = vlprompt("fit", "pictures", "--out", "model", "--method", "zero-shot", "--shots", "2", "--epochs", "3")
+    assert outcome.code == 0
+    assert outcome.err.count("epochs is ignored: the method zero-shot learns nothing") == 1
+
+
+def test_one_epoch_trains_without_the_warm_up_and_says_so_once(vlprompt, pictures, tmp_path):
+    quick = ("--method", "cocoop", "--shots", "2", "--epochs", "1", "--views", "1")
+    outcome = vlprompt("fit", "pictures", "--out", "model", *quick)
+    assert outcome.code == 0
+    assert outcome.err.count("the recipe's warm-up of 1 is shortened to 0") == 1
+    assert json.loads((tmp_path / "model/model.json").read_text())["training"]["settings"]["warmup_epochs"] == 0
+
+
+def test_class_words_change_the_prompts_and_never_the_label_that_comes_out(vlprompt, tmp_path):
     write_pictures(tmp_path / "pictures")
     (tmp_path / "words.yaml").write_text("blue: the deep sea\n")
     outcome = vlprompt("fit", "pictures", "--out", "model", "--method", "zero-shot", "--class-words", "words.yaml")
     assert outcome.code == 0
-    assert "the deep sea" in json.loads((tmp_path / "model/model.json").read_text())["class_names"]
+    description = json.loads((tmp_path / "model/model.json").read_text())
+    assert description["class_names"] == ["blue", "green", "red"]
+    assert description["class_words"] == {"blue": "the deep sea"}
+    assert "blue (in prompts: the deep sea), green, red" in (tmp_path / "model/README.md").read_text()
+    named = {line.split("\t")[1] for line in vlprompt("predict", "model", "pictures", "--top", "3").out.splitlines()}
+    assert named == {"blue", "green", "red"}
+    measured = json.loads(vlprompt("evaluate", "model", "pictures", "--split", "all", "--json").out)
+    assert sorted(measured["per_class"]) == ["blue", "green", "red"]
 
 
 def test_predict_prints_one_line_a_picture(vlprompt, model):
@@ -140,7 +161,7 @@ def test_evaluate_leaves_out_the_pictures_that_the_model_was_trained_on_as_fit_d
     outcome = vlprompt("evaluate", "model", "moved", "--json")
     values = json.loads(outcome.out)
     assert (values["total"], values["split"]) == (3, "not trained on")
-    assert outcome.err == "6 of 9 pictures are left out, because the model was trained on them.\n"
+    assert outcome.err.startswith("6 of 9 pictures are left out, because the model was trained on them.\n")
     (saved,) = json.loads((model / "model.json").read_text())["evaluation"].values()
     assert saved["accuracy"] == values["accuracy"]
 
@@ -150,7 +171,7 @@ def test_evaluate_on_a_test_split_leaves_nothing_out(vlprompt, model, tmp_path):
         write_pictures(tmp_path / "data" / split)
     outcome = vlprompt("evaluate", "model", "data", "--json")
     assert (json.loads(outcome.out)["total"], json.loads(outcome.out)["split"]) == (9, "test")
-    assert outcome.err == ""
+    assert "left out" not in outcome.err
 
 
 def test_evaluate_says_when_it_cannot_know_what_the_model_was_trained_on(vlprompt, model):
@@ -187,6 +208,14 @@ def test_list_prints_names_and_json(vlprompt, what):
     assert [entry["name"] for entry in json.loads(vlprompt("list", what, "--json").out)] == names
 
 
+def test_list_backbones_says_what_each_needs_its_size_and_whether_it_is_here(vlprompt):
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in vlprompt("list", "backbones").out.splitlines()}
+    assert rows["mini"] == ["-", "64", "8 M", "yes"]
+    assert rows["ViT-B-16/openai"][:3] == ["-", "224", "150 M"]
+    assert rows["ViT-B-16-SigLIP/webli"][:3] == ["vlprompt[hf]", "224", "203 M"]
+    assert rows["nllb-clip-base/v1"][:3] == ["vlprompt[hf]", "224", "-"]
+
+
 def test_base_to_new_prints_a_table_and_writes_a_report_and_a_second_run_is_there_at_once(vlprompt, tmp_path):
     folder = tmp_path / "data"
     for split in ("train", "test"):
@@ -206,7 +235,7 @@ def test_base_to_new_prints_a_table_and_writes_a_report_and_a_second_run_is_ther
 
 
 def test_cache_info_tells_what_is_kept_and_clear_empties_it(vlprompt, model):
-    assert "tiny" in vlprompt("cache", "info").out
+    assert "mini" in vlprompt("cache", "info").out
     assert vlprompt("cache", "clear").code == 0
     assert vlprompt("cache", "info").out == ""
 

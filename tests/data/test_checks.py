@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlprompt.data.checks import check_class_names, check_dataset, check_same_length, comparable_words
+from vlprompt.data.checks import (
+    check_class_names,
+    check_dataset,
+    check_same_length,
+    comparable_words,
+    is_number,
+    normal_name,
+    refuse_numbers,
+)
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
 
@@ -63,11 +73,85 @@ def test_two_names_of_the_same_words_are_refused_with_both(other) -> None:
         check_class_names(["golden_retriever", other])
 
 
+@pytest.mark.parametrize("label", ["", "  ", "\udce9"])
+def test_a_label_that_is_no_text_is_refused_whatever_its_words(label) -> None:
+    dataset = replace(dataset_of("cat", label), class_words={label: "dog"})
+    with pytest.raises(DataError, match=r"class name 1 is "):
+        check_dataset(dataset)
+
+
+def test_a_label_of_two_classes_is_refused_where_names_may_not_repeat() -> None:
+    with pytest.raises(DataError, match=r"'cat' is given twice"):
+        check_dataset(replace(dataset_of("cat", "cat"), class_words={"cat": "kitten"}))
+
+
 def test_published_names_may_repeat() -> None:
     check_dataset(dataset_of("missile", "missile"), names_may_repeat=True)
 
 
-@given(st.lists(st.text(min_size=1), max_size=8))
+@pytest.mark.parametrize(
+    "other",
+    ["cafe\u0301 d'or", "caf\u00e9 d\u2019or", "CAF\u00c9 d'or", "caf\u00e9\u200b d&#39;or", "caf\u00e9\u00a0d'or"],
+)
+def test_two_names_that_look_the_same_are_refused(other) -> None:
+    with pytest.raises(DataError, match=r"are the same words|are one name in two spellings"):
+        check_class_names(["caf\u00e9 d'or", other])
+
+
+def test_two_spellings_of_unicode_are_told_apart_by_their_signs() -> None:
+    with pytest.raises(DataError, match=r"'caf\\xe9' and 'cafe\\u0301' are one name in two spellings"):
+        check_class_names(["caf\u00e9", "cafe\u0301"])
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\x1b[0m", "a\u2028b", "a\x00"])
+def test_control_characters_in_a_name_are_refused(name) -> None:
+    with pytest.raises(DataError, match=r"class name 1 is .*, which has the control character U\+[0-9A-F]{4}; take it"):
+        check_class_names(["cat", name])
+
+
+@given(st.text(max_size=8))
+def test_the_normal_name_is_the_same_for_every_form_of_unicode_and_of_itself(name) -> None:
+    normal = normal_name(name)
+    assert normal == normal_name(normal) == normal_name(unicodedata.normalize("NFD", name))
+    assert not set(normal) & set("\t\n\r\x0b\x0c\x85\u2028\u2029\u00a0")
+    assert comparable_words(normal) == comparable_words(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "0",
+        "007",
+        "-1",
+        "+2",
+        "0.0",
+        "1e3",
+        "1_000",
+        "1,000",
+        "1,5",
+        " 7 ",
+        "0x1F",
+        "\u0663",
+        "\u00bd",
+        "\u22121",
+        "1 2",
+    ],
+)
+def test_numbers_in_any_writing_are_known(name) -> None:
+    assert is_number(name)
+    with pytest.raises(DataError, match=r"is a number, which says nothing to the model; give words"):
+        refuse_numbers(["cat", name], "give words")
+
+
+@pytest.mark.parametrize(
+    "name", ["cat", "737-200", "A300B4", "2012 BMW", "nan", "infinity", "", "-", "e", "10/11", "1st"]
+)
+def test_what_is_more_than_a_number_is_a_name(name) -> None:
+    assert not is_number(name)
+    refuse_numbers([name], "give words")
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1), max_size=8))
 def test_names_pass_exactly_when_their_words_differ_and_are_not_empty(names) -> None:
     words = [comparable_words(name) for name in names]
     usable = all(words) and len(set(words)) == len(words)

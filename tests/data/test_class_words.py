@@ -26,6 +26,34 @@ def test_csv_may_have_a_header_or_none(tmp_path, header) -> None:
     assert read_class_words(str(file)) == {"n01": "panda, giant", "n02": "red panda"}
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("w.csv", "0;cat\n007;agent, secret\nno;Norway\n"),
+        ("w.csv", "label;name\n0;cat\n007;agent, secret\nno;Norway\n"),
+        ("w.tsv", "0\tcat\n007\tagent, secret\nno\tNorway\n"),
+        ("w.csv", '0,cat\n007,"agent, secret"\nno,Norway\n'),
+        ("w.yaml", "0: cat\n007: agent, secret\nno: Norway\n"),
+        ("w.yml", "'0': cat\n\"007\": agent, secret\n'no': 'Norway'\n"),
+        ("w.json", '{"0": "cat", "007": "agent, secret", "no": "Norway"}'),
+    ],
+)
+def test_every_kind_of_file_keeps_keys_as_they_were_written(tmp_path, name, content) -> None:
+    (tmp_path / name).write_text(content)
+    assert read_class_words(tmp_path / name) == {"0": "cat", "007": "agent, secret", "no": "Norway"}
+
+
+def test_words_and_keys_are_in_unicode_s_normal_form(tmp_path) -> None:
+    (tmp_path / "w.yaml").write_text("cafe\u0301: cafe\u0301 house\n")
+    assert read_class_words(tmp_path / "w.yaml") == {"caf\u00e9": "caf\u00e9 house"}
+    assert read_class_words({"cafe\u0301": "a\tb"}) == {"caf\u00e9": "a b"}
+
+
+def test_words_in_a_mapping_must_be_text() -> None:
+    with pytest.raises(DataError, match=r"class_words has None as words for '0'; words must be text"):
+        read_class_words({0: None})  # type: ignore[dict-item]
+
+
 def test_a_mapping_may_have_numbers_as_keys() -> None:
     assert read_class_words({0: "cat", 1: "dog"}) == {"0": "cat", "1": "dog"}
 
@@ -47,7 +75,19 @@ def test_an_empty_file_gives_no_words(tmp_path) -> None:
         ("a.csv", "n01\n", r"a.csv:1 has 1 columns"),
         ("a.csv", "n01,\n", r"a.csv:1 names no words for 'n01'"),
         ("a.csv", b"n01,\xff\xfe\n", r"a.csv cannot be read as UTF-8 text"),
-        ("a.txt", "n01 panda\n", r"a.txt has the ending '.txt'; class words are a .yaml, .yml or .csv file"),
+        ("a.json", '{"n01": "a", "n01": "b"}', r"a.json cannot be read as JSON: it has 'n01' twice"),
+        ("a.json", '{"n01": 7}', r"a.json has 7 as words for 'n01'; words must be text"),
+        ("a.json", '["n01"]', r"a.json must be an object such as"),
+        ("a.json", "[" * 100_000, r"a.json cannot be read as JSON"),
+        ("a.csv", 'n01,"panda\nn02,bear\n', r"a.csv:1 is not CSV: unexpected end"),
+        ("a.yaml", "n01: &a [x]\nn02: *a\n", r"a.yaml \(line 1\) has an alias or anchor"),
+        ("a.yaml", "n01: " + "[" * 3000, r"nests lists or mappings more than 16 deep"),
+        ("a.yaml", "caf\u00e9: a\ncafe\u0301: b\n", r"a.yaml:2 gives words for 'caf\u00e9' a second time"),
+        (
+            "a.txt",
+            "n01 panda\n",
+            r"a.txt has the ending '.txt'; class words are a .yaml, .yml, .json, .csv or",
+        ),
     ],
 )
 def test_a_fault_in_the_file_is_a_sentence_with_its_line(tmp_path, name, content, sentence) -> None:

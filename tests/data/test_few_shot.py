@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlprompt.data.few_shot import FewerShotsWarning, sample_few_shot
+from vlprompt.data.few_shot import FewerShotsWarning, sample_few_shot, warn_about_lost_shots
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.data.splits import select_half
 from vlprompt.errors import SettingsError
@@ -75,7 +75,7 @@ def test_no_number_of_shots_takes_every_image() -> None:
 
 @pytest.mark.parametrize("shots", [0, -1])
 def test_less_than_one_shot_is_refused(shots) -> None:
-    with pytest.raises(SettingsError, match=f"shots is {shots}; it must be at least 1"):
+    with pytest.raises(SettingsError, match=f"shots is {shots}; it must be a whole number of at least 1"):
         sample_few_shot(samples_of([0, 1]), (), shots, 1)
 
 
@@ -92,3 +92,18 @@ def test_sampling_never_repeats_and_takes_as_many_as_there_are(labels, shots, se
 def test_the_same_seed_gives_the_same_picks(labels, shots, seed) -> None:
     samples = samples_of(labels)
     assert quietly(samples, samples, shots, seed) == quietly(samples, samples, shots, seed)
+
+
+@pytest.mark.parametrize("shots", [2, None])
+def test_a_class_without_training_images_is_named_whatever_is_asked_for(shots) -> None:
+    with pytest.warns(FewerShotsWarning, match=r"'owl' has none"):
+        sample_few_shot(samples_of([0, 0, 1, 1]), (), shots, 1, ["class 0", "class 1", "owl"])
+
+
+def test_classes_that_lost_images_are_named_with_what_is_left() -> None:
+    drawn = samples_of([0, 0, 1, 1, 2, 2])
+    with pytest.warns(FewerShotsWarning, match=r"'class 1' has 1 of 2, 'class 2' has none of 2; a class with none"):
+        warn_about_lost_shots(drawn, [0, 1, 2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_about_lost_shots(drawn, range(6))

@@ -37,6 +37,13 @@ def test_it_follows_images_labels_names_and_order(write_folder) -> None:
     assert len({dataset_fingerprint(each) for each in (samples, *others)}) == 6
 
 
+def test_it_follows_the_words_of_classes(write_folder) -> None:
+    samples = load_dataset(write_folder("pets", cat=2, dog=2), random_splits=False).train
+    words = [{}, {"cat": "kitten"}, {"cat": "tomcat"}, {"dog": "kitten"}]
+    assert len({dataset_fingerprint(samples, each) for each in words}) == 4
+    assert dataset_fingerprint(samples) == dataset_fingerprint(samples, {})
+
+
 def test_it_follows_the_bytes_of_a_file_whose_size_stays(write_folder) -> None:
     samples = load_dataset(write_folder("pets", cat=2, dog=2), random_splits=False).train
     before = dataset_fingerprint(samples)

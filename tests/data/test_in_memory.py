@@ -61,8 +61,13 @@ def test_class_names_set_the_order_of_text_labels() -> None:
         ([ARRAY] * 2, ["big_cat", "Big cat"], None, r"are the same words"),
         ([ARRAY] * 2, ["cat", "dog"], ["cat", "dog", "cat"], r"'cat' is given twice"),
         ([ARRAY, 7], ["cat", "dog"], None, r"image 1 \(int\) cannot be used; it must be a path"),
-        ("a.png", ["cat"], None, r"images is one image, a.png; it must be a list"),
-        (Image.new("L", (2, 2)), ["cat"], None, r"images is one image, an image \(Pillow image\)"),
+        ("a.png", ["cat"], None, r"images is one path, 'a.png'; it must be a list"),
+        (
+            Image.new("L", (2, 2)),
+            ["cat"],
+            None,
+            r"images is one picture; it must be a list of images, such as \[image\]",
+        ),
     ],
 )
 def test_what_does_not_fit_is_a_sentence(images, labels, names, sentence) -> None:
@@ -96,3 +101,26 @@ def test_labels_are_contiguous_and_follow_the_sorted_names(labels) -> None:
     samples = label_images([ARRAY] * len(labels), labels)
     names = sorted(set(labels))
     assert [names[sample.label] for sample in samples] == labels
+
+
+def test_labels_and_class_names_meet_in_any_form_of_unicode_and_keep_their_own() -> None:
+    nfc, nfd = "caf\u00e9", "cafe\u0301"
+    assert [sample.class_name for sample in label_images([ARRAY, ARRAY], [nfd, "bar"], [nfc, "bar"])] == [nfc, "bar"]
+    assert {sample.class_name for sample in label_images([ARRAY, ARRAY], [nfd, "bar"])} == {nfd, "bar"}
+    with pytest.raises(DataError, match=r"are one name in two spellings"):
+        label_images([ARRAY, ARRAY], [nfc, nfd])
+
+
+def test_one_path_with_two_labels_is_refused_with_both_places() -> None:
+    with pytest.raises(DataError, match=r"a.png stands among the images twice .*number 0 is 'cat', number 2 'dog'"):
+        dataset_from_lists(["a.png", "b.png", Path("a.png")], ["cat", "dog", "dog"])
+    assert len(dataset_from_lists(["a.png", "b.png", "a.png"], ["cat", "dog", "cat"]).train) == 3
+
+
+def test_texts_that_are_numbers_are_no_class_names() -> None:
+    with pytest.raises(DataError, match=r"names '0', '1' are numbers.*give whole numbers as labels, and class"):
+        dataset_from_lists([ARRAY, ARRAY], ["0", "1"])
+    with pytest.raises(DataError, match=r"class names '0.0' is a number.*give class_names in words"):
+        dataset_from_lists([ARRAY, ARRAY], [0, 1], class_names=["0.0", "cat"])
+    with pytest.raises(DataError, match=r"label 0 is the text '0', which is none of the class names"):
+        dataset_from_lists([ARRAY, ARRAY], ["0", "1"], class_names=["cat", "dog"])

@@ -87,7 +87,15 @@ def test_class_words_are_refused_because_the_file_has_the_names(write_split) -> 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", r"cannot be read as JSON"),
+        ('{"train": [], "train": [], "test": []}', r"it has 'train' twice"),
+        ("[" * 100_000, r"cannot be read as JSON: its values are nested too deeply"),
+        ('{"train": [["cat/1.jpg", ' + "9" * 5000 + ', "cat"]], "test": []}', r"it has a number of"),
+        ({"train": [["cat/1.jpg", 0, "7"], ["ant/1.jpg", 1, "x"]], "test": []}, r"the class names '7' is a number"),
+        ({"train": [["cat/1.jpg", 0, "a"], ["cat/1.jpg", 1, "b"]], "test": []}, r"cat/1.jpg both the labels 0 and 1"),
+        ({"train": [["cat/1.jpg", 10**4000, "a"]], "test": []}, r"it has a number of 4001 digits"),
+        ('{"train": [["cat/1.jpg", 0, "a\\ud800"], ["ant/1.jpg", 1, "b"]], "test": []}', r"half of a character pair"),
+        ('{"train": [["cat/1.jpg", 0, "a\\u0007"], ["ant/1.jpg", 1, "b"]], "test": []}', r"control character U\+0007"),
+        ("{", r"it is not valid JSON"),
         ([], r"is no split file of the papers"),
         ({"train": []}, r"is no split file of the papers"),
         ({"train": {}, "test": []}, r"has train as dict; it must be a list"),

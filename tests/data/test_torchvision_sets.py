@@ -114,3 +114,11 @@ def test_a_label_without_a_name_is_refused() -> None:
 @pytest.mark.parametrize("other", [["a.png"], "a.png", np.zeros((2, 4, 4, 3)), {"classes": 1}])
 def test_lists_and_arrays_are_no_data_set_objects(other) -> None:
     assert not is_data_set(other)
+
+
+def test_classes_that_are_numbers_need_class_names() -> None:
+    digits = Digits()
+    digits.classes = ("0", "1", "2")  # type: ignore[misc]
+    with pytest.raises(DataError, match=r"class names '0', '1', '2' are numbers.*give class_names in words"):
+        samples_from_data_set(digits)
+    assert samples_from_data_set(digits, ["zero", "one", "two"])[0].class_name == "two"

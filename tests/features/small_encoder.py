@@ -23,6 +23,7 @@ class SmallEncoder:
     image: ImagePreprocessing = PREPROCESSING
     device: torch.device = torch.device("cpu")  # noqa: RUF009
     precision: str = "fp32"
+    image_code: str = ""
     batches: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:

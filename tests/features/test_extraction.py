@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.features.small_encoder import PREPROCESSING, SmallEncoder, random_pixels
 from vlprompt.backbones import Backbone
+from vlprompt.data.samples import EncodedImage
 from vlprompt.errors import SettingsError, UnreadableImagesError
 from vlprompt.features import CacheWarning, FeatureExtractor, UnreadableImagesWarning, extraction
 from vlprompt.features.transforms import view_pixels
@@ -297,3 +298,74 @@ def test_views_have_the_same_bits_whatever_the_cache_held_before(tiny_backbone: 
     partly.views(images[4:11], 2, seed=1)
     fresh = FeatureExtractor(tiny_backbone, cache=tmp_path / "fresh", workers=0)
     assert (partly.views(images, 3, seed=1).values == fresh.views(images, 3, seed=1).values).all()
+
+
+def stored_in_every_way(folder: Path) -> dict[str, list]:
+    """The same pictures composed, as files of two kinds, as arrays, Pillow images, bytes and fractions of white."""
+    scenes = [Scene(seed) for seed in range(5)]
+    pictures = [scene.open() for scene in scenes]
+    files = {}
+    for suffix in ("png", "bmp", "tif"):
+        files[suffix] = [folder / f"{at}.{suffix}" for at in range(len(pictures))]
+        for picture, path in zip(pictures, files[suffix], strict=True):
+            picture.save(path)
+    return {
+        "composed": scenes,
+        **files,
+        "arrays": [np.asarray(picture) for picture in pictures],
+        "Pillow images": pictures,
+        "bytes": [EncodedImage(path.read_bytes()) for path in files["png"]],
+        "fractions": [np.asarray(picture) / 255 for picture in pictures],
+    }
+
+
+def test_the_same_pixels_have_the_same_views_however_they_are_stored(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    results = {
+        kind: FeatureExtractor(tiny_backbone, cache=None, workers=0).views(images, 3, seed=1).values
+        for kind, images in stored_in_every_way(tmp_path).items()
+    }
+    assert all(np.array_equal(values, results["composed"]) for values in results.values())
+
+
+def test_other_pixels_have_other_crops(encoder: SmallEncoder) -> None:
+    # One pixel differs: with the same crops, the features would hardly differ.
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    other = pixels.copy()
+    other[0, 0] ^= 1
+    values = FeatureExtractor(encoder, cache=None).views([pixels, other], 4, seed=1).values
+    assert np.abs(values[0] - values[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_large_and_uncommon_pictures_have_the_features_of_small_ones(
+    encoder: SmallEncoder, tmp_path: Path, workers: int
+) -> None:
+    """Whether a picture is opened in a process of its own changes no bit."""
+    picture = Image.fromarray(random_pixels(0, 60, 80))
+    for name in ("a.tif", "b.png"):
+        picture.save(tmp_path / name)
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:100])
+    images = [
+        tmp_path / "a.tif",
+        tmp_path / "cut.tif",
+        tmp_path / "b.png",
+        EncodedImage((tmp_path / "a.tif").read_bytes()),
+    ]
+    extractor = FeatureExtractor(encoder, cache=None, workers=workers, batch_size=2, on_unreadable="skip")
+    for compute in (extractor.extract, lambda images: extractor.views(images, 2, seed=3)):
+        with pytest.warns(UnreadableImagesWarning, match=r"cut.tif: it is damaged"):
+            extracted = compute(images)
+        assert extracted.kept.tolist() == [0, 2, 3]
+        np.testing.assert_allclose(extracted.values[0], extracted.values[1], **ROUNDING)
+        np.testing.assert_array_equal(extracted.values[0], extracted.values[2])
+
+
+def test_a_picture_beyond_the_limit_is_unreadable_with_the_limit_that_would_do(
+    encoder: SmallEncoder, photos: Photos
+) -> None:
+    images = photos(2)
+    with pytest.raises(UnreadableImagesError, match=r"more with max_pixels=\d+"):
+        FeatureExtractor(encoder, cache=None, max_pixels=200).extract(images)
+    assert FeatureExtractor(encoder, cache=None, max_pixels=1000).extract(images).values.shape == (2, 8)
+    with pytest.raises(SettingsError, match="max_pixels is 0"):
+        FeatureExtractor(encoder, max_pixels=0)

@@ -25,7 +25,7 @@ class Scene:
 
 
 def blocks_of(count: int, source: object = None) -> Blocks:
-    requests = [[Request(at, random_pixels(at) if source is None else source, f"{at}", (0,))] for at in range(count)]
+    requests = [[Request(at, random_pixels(at) if source is None else source, (0,))] for at in range(count)]
     return Blocks(requests, EvaluationTransform(PREPROCESSING))
 
 
@@ -77,7 +77,7 @@ def test_a_process_that_may_have_no_children_loads_by_itself() -> None:
 
 def test_an_image_is_opened_once_for_all_its_views(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    monkeypatch.setattr(loading, "open_image", lambda source: opened.append(source) or Image.new("RGB", (16, 16)))
-    block = loading.load_block([Request(3, "photo", "key", (0, 1, 2))], EvaluationTransform(PREPROCESSING))
+    monkeypatch.setattr(loading, "open_image", lambda source, _: opened.append(source) or Image.new("RGB", (16, 16)))
+    block = loading.load_block([Request(3, "photo", (0, 1, 2))], EvaluationTransform(PREPROCESSING))
     assert opened == ["photo"]
     assert (block.places, block.pixels.shape) == ([3], (3, 16, 16, 3))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import time
 import warnings
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from vlprompt.features import CacheWarning
 from vlprompt.features import table as table_module
 from vlprompt.features.table import ABOUT_FILE, MOST_SMALL_SHARDS, Table
+from vlprompt.files import atomic_path
 
 WIDTH = 4
 
@@ -98,17 +98,13 @@ def test_rows_added_twice_are_kept_once_when_merged(tmp_path: Path) -> None:
     assert len(table) == MOST_SMALL_SHARDS + 2
 
 
-def test_what_was_left_half_written_long_ago_is_removed(tmp_path: Path) -> None:
-    old, new = tmp_path / ".tmp-1-x.npy", tmp_path / ".tmp-2-x.npy"
-    for path in (old, new):
-        path.write_bytes(b"half")
-    two_days_ago = time.time() - 2 * 24 * 3600
-    os.utime(old, (two_days_ago, two_days_ago))
-    table = table_in(tmp_path)
-    for number in range(MOST_SMALL_SHARDS + 1):
-        add(table, [number])
-    assert not old.exists()
-    assert new.exists()
+def test_what_a_killed_process_left_half_written_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    left = tmp_path / ".tmp-0123456789ab-x.npy"
+    left.write_bytes(b"half")
+    with atomic_path(tmp_path / "y.npy") as being_written:
+        add(table_in(tmp_path), [1])
+        assert not left.exists()
+        assert being_written.exists()
 
 
 def damage_truncated(path: Path) -> None:
@@ -124,6 +120,19 @@ def damage_flipped_bit(path: Path) -> None:
 def damage_swapped_pages(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:-8192] + content[-4096:] + content[-8192:-4096])
+
+
+def damage_swapped_words(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-24] + content[-8:] + content[-16:-8] + content[-24:-16])
+
+
+def damage_moved_sum(path: Path) -> None:
+    """One word is larger by what another is smaller."""
+    content = bytearray(path.read_bytes())
+    content[-4] ^= 1
+    content[-12] ^= 1
+    path.write_bytes(content)
 
 
 def damage_emptied(path: Path) -> None:
@@ -158,6 +167,24 @@ def test_a_damaged_shard_is_warned_about_once_removed_and_written_again(tmp_path
     add(table, range(500))
     for again in (table, table_in(tmp_path)):
         assert known(again, range(500)) == list(range(500))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_shard_that_is_no_regular_file_is_not_waited_for(tmp_path: Path, make) -> None:
+    add(table_in(tmp_path), range(5))
+    (shard,) = shards_in(tmp_path)
+    shard.unlink()
+    make(shard)
+    with pytest.warns(CacheWarning, match="damaged or foreign"):
+        assert known(table_in(tmp_path), range(5)) == []
+
+
+def test_rows_that_are_no_numbers_are_not_known(tmp_path: Path) -> None:
+    values = values_of(range(3))
+    values[1, 2] = np.nan
+    table_in(tmp_path).add(keys_of(range(3)), values)
+    out = np.zeros((3, WIDTH), np.float32)
+    assert table_in(tmp_path).read(keys_of(range(3)), out).tolist() == [True, False, True]
 
 
 def test_a_damaged_shard_costs_no_other(tmp_path: Path) -> None:

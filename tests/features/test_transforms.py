@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from random import Random
 
@@ -13,10 +14,19 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
-from tests.features.small_encoder import random_pixels
+from tests.features.small_encoder import PREPROCESSING, random_pixels
 from vlprompt.backbones import ImagePreprocessing
 from vlprompt.features.extraction import normalise
-from vlprompt.features.transforms import crop_box, evaluation_pixels, view_pixels
+from vlprompt.features.transforms import (
+    MOST_LENGTHS,
+    EvaluationTransform,
+    ViewTransform,
+    as_plain,
+    crop_box,
+    evaluation_pixels,
+    from_plain,
+    view_pixels,
+)
 
 sides = st.integers(1, 90)
 seeds = st.integers(0, 10**6)
@@ -36,6 +46,8 @@ def test_the_test_transform_is_open_clips_bit_for_bit(
 ) -> None:
     if resize_mode == "longest" and round(min(width, height) * size / max(width, height)) == 0:
         return  # OpenCLIP cannot resize to a side of 0 pixels
+    if max(width, height) > MOST_LENGTHS * min(width, height):
+        return  # of these only the middle is resized
     image = Image.fromarray(random_pixels(width * 100 + height, height, width))
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
     theirs = image_transform_v2(
@@ -123,3 +135,22 @@ def test_pixels_are_normalised_with_channels_last_in_memory() -> None:
     batch = normalise(torch.zeros(2, 4, 4, 3, dtype=torch.uint8), preprocessing)
     assert batch.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(batch[0, :, 0, 0], torch.tensor([-2.5, -4 / 3, -0.75]))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("extra", [0, 1])
+def test_of_a_very_long_image_the_middle_is_resized(turned: bool, extra: int) -> None:
+    # A ramp along the image: its centre stays where it is, and no image of 8 x 480000 pixels is made.
+    ramp = np.linspace(0, 255, 60000 + extra).astype(np.uint8)[:, None, None].repeat(3, axis=2)
+    pixels = evaluation_pixels(Image.fromarray(ramp.swapaxes(0, 1).copy() if turned else ramp), PREPROCESSING)
+    assert pixels.shape == (16, 16, 3)
+    assert abs(float(pixels.mean()) - 127.5) < 1
+
+
+@pytest.mark.parametrize("transform", [EvaluationTransform(PREPROCESSING), ViewTransform(PREPROCESSING, seed=7)])
+def test_a_transform_travels_as_plain_values(transform) -> None:
+    image = Image.fromarray(random_pixels(3, 40, 60))
+    plain = as_plain(transform)
+    copy = from_plain(json.loads(json.dumps(plain)))
+    assert (copy.name, copy.seed, copy.is_random) == (transform.name, transform.seed, transform.is_random)
+    assert np.array_equal(copy.pixels(image, "key", 2), transform.pixels(image, "key", 2))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.tiny_models import WordTokenizer, tiny_siglip
+from tests.tiny_models import tiny_backbone as tiny_clip
 from vlprompt.backbones import Backbone
-from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.errors import DataError, MethodError, SettingsError, UnknownNameError
 from vlprompt.methods import METHODS, build_method
 from vlprompt.methods.coop import CoOp
+from vlprompt.methods.method import Method
 from vlprompt.methods.options import ENSEMBLE_TEMPLATES, PromptOptions, ZeroShotOptions
+from vlprompt.methods.prompt_learner import PromptLearner
 
 NAMES = ["dog", "giant_panda", "okapi"]
 
@@ -125,6 +130,19 @@ def test_wrong_options_are_refused_where_they_are_made(options: dict[str, object
         PromptOptions(**options)
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["a photo of a", "a photo of a:", "this is a picture,", "what is this?", "x.", "  two   spaces ", "a_photo_of_a_:"],
+)
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_a_context_starts_from_exactly_the_tokens_of_its_words(words: str, kind: str) -> None:
+    backbone = tiny_clip() if kind == "clip" else tiny_siglip(tokenizer=WordTokenizer(32))
+    plain = " ".join(words.replace("_", " ").split())
+    ids = backbone.tokenizer.encode(plain) if kind == "clip" else [i for i in backbone.tokenizer([plain])[0] if i != 1]
+    vectors = build_method("coop", backbone, NAMES, options={"context_init": words}).context_vectors
+    assert torch.equal(vectors.detach(), backbone.embed_tokens(torch.tensor(ids)))
+
+
 @pytest.mark.parametrize("words", ["__", "&nbsp;", "word " * 90])
 def test_words_that_give_no_context_or_too_much_are_refused(tiny_backbone: Backbone, words: str) -> None:
     with pytest.raises(SettingsError, match="context_init"):
@@ -144,6 +162,65 @@ def test_an_unknown_option_names_the_nearest(tiny_backbone: Backbone) -> None:
 def test_an_unknown_method_names_the_nearest(tiny_backbone: Backbone) -> None:
     with pytest.raises(UnknownNameError, match="did you mean cocoop"):
         build_method("cocop", tiny_backbone, NAMES)
+
+
+class Given(PromptLearner):
+    """Gives whatever context a test asks for."""
+
+    name = "given"
+
+    def context(self, image_features: torch.Tensor) -> torch.Tensor:
+        return self.given(self.context_vectors, image_features)
+
+
+@pytest.mark.parametrize("engine", ["plain", "segments"])
+@pytest.mark.parametrize("position", ["end", "middle"])
+def test_a_context_a_class_made_from_one_parameter_is_used_class_by_class(
+    tiny_backbone: Backbone, features: torch.Tensor, engine: str, position: str
+) -> None:
+    options = PromptOptions(engine=engine, position=position)
+    shift = torch.randn(3, 1, 1, generator=torch.Generator().manual_seed(4))
+    method = Given(tiny_backbone, NAMES, options)
+    method.given = lambda vectors, _: (vectors + shift)[None]
+    for label, name in enumerate(NAMES):
+        alone = Given(tiny_backbone, [name], options)
+        alone.given = lambda vectors, _, label=label: (vectors + shift[label])[None, None]
+        torch.testing.assert_close(method(features)[:, [label]], alone(features), rtol=1e-4, atol=1e-3)
+    images = method.normalised(features)
+    pairs = method.pair_features(images, torch.tensor([[2, 0]] * len(features)))
+    torch.testing.assert_close(pairs, method.class_features(images)[:, [2, 0]].expand(5, -1, -1), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["plain", "segments"])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 3, 128), (1, 1, 5, 128), (1, 2, 4, 128), (4, 1, 4, 128), (1, 1, 4, 64), (4, 128)]
+)
+def test_a_context_of_another_shape_is_refused_with_both_shapes(
+    tiny_backbone: Backbone, features: torch.Tensor, engine: str, shape: tuple[int, ...]
+) -> None:
+    method = Given(tiny_backbone, NAMES, PromptOptions(engine=engine))
+    method.given = lambda vectors, _: vectors.new_zeros(shape)
+    images = method.normalised(features)
+    wrong = rf"shape {re.escape(str(shape))}.*\(b, n, 4, 128\)"
+    with pytest.raises(MethodError, match=wrong):
+        method(features)
+    with pytest.raises(MethodError, match=wrong):
+        method.pair_features(images, torch.zeros(5, 2, dtype=torch.long))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 64), (1, 2, 64), (1, 3, 32), (3, 64)])
+def test_class_features_of_another_shape_are_refused(
+    tiny_backbone: Backbone, features: torch.Tensor, shape: tuple[int, ...]
+) -> None:
+    class Wrong(Method):
+        name, options_class, learns = "wrong", ZeroShotOptions, False
+
+        def class_features(self, image_features: torch.Tensor) -> torch.Tensor:
+            return torch.ones(shape)
+
+    for logits in (Wrong(tiny_backbone, NAMES), Wrong(tiny_backbone, NAMES).predict_logits):
+        with pytest.raises(MethodError, match=re.escape(str(shape))):
+            logits(features)
 
 
 OWN_METHOD = '''
@@ -175,3 +252,59 @@ def test_a_users_file_without_the_class_is_refused(tiny_backbone: Backbone, tmp_
         build_method(f"{path}:Doubled", tiny_backbone, NAMES)
     with pytest.raises(SettingsError, match="there is no file"):
         build_method("nowhere.py:Halved", tiny_backbone, NAMES)
+
+
+SAME_WORDS = [
+    ("bird's nest", "bird\u2019s nest"),
+    ("R&D lab", "R&amp;D lab"),
+    ("cafe\u0301", "caf\u00e9"),
+    ("x\u00a0y", "x y"),
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("pair", SAME_WORDS)
+def test_two_names_with_the_same_tokens_are_refused_by_name(
+    tiny_backbone: Backbone, method: str, pair: tuple[str, str]
+) -> None:
+    with pytest.raises(DataError, match="are one prompt to the backbone 'tiny'") as refusal:
+        build_method(method, tiny_backbone, ["log", *pair])
+    # Their texts as Python writes them, so that letters that look alike are told apart.
+    assert all(repr(name) in str(refusal.value) or ascii(name) in str(refusal.value) for name in pair)
+    with pytest.raises(DataError, match="are one prompt"):
+        build_method(method, tiny_backbone, NAMES).with_class_names(pair)
+
+
+@pytest.mark.parametrize("names", [("C++", "C#"), ("R&B", "RB"), ("Cat!", "cat"), ("owl", "o.w.l.")])
+def test_names_that_a_canonicalising_tokenizer_makes_one_prompt_are_refused_for_it_only(
+    tiny_backbone: Backbone, names: tuple[str, str]
+) -> None:
+    siglip = tiny_siglip(tokenizer=WordTokenizer(32))
+    with pytest.raises(DataError, match="are one prompt to the backbone 'tiny-siglip'"):
+        build_method("coop", siglip, names)
+    build_method("coop", tiny_backbone, names)
+
+
+@pytest.mark.parametrize(
+    ("name", "tokenizer"), [("&nbsp;", None), ("+++", WordTokenizer(32)), ("\U0001f600", WordTokenizer(32))]
+)
+def test_a_name_that_the_tokenizer_makes_nothing_of_is_refused(name: str, tokenizer: WordTokenizer | None) -> None:
+    backbone = tiny_siglip(tokenizer=tokenizer) if tokenizer else tiny_clip()
+    with pytest.raises(DataError, match="has no words that the backbone"):
+        build_method("zero-shot", backbone, ["cat", name])
+
+
+def test_names_that_are_equal_letter_by_letter_pass_as_in_published_data_sets(tiny_backbone: Backbone) -> None:
+    assert build_method("zero-shot", tiny_backbone, ["missile", "missile"]).weights.shape[0] == 2
+
+
+def test_names_of_a_saved_model_pass_where_they_are_asked_to(tiny_backbone: Backbone) -> None:
+    method = build_method("coop", tiny_backbone, SAME_WORDS[0], one_prompt_allowed=True)
+    assert method.with_class_names(SAME_WORDS[1]).class_names == list(SAME_WORDS[1])
+
+
+def test_long_names_that_differ_at_their_end_are_no_prompt_of_each_other(tiny_backbone: Backbone) -> None:
+    long = "dog " * 68
+    assert build_method("zero-shot", tiny_backbone, [long + "cat", long + "cow"]).weights.shape[0] == 2
+    with pytest.raises(DataError, match="has .* tokens, and this backbone takes 77"):
+        build_method("zero-shot", tiny_backbone, ["dog " * 200 + "cat", "dog " * 200 + "cow"])

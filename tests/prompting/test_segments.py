@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.tiny_models import tiny_backbone
+from tests.tiny_models import tiny_backbone, tiny_coca
 from vlprompt.backbones import Backbone
-from vlprompt.prompting import POSITIONS, PlainEngine, Prompts, SegmentsEngine, build_prompts, segments
+from vlprompt.prompting import POSITIONS, PlainEngine, Prompts, SegmentsEngine, build_prompts, segments, text_engine
 
 # Some of the budgets below are smaller than any step.
 pytestmark = pytest.mark.filterwarnings("ignore:.*of the option memory")
@@ -49,19 +49,24 @@ TOWERS: dict[str, dict[str, Any]] = {
     "narrow MLP": {"text": {"mlp_ratio": 2.0}},
     "tanh GELU": {"custom_text": True, "text": {"act_kwargs": {"approximate": "tanh"}}},
     "projection with a bias": {"custom_text": True, "text": {"proj_bias": True}},
+    "class token": {"coca": True},
+    "class token that sees itself": {"coca": True, "shifted": False},
 }
 
 
 @cache
 def tower(name: str, dtype: torch.dtype) -> Backbone:
-    return tiny_backbone(dtype=dtype, **TOWERS[name])
+    options = dict(TOWERS[name])
+    return tiny_coca(dtype=dtype, **options) if options.pop("coca", False) else tiny_backbone(dtype=dtype, **options)
 
 
 @st.composite
 def problems(draw: st.DrawFn) -> dict[str, Any]:
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True))
+    chosen = draw(st.sampled_from(sorted(TOWERS)))
+    short = NAMES[:-1] if TOWERS[chosen].get("coca") else NAMES
+    names = draw(st.lists(st.sampled_from(short), min_size=1, max_size=6, unique=True))
     return {
-        "tower": draw(st.sampled_from(sorted(TOWERS))),
+        "tower": chosen,
         "names": names,
         "length": draw(st.integers(1, 6)),
         "position": draw(st.sampled_from(POSITIONS)),
@@ -135,6 +140,24 @@ def test_gradients_are_those_of_finite_differences(position: str) -> None:
     engine = SegmentsEngine(backbone, build_prompts(backbone, ["dog", "red fox"], 2, position))
     context = (0.1 * torch.randn(2, 1, 2, 8, dtype=torch.float64)).requires_grad_()
     assert torch.autograd.gradcheck(engine, (context,))
+
+
+@pytest.mark.parametrize("shifted", [True, False])
+@pytest.mark.parametrize("name", ["dog", "dog dog dog dog dog dog dog dog dog dog dog dog dog", "wow!-!", "wow!-! dog"])
+def test_a_class_token_sees_what_the_towers_own_mask_shows_it(shifted: bool, name: str) -> None:
+    """Also where no token is padding, and where a name holds the token that the mask takes for padding."""
+    backbone = tiny_coca(shifted=shifted)
+    prompts = build_prompts(backbone, [name, "red fox"], 4)
+    words = backbone.embed_tokens(prompts.token_ids[0, 1:5])[None, None]
+    features = text_engine(backbone, prompts)(words)[0]
+    torch.testing.assert_close(features, backbone.model.encode_text(prompts.token_ids), rtol=1e-4, atol=1e-5)
+    holds_padding = int((prompts.token_ids[0, : prompts.ends[0]] == 0).sum()) > 0
+    assert holds_padding == isinstance(text_engine(backbone, prompts), PlainEngine) == ("!-" in name)
+
+
+def test_a_tower_with_a_class_token_takes_the_segments_path() -> None:
+    backbone = tiny_coca()
+    assert isinstance(text_engine(backbone, build_prompts(backbone, ["cat", "red fox"], 2)), SegmentsEngine)
 
 
 def prompts_of(backbone: Backbone) -> Prompts:

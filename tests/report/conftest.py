@@ -51,7 +51,7 @@ def make_record(
 
 def _half(accuracy: float, total: int, names: list[str]) -> HalfResult:
     correct = round(accuracy / 100 * total)
-    predictions = tuple(index % len(names) for index in range(24))
+    predictions = tuple(index % len(names) for index in range(total))
     return HalfResult(100 * correct / total, accuracy - 1, correct, total, dict.fromkeys(names, accuracy), predictions)
 
 

@@ -183,3 +183,19 @@ def test_a_browser_shows_the_report(chromium, disagreeing, tmp_path, device, sch
     ]
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
     assert [event for event in chromium.events if event.get("method") == "Log.entryAdded"] == []  # no policy is broken
+
+
+def test_a_hostile_name_is_text_everywhere_in_the_page(record_of):
+    hostile = "<script>alert(1)</script>\"' onload=x\x1b[2J\u202e\udce9\ud800"
+    made = [
+        record_of(name, method, seed, 80, 70, backbone=hostile, source=hostile)
+        for name in (hostile, f"{hostile}2")
+        for method in ("coop", "cocoop", hostile)
+        for seed in (1, 2)
+    ]
+    page = report_html(made)
+    page.encode()
+    assert "<script" not in page
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", page)
+    assert not re.search(r"<[^>]*\sonload", page)
+    assert page.count("&lt;script&gt;") > 10

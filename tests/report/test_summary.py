@@ -146,5 +146,5 @@ def test_one_of_several_backbones_and_numbers_of_shots_is_chosen(record_of):
     ]
     assert chosen(records, shots=None, backbone=None) == records
     assert chosen(records, shots=16, backbone="x") == [records[2]]
-    with pytest.raises(SettingsError, match="no results for --shots 4; there are some of x with 1 shots"):
+    with pytest.raises(SettingsError, match="no results for shots=4; there are some of x with 1 shots"):
         chosen(records, shots=4, backbone=None)

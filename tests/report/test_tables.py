@@ -74,3 +74,27 @@ def test_csv_gives_back_the_unrounded_numbers(records):
     for pair, cell in summary.cells.items():
         assert float(rows[pair]["new"]) == cell.new.mean
         assert float(rows[pair]["h"]) == cell.harmonic.mean
+
+
+HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>\x1b[2J\n\tforged | `x` \u202e"
+
+
+def hostile_summary(record_of):
+    return summarize([record_of(HOSTILE, "coop", 1, 80, 70, backbone=HOSTILE)])
+
+
+def test_a_hostile_name_is_one_cell_of_each_table(record_of):
+    summary = hostile_summary(record_of)
+    tame = summarize([record_of("name", "coop", 1, 80, 70)])
+    for table in (markdown_table, csv_table):
+        assert table(summary).count("\n") == table(tame).count("\n")
+    (row, *_) = csv.DictReader(io.StringIO(csv_table(summary)))
+    assert row["dataset"].startswith("'=cmd")
+    assert row["backbone"].startswith("'=cmd")
+    assert "<script>" not in markdown_table(summary)
+
+
+@pytest.mark.parametrize("table", [markdown_table, csv_table, plain_text])
+def test_no_table_has_control_characters_of_a_name(record_of, table):
+    text = table(hostile_summary(record_of))
+    assert not {"\x1b", "\t", "\u202e"} & set(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 
-from vlprompt.errors import CheckpointError, OutputError
+from vlprompt.errors import CheckpointError, OutputError, TrainingInterrupted
+from vlprompt.locks import close_locked, try_lock
 from vlprompt.recipes import TrainingSettings
 from vlprompt.training import checkpoints, loop, train
 from vlprompt.training.checkpoints import DamagedCheckpointWarning, OtherMachineWarning
@@ -149,6 +153,109 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(
         history = train(resumed, views, views.labels, SETTINGS, checkpoint=tmp_path)
     assert history.resumed_after == 2
     assert same_bits(learned(whole), learned(resumed))
+
+
+def forged(path, change):
+    """Somebody changes a checkpoint and puts its digest right."""
+    with safe_open(path, "pt") as file:
+        state = json.loads(file.metadata()["state"])
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    text = change(state, tensors) or json.dumps(state)
+    path.write_bytes(save(tensors, {"state": text, "digest": checkpoints._digest(text, tensors)}))
+
+
+def set_learned(tensors, value):
+    tensors["learned/context"] = value(tensors["learned/context"])
+
+
+FORGERIES = {
+    "nan": lambda state, tensors: set_learned(tensors, lambda old: old * float("nan")),
+    "another type": lambda state, tensors: set_learned(tensors, lambda old: old.half()),
+    "another shape": lambda state, tensors: set_learned(tensors, lambda old: old[:1]),
+    "missing tensor": lambda state, tensors: tensors.__delitem__("learned/scale"),
+    "extra tensor": lambda state, tensors: tensors.update(extra=torch.ones(1)),
+    "momentum of nothing": lambda state, tensors: tensors.update({"momentum/x": torch.ones(1)}),
+    "no epochs": lambda state, tensors: state.__delitem__("epochs"),
+    "epochs out of order": lambda state, tensors: state["epochs"].reverse(),
+    "a loss that is text": lambda state, tensors: state["epochs"][0].update(loss="low"),
+    "a loss that is no number": lambda state, tensors: state["epochs"][0].update(loss=float("nan")),
+    "epochs that are a number": lambda state, tensors: state.update(epochs=3),
+    "scaling that is a number": lambda state, tensors: state.update(scaling=3),
+    "identity that is text": lambda state, tensors: state.update(identity="mine"),
+    "state that is a list": lambda state, tensors: "[]",
+    "nested without end": lambda state, tensors: "[" * 100_000,
+    "a number of 5,000 digits": lambda state, tensors: "1" * 5000,
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES.keys())
+def test_a_forged_checkpoint_is_passed_over_for_the_one_before_it(small_method, views, stop, tmp_path, forgery):
+    stop(tmp_path)
+    forged(tmp_path / "epoch-00003.safetensors", forgery)
+    with pytest.warns(DamagedCheckpointWarning, match="epoch-00003.safetensors is damaged") as caught:
+        history = train(small_method(), views, views.labels, SETTINGS, checkpoint=tmp_path)
+    assert history.resumed_after == 2
+    assert len(str(caught[0].message)) < 500
+
+
+def as_huge(path):
+    with path.open("wb") as file:
+        file.truncate(10**12)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), as_huge])
+def test_what_is_no_file_of_ours_in_a_checkpoints_place_is_passed_over(small_method, views, stop, tmp_path, make):
+    stop(tmp_path)
+    (tmp_path / "epoch-00003.safetensors").unlink()
+    make(tmp_path / "epoch-00003.safetensors")
+    with pytest.warns(DamagedCheckpointWarning, match="epoch-00003.safetensors is damaged"):
+        history = train(small_method(), views, views.labels, replace(SETTINGS), checkpoint=tmp_path)
+    assert history.resumed_after == 2
+
+
+def test_a_folder_in_a_checkpoints_place_is_one_sentence(small_method, views, stop, tmp_path):
+    stop(tmp_path)
+    (tmp_path / "epoch-00003.safetensors").unlink()
+    (tmp_path / "epoch-00003.safetensors").mkdir()
+    with (
+        pytest.warns(DamagedCheckpointWarning, match="it is a folder"),
+        pytest.raises(OutputError, match="epoch-00003.safetensors cannot be written: is a directory"),
+    ):
+        train(small_method(), views, views.labels, SETTINGS, checkpoint=tmp_path)
+
+
+def test_a_checkpoint_folder_that_another_process_trains_into_is_refused(small_method, views, stop, tmp_path):
+    stop(tmp_path)
+    before = files_of(tmp_path)
+    descriptor = os.open(tmp_path / ".lock", os.O_RDWR | os.O_CREAT)
+    try:
+        assert try_lock(descriptor)
+        with pytest.raises(OutputError, match="another process is writing"):
+            train(small_method(), views, views.labels, replace(SETTINGS, epochs=9), checkpoint=tmp_path)
+    finally:
+        close_locked(descriptor)
+        (tmp_path / ".lock").unlink()
+    assert files_of(tmp_path) == before
+
+
+def test_a_second_stop_that_cannot_put_the_run_aside_still_says_that_it_was_stopped(
+    small_method, views, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 1e-9)  # the first epoch's checkpoint, and then none until the stop
+
+    class Interrupted:
+        def epoch(self, epoch):
+            if epoch == 3:
+                monkeypatch.setattr(checkpoints, "write_atomically", refuse)
+                raise KeyboardInterrupt
+            return views.epoch(epoch)
+
+    def refuse(*_):
+        raise OutputError("the disk is full")
+
+    with pytest.raises(TrainingInterrupted, match="goes on from"):
+        train(small_method(), Interrupted(), views.labels, SETTINGS, checkpoint=tmp_path)
+    assert files_of(tmp_path) == ["epoch-00001.safetensors"]
 
 
 def test_with_all_checkpoints_damaged_training_starts_afresh(small_method, views, learned, same_bits, stop, tmp_path):

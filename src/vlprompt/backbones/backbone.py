@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vlprompt.backbones.fingerprints import fingerprint_of
+from vlprompt.backbones.image_tower import ImageEncoder, image_encoder_of
 from vlprompt.backbones.text_tower import TextTower, text_tower_of
+from vlprompt.forking import survive_forks
 
 Tokenizer = Callable[..., Tensor]
 
@@ -43,7 +44,7 @@ class Backbone:
 
     Attributes:
         name: as given to `load_backbone`.
-        fingerprint: SHA-256 of the weights and of what else determines the features.
+        fingerprint: SHA-256 of the weights and of what else determines the features; see `fingerprints`.
         feature_size: E, the width of image and text features.
         logit_scale: exp(s) of the logits exp(s) * cos(f, g), already exponentiated.
         logit_bias: added to the logits (0 but for SigLIP).
@@ -52,6 +53,8 @@ class Backbone:
         tokenizer: texts -> ids (n, context length).
         device: where the weights are.
         precision: "fp32", or "fp16"/"bf16" for autocast of the frozen towers on CUDA.
+        encode_pixels: images (B, 3, H, W) -> features (B, E), in the model's type.
+        image_code: how `encode_pixels` computes, for cache keys; see `image_tower`.
     """
 
     name: str
@@ -65,6 +68,8 @@ class Backbone:
     device: torch.device
     precision: str
     model: Any
+    encode_pixels: ImageEncoder
+    image_code: str
 
     @property
     def token_width(self) -> int:
@@ -81,6 +86,13 @@ class Backbone:
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision)
         return torch.autocast(self.device.type, dtype=half or torch.bfloat16, enabled=half is not None)
 
+    def __repr__(self) -> str:
+        return f"<Backbone {self.name!r} on {self.device}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Backbone:
+        """Itself: nothing ever changes it, and scikit-learn copies an estimator's parameters with each `clone`."""
+        return self
+
     @contextmanager
     def constants(self) -> Iterator[None]:
         """For what is computed once and used ever after: nothing of the caller's modes may stay in it.
@@ -94,7 +106,7 @@ class Backbone:
     def encode_images(self, batch: Tensor) -> Tensor:
         """Image features f(x), not normalised: (B, 3, H, W), preprocessed -> (B, E)."""
         with self.autocast():
-            features = self.model.encode_image(batch.to(self.device, self.dtype, non_blocking=True))
+            features = self.encode_pixels(batch.to(self.device, self.dtype, non_blocking=True))
         return features.to(self.dtype)
 
     @torch.no_grad()
@@ -113,25 +125,17 @@ def freeze(
     precision: str = "fp32",
 ) -> Backbone:
     """Make a backbone of an OpenCLIP model: evaluation mode, no gradients, fingerprinted."""
+    survive_forks()
     model.eval().requires_grad_(False)
-    text = text_tower_of(model)
-    # Printing a module names its layers, activations and sizes; heads and pooling are no part of that text.
-    heads = [module.num_heads for module in model.modules() if hasattr(module, "num_heads")]
-    settings = {
-        "preprocessing": asdict(preprocessing),
-        "architecture": repr(model),
-        "heads": heads,
-        "pooling": [text.pooling, text.end_token, str(getattr(model.visual, "pool_type", ""))],
-        "context_length": text.context_length,
-        "tokenizer": f"{type(tokenizer).__name__} {getattr(tokenizer, 'vocab_size', '')}",
-    }
-    fingerprint = fingerprint_of(model.state_dict(), settings)
+    text = text_tower_of(model, getattr(tokenizer, "context_length", None))
+    fingerprint = fingerprint_of(model, preprocessing, text, tokenizer)
     model.to(device)
     bias = getattr(model, "logit_bias", None)
+    encode_pixels, image_code = image_encoder_of(model, device)
     return Backbone(
         name=name,
         fingerprint=fingerprint,
-        feature_size=text.projection.shape[1] if text.projection is not None else text.token_width,
+        feature_size=text.feature_size,
         logit_scale=float(model.logit_scale.exp()),
         logit_bias=float(bias) if bias is not None else 0.0,
         image=preprocessing,
@@ -140,14 +144,6 @@ def freeze(
         device=device,
         precision=precision,
         model=model,
+        encode_pixels=encode_pixels,
+        image_code=image_code,
     )
-
-
-def fingerprint_of(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
-    """SHA-256 over names, shapes, types and bytes of all tensors, and over the settings."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for key in sorted(state):
-        tensor = state[key].detach().cpu().contiguous()
-        digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

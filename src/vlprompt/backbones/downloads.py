@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -28,17 +30,31 @@ def download_weights(name: str, config: dict[str, Any]) -> str:
     Raises:
         BackboneError: the file is not here and cannot be had; says so at once when there is no network.
     """
-    cached = _cached_file(config)
+    cached = cached_file(config)
     if cached:
         return cached
     address = huggingface_hub.constants.ENDPOINT if config.get("hf_hub") else config.get("url", "")
-    if not _reachable(address):
+    if not reachable(address):
         raise BackboneError(_unavailable(name, "there is no network"))
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return str(download_pretrained(config))
     except Exception as error:
         raise BackboneError(_unavailable(name, str(error).splitlines()[0])) from error
+
+
+@contextmanager
+def unasked_if_unreachable() -> Iterator[None]:
+    """Where the hub cannot be reached it is not asked: what is here serves, and the rest fails at once.
+
+    The transformers package would ask again and again, for half a minute a file.
+    """
+    before = huggingface_hub.constants.HF_HUB_OFFLINE
+    huggingface_hub.constants.HF_HUB_OFFLINE = before or not reachable(huggingface_hub.constants.ENDPOINT)
+    try:
+        yield
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE = before
 
 
 def _unavailable(name: str, reason: str) -> str:
@@ -48,7 +64,7 @@ def _unavailable(name: str, reason: str) -> str:
     )
 
 
-def _cached_file(config: dict[str, Any]) -> str | None:
+def cached_file(config: dict[str, Any]) -> str | None:
     """What an earlier download left, found without asking the network (which would retry for a minute)."""
     if config.get("hf_hub"):
         repository, file = os.path.split(config["hf_hub"])
@@ -57,11 +73,11 @@ def _cached_file(config: dict[str, Any]) -> str | None:
             if isinstance(path, str):
                 return path
         return None
-    path = Path("~/.cache/clip").expanduser() / os.path.basename(config.get("url", "-"))
+    path = Path(os.path.expanduser("~/.cache/clip")) / os.path.basename(config.get("url", "-"))
     return str(path) if path.is_file() else None
 
 
-def _reachable(address: str) -> bool:
+def reachable(address: str) -> bool:
     """Whether the host's name resolves; behind a proxy only the proxy could tell, so try."""
     if getproxies():
         return True

@@ -5,6 +5,8 @@ ViT-B-16/openai                        architecture and pretrained tag, from Ope
 path/to/folder                         open_clip_config.json with weights beside it
 ViT-B-16@path/to/weights.safetensors   a built-in architecture with weights from a file
 ViT-B-16/openai@path/to/weights.pt     the same, where the tag says how the weights were trained (QuickGELU)
+
+Other packages' spellings of the same are in `names`.
 """
 
 from __future__ import annotations
@@ -13,36 +15,34 @@ import json
 import logging
 import os
 import warnings
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import open_clip
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from vlprompt.backbones.backbone import Backbone, ImagePreprocessing, freeze
-from vlprompt.backbones.downloads import download_weights
+from vlprompt.backbones.downloads import download_weights, unasked_if_unreachable
+from vlprompt.backbones.listing import MINI, extra_needed, require_extra
+from vlprompt.backbones.names import listed_names, our_name
+from vlprompt.backbones.weight_files import plain_folder, plain_weights, read_config, refuse_prompts
 from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError
-
-MINI = "mini"
 
 
 def list_backbones() -> list[str]:
     """Names that `load_backbone` knows, the bundled one first."""
-    return [MINI, *(f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained())]
+    return [MINI, *listed_names()]
 
 
 def load_backbone(name: str = MINI, *, device: str = "auto", precision: str = "fp32") -> Backbone:
     """Load a frozen backbone.
 
     Args:
-        name: see the top of this file.
+        name: see the top of this file; the backbone is then called by our spelling.
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1".
         precision: "fp32"; on CUDA also "fp16" or "bf16", in which the frozen towers then run by autocast.
 
@@ -56,13 +56,18 @@ def load_backbone(name: str = MINI, *, device: str = "auto", precision: str = "f
         raise UnknownNameError("precision", precision, ("fp32", "fp16", "bf16"))
     if precision != "fp32" and where.type != "cuda":
         raise SettingsError(f"precision {precision} needs a CUDA device, and this is {where}; use fp32.")
-    model, config_name = _open_model(name)
+    ours = our_name(name)
+    try:
+        model, config_name = _open_model(ours)
+        tokenizer = _tokenizer(ours, config_name)
+    except BackboneError as error:
+        raise BackboneError(str(error) if ours == name else f"{name} is {ours} here: {error}") from error
     preprocess = open_clip.get_model_preprocess_cfg(model)
     return freeze(
         model,
-        name=name,
-        preprocessing=_preprocessing(name, preprocess),
-        tokenizer=_tokenizer(name, config_name),
+        name=ours,
+        preprocessing=_preprocessing(ours, preprocess),
+        tokenizer=tokenizer,
         device=where,
         precision=precision,
     )
@@ -87,6 +92,10 @@ def _open_model(name: str) -> tuple[nn.Module, str]:
     if name == MINI:
         folder = resources.files("vlprompt.backbones") / "mini"
         return _from_folder(name, Path(str(folder)))
+    if name in list_backbones():
+        if os.path.isdir(name):
+            warnings.warn(f"{name} is the listed backbone; the folder is ./{name}.", BackboneWarning, stacklevel=3)
+        return _from_list(name)
     architecture, at, path = name.partition("@")
     if at:
         return _from_file(name, architecture, Path(os.path.expanduser(path)))
@@ -96,6 +105,7 @@ def _open_model(name: str) -> tuple[nn.Module, str]:
     if name.startswith((".", "/", "~")) and not os.path.exists(local):
         raise BackboneError(f"there is no folder or file {name}, which was given as backbone.")
     if os.path.isfile(local):
+        refuse_prompts(Path(local))
         raise BackboneError(
             f"{name} is a file of weights without a configuration; name its architecture too, "
             f"for instance ViT-B-16@{name}."
@@ -104,23 +114,11 @@ def _open_model(name: str) -> tuple[nn.Module, str]:
 
 
 def _from_folder(name: str, folder: Path) -> tuple[nn.Module, str]:
-    config_path = folder / "open_clip_config.json"
-    if not config_path.is_file():
-        raise BackboneError(f"{config_path} is missing; an OpenCLIP model folder has it beside the weights.")
-    try:
-        config = json.loads(config_path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict) or "model_cfg" not in config:
-            raise BackboneError(f"{config_path} has no 'model_cfg'; it is not the configuration of an OpenCLIP model.")
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BackboneError(f"{config_path} is not valid JSON ({error}).") from error
-    config_name = f"local-dir:{folder}"
-    if not _weight_files(folder):
-        raise BackboneError(f"{folder} has no weights; put open_clip_model.safetensors beside the configuration.")
-    return _create(name, config_name, str(folder)), config_name
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin", ".pth", ".pt")]
+    config = read_config(folder)["model_cfg"]
+    require_extra(name, config)
+    with plain_folder(folder) as plain, _hub_for(config):
+        model = _create(name, f"local-dir:{plain}", str(folder))
+    return model, f"local-dir:{folder}"
 
 
 def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str]:
@@ -129,6 +127,8 @@ def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str
         raise UnknownNameError("architecture", architecture, open_clip.list_models())
     if not path.is_file():
         raise BackboneError(f"backbone {name!r}: there is no file {path}.")
+    config = open_clip.get_model_config(architecture)
+    require_extra(name, config)
     if not tag and f"{architecture}-quickgelu" in open_clip.list_models():
         warnings.warn(
             f"{architecture} exists with GELU and with QuickGELU; this takes GELU. For OpenAI's weights, which need "
@@ -137,33 +137,8 @@ def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str
             stacklevel=2,
         )
     trained_as = _trained_as(architecture, tag) if tag else _trained_alike(architecture, path)
-    with _plain_weights(path) as weights:
+    with plain_weights(path) as weights, _hub_for(config):
         return _create(name, architecture, str(path), pretrained=weights, **_options(trained_as)), architecture
-
-
-@contextmanager
-def _plain_weights(path: Path) -> Iterator[str]:
-    """The file, or for a TorchScript archive, as which OpenAI published its models, its tensors in a plain file."""
-    if not _is_torchscript(path):
-        yield str(path)
-        return
-    with _quiet():
-        # Its reader knows tensors and TorchScript only; no Python object is made from the file.
-        state = torch.jit.load(str(path), map_location="cpu").state_dict()
-    for key in ("input_resolution", "context_length", "vocab_size"):
-        state.pop(key, None)
-    with TemporaryDirectory() as folder:
-        plain = Path(folder) / "weights.safetensors"
-        save_file({key: tensor.float().contiguous() for key, tensor in state.items()}, plain)
-        yield str(plain)
-
-
-def _is_torchscript(path: Path) -> bool:
-    """Whether a file is a zip archive with code in it."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") or "/code/" in name for name in archive.namelist())
 
 
 def _trained_alike(architecture: str, path: Path) -> dict[str, Any]:
@@ -185,8 +160,11 @@ def _from_list(name: str) -> tuple[nn.Module, str]:
     if architecture not in open_clip.list_models() or not tag:
         raise UnknownNameError("backbone", name, list_backbones())
     trained_as = _trained_as(architecture, tag)
+    config = open_clip.get_model_config(architecture)
+    require_extra(name, config)
     weights = download_weights(name, trained_as)
-    return _create(name, architecture, weights, pretrained=weights, **_options(trained_as)), architecture
+    with _hub_for(config):
+        return _create(name, architecture, weights, pretrained=weights, **_options(trained_as)), architecture
 
 
 def _trained_as(architecture: str, tag: str) -> dict[str, Any]:
@@ -227,14 +205,19 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _hub_for(model_config: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """How the Hugging Face hub is asked for what the transformers package needs of a model; not at all for others."""
+    return unasked_if_unreachable() if extra_needed(model_config) else nullcontext()
+
+
 def _tokenizer(name: str, config_name: str) -> Any:
     try:
-        with _quiet():
+        with _quiet(), _hub_for(open_clip.get_model_config(config_name)):
             return open_clip.get_tokenizer(config_name)
     except Exception as error:
         raise BackboneError(
             f"the tokenizer of {name} is not on this machine and cannot be downloaded ({type(error).__name__}); "
-            "put its files into the model's folder."
+            "put its files (tokenizer.json and tokenizer_config.json, for instance) into the model's folder."
         ) from error
 
 

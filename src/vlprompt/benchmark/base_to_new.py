@@ -7,22 +7,29 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Sequence
+import warnings
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlprompt.benchmark.pictures import refuse_unreadable
 from vlprompt.benchmark.plan import BaseToNewPlan, Run, load_datasets, runs_of
-from vlprompt.benchmark.records import BackboneFacts, ResultRecord, read_record, shortened
+from vlprompt.benchmark.records import BackboneFacts, ResultRecord, hash_settings, read_record, shortened, write_record
 from vlprompt.benchmark.running import WORK_FOLDER, Bench
 from vlprompt.benchmark.watch import Watch
 from vlprompt.benchmark.workers import Outcome, Setup, compute_here, compute_in_workers
+from vlprompt.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
 from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.samples import Dataset
+from vlprompt.data.splits import Half, select_half
 from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
 from vlprompt.files import check_writable, write_atomically
+from vlprompt.locks import lock_inside
 from vlprompt.progress import ProgressBoard, Task, progress_bars
+from vlprompt.settings_checks import plain
+from vlprompt.streams import is_terminal
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -49,8 +56,9 @@ def run_base_to_new(
 
     Raises:
         SettingsError: the plan cannot be carried out, or `out` has results of the same runs with other settings.
-        DataError: a data set cannot be used, or has pictures that cannot be read.
-        OutputError: `out` cannot be written.
+        DataError: a data set cannot be used, has pictures that cannot be read, or names that are one prompt to the
+            backbone.
+        OutputError: `out` cannot be written, or another process computes into it.
         RecordError: a record below `out` is damaged.
         FailedRunsError: some runs failed; all others are done and kept.
         BenchmarkInterrupted: Ctrl-C, a KeyboardInterrupt.
@@ -58,20 +66,23 @@ def run_base_to_new(
     out = Path(out)
     datasets = load_datasets(plan)
     backbone = _load_backbone(plan)
-    facts = BackboneFacts(plan.backbone_name, backbone.fingerprint, backbone.precision, str(backbone.device))
+    facts = BackboneFacts(backbone.name, backbone.fingerprint, backbone.precision, str(backbone.device))
     runs = runs_of(plan, datasets, facts)
-    missing = [run for run in runs if _kept(run, out) is None]
+    _warn_about_photographs(backbone.name, datasets)
+    _check_names(runs, datasets, backbone)
+    missing = [run for run in runs if _kept(run, out, backbone) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))
-    team, threads = _team(workers, backbone, isinstance(plan.backbone, str))
+    team, threads = _team(plain(workers), backbone, isinstance(plan.backbone, str))
     count = max(1, min(team, len(missing)))
     if missing:
-        drawn = sys.stderr.isatty() if progress is None else progress
-        with progress_bars(drawn) as board:
+        drawn = is_terminal(sys.stderr) if progress is None else progress
+        with lock_inside(out), progress_bars(drawn) as board:
             if plan.on_unreadable == "fail":
-                _check_pictures([datasets[name] for name in {run.dataset.name: None for run in missing}], board)
+                needed = [datasets[name] for name in {run.dataset.name: None for run in missing}]
+                _check_pictures(needed, plan.max_pixels, board)
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
             if count == 1:
-                bench = Bench(out, backbone, datasets, cache, "auto")
+                bench = Bench(out, backbone, datasets, cache, "auto", plan.max_pixels)
                 outcomes = compute_here(missing, bench, board, watch.started, threads)
             else:
                 assert isinstance(plan.backbone, str)
@@ -79,12 +90,20 @@ def run_base_to_new(
                     name: source if source in DATASETS else datasets[name]
                     for name, source in zip(datasets, plan.datasets, strict=True)
                 }
-                setup = Setup(out, plan.backbone, plan.device, plan.precision, sources, cache, threads)
+                setup = Setup(out, plan.backbone, plan.device, plan.precision, sources, cache, threads, plan.max_pixels)
                 outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
             _follow(outcomes, watch, out)
     with suppress(OSError):
         (out / WORK_FOLDER).rmdir()
-    return [record for run in runs if (record := _kept(run, out)) is not None]
+    return [record for run in runs if (record := _kept(run, out, backbone)) is not None]
+
+
+def _warn_about_photographs(backbone: str, datasets: Mapping[str, Dataset]) -> None:
+    """One DrawingsOnlyWarning where the bundled model meets pictures that are not bundled."""
+    for name, dataset in datasets.items():
+        if knows_only_drawings(backbone, dataset.bundled):
+            warnings.warn(f"data set {name}: {DRAWINGS_ONLY}", DrawingsOnlyWarning, stacklevel=3)
+            return
 
 
 def _load_backbone(plan: BaseToNewPlan) -> Backbone:
@@ -95,7 +114,18 @@ def _load_backbone(plan: BaseToNewPlan) -> Backbone:
     return load_backbone(plan.backbone, device=plan.device, precision=plan.precision)
 
 
-def _check_pictures(datasets: Sequence[Dataset], board: ProgressBoard) -> None:
+def _check_names(runs: Sequence[Run], datasets: Mapping[str, Dataset], backbone: Backbone) -> None:
+    """Refuse names that are one prompt to the backbone before anything is trained."""
+    from vlprompt.prompting import refuse_one_prompt
+
+    for dataset in {run.dataset.name: run.dataset for run in runs}.values():
+        if not dataset.names_are_published:
+            halves: tuple[Half, Half] = ("base", "new")
+            for half in halves:
+                refuse_one_prompt(backbone, select_half(datasets[dataset.name], half).prompt_names)
+
+
+def _check_pictures(datasets: Sequence[Dataset], max_pixels: int, board: ProgressBoard) -> None:
     """Refuse what cannot be read before anything is trained."""
     row: list[Task] = []
 
@@ -105,7 +135,7 @@ def _check_pictures(datasets: Sequence[Dataset], board: ProgressBoard) -> None:
         row[0].advance()
 
     try:
-        refuse_unreadable(datasets, on_progress)
+        refuse_unreadable(datasets, on_progress, max_pixels)
     finally:
         for shown in row:
             shown.close()
@@ -127,14 +157,17 @@ def _team(workers: int | str, backbone: Backbone, loaded_by_name: bool) -> tuple
     return count, max(1, cores // count)
 
 
-def _kept(run: Run, out: Path) -> ResultRecord | None:
+def _kept(run: Run, out: Path, backbone: Backbone) -> ResultRecord | None:
     """The run's record if it is there; one of other settings is an error, so that no result is written over."""
     path = run.record_path(out)
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     record = read_record(path)
     if record.settings_hash == run.settings_hash:
         return record
+    if renamed := _of_an_earlier_release(record, run, backbone):
+        write_record(out, renamed)  # so that reports find one backbone, not two of one name
+        return renamed
     there, here = record.settings, run.settings
     different = [
         f"{name} ({shortened(there.get(name))} there, {shortened(here[name])} here)"
@@ -145,6 +178,20 @@ def _kept(run: Run, out: Path) -> ResultRecord | None:
         f"{path} is a result with other settings: {'; '.join(different) or 'an edited record'}; "
         "choose another output folder, or remove the results that are no longer wanted"
     )
+
+
+def _of_an_earlier_release(record: ResultRecord, run: Run, backbone: Backbone) -> ResultRecord | None:
+    """The record with the backbone's present fingerprint, if nothing else makes it another run's."""
+    renamed = replace(
+        record,
+        backbone=replace(record.backbone, fingerprint=run.backbone.fingerprint),
+        settings_hash=run.settings_hash,
+    )
+    if renamed.settings != run.settings or hash_settings(record.settings) != record.settings_hash:
+        return None
+    from vlprompt.backbones import is_fingerprint_of
+
+    return renamed if is_fingerprint_of(backbone, record.backbone.fingerprint) else None
 
 
 def _follow(outcomes: Generator[Outcome], watch: Watch, out: Path) -> None:

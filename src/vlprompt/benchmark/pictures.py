@@ -13,9 +13,13 @@ from typing import Any
 
 from vlprompt.data.catalogue import DATASETS, load_dataset
 from vlprompt.data.images import describe, find_unreadable
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, UnreadableImagesError
 from vlprompt.progress import OnProgress
+
+LOADING = ("class_words", "image_root", "path_column", "label_column")
+"""What a plan hands on to `load_dataset`."""
 
 
 class LeftOutWarning(UserWarning):
@@ -26,7 +30,7 @@ def load_source(source: str | Path | Dataset, loading: Mapping[str, Any]) -> Dat
     """A data set of a plan; bundled ones have their own words and pictures.
 
     Arguments:
-        loading: `class_words`, `image_root` and `on_unreadable`, where they are not the default.
+        loading: those of `LOADING`, `on_unreadable` and `max_pixels` that are not the default.
 
     Raises:
         DataError: as `load_dataset`, or too few pictures are left.
@@ -36,19 +40,19 @@ def load_source(source: str | Path | Dataset, loading: Mapping[str, Any]) -> Dat
     elif source in DATASETS:
         return load_dataset(source)
     else:
-        dataset = load_dataset(
-            source, **{name: loading[name] for name in ("class_words", "image_root") & loading.keys()}
-        )
-    return without_unreadable(dataset) if loading.get("on_unreadable") == "skip" else dataset
+        dataset = load_dataset(source, **{name: loading[name] for name in LOADING if name in loading})
+    if loading.get("on_unreadable") != "skip":
+        return dataset
+    return without_unreadable(dataset, loading.get("max_pixels", MAX_PIXELS))
 
 
-def without_unreadable(dataset: Dataset) -> Dataset:
+def without_unreadable(dataset: Dataset, max_pixels: int = MAX_PIXELS) -> Dataset:
     """The data set without the pictures that cannot be read, of which one warning tells.
 
     Raises:
         DataError: a class has no picture left.
     """
-    failures = _unreadable([dataset])
+    failures = _unreadable([dataset], max_pixels)
     if not failures:
         return dataset
     train, val, test = (tuple(s for s in part if describe(s.image) not in failures) for part in _parts(dataset))
@@ -66,16 +70,18 @@ def without_unreadable(dataset: Dataset) -> Dataset:
     return left
 
 
-def refuse_unreadable(datasets: Iterable[Dataset], progress: OnProgress | None = None) -> None:
+def refuse_unreadable(
+    datasets: Iterable[Dataset], progress: OnProgress | None = None, max_pixels: int = MAX_PIXELS
+) -> None:
     """Raises UnreadableImagesError with all pictures, in whatever data set, that cannot be read."""
-    if failures := _unreadable(datasets, progress):
+    if failures := _unreadable(datasets, max_pixels, progress):
         raise UnreadableImagesError(failures)
 
 
-def _unreadable(datasets: Iterable[Dataset], progress: OnProgress | None = None) -> dict[str, str]:
+def _unreadable(datasets: Iterable[Dataset], max_pixels: int, progress: OnProgress | None = None) -> dict[str, str]:
     """Reasons by file; pictures that are composed or in memory are readable already."""
     samples = [sample for dataset in datasets for part in _parts(dataset) for sample in part]
-    return find_unreadable([s for s in samples if isinstance(s.image, (str, Path))], progress)
+    return find_unreadable([s for s in samples if isinstance(s.image, (str, Path))], progress, max_pixels)
 
 
 def _parts(dataset: Dataset) -> tuple[tuple[Sample, ...], ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlprompt.benchmark.pictures import load_source
+from vlprompt.benchmark.pictures import LOADING, load_source
 from vlprompt.benchmark.records import (
     BackboneFacts,
     DatasetFacts,
@@ -16,12 +17,17 @@ from vlprompt.benchmark.records import (
     hash_settings,
     record_path,
 )
+from vlprompt.cautions import untested_words
 from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.fingerprint import dataset_fingerprint
+from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.escaping import for_terminal
+from vlprompt.evaluation import UntestedClassesWarning
 from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
+from vlprompt.settings_checks import plain_all, seed_number, whole_number
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -78,7 +84,9 @@ class BaseToNewPlan:
         training: fields of `TrainingSettings` that differ from the published recipes, for all methods that learn.
         class_words: a file with better words for the classes of the data sets that are not bundled.
         image_root: where the paths of manifests start.
+        path_column, label_column: what manifests call these columns.
         on_unreadable: "fail" names all pictures that cannot be read before anything is trained, "skip" leaves them out.
+        max_pixels: pictures that take more memory than 8 bytes for each of so many pixels cannot be read.
 
     Raises:
         SettingsError: nothing to do, or a value that cannot be used.
@@ -94,19 +102,21 @@ class BaseToNewPlan:
     training: Mapping[str, Any] = field(default_factory=dict)
     class_words: str | Path | None = None
     image_root: str | Path | None = None
+    path_column: str | None = None
+    label_column: str | None = None
     on_unreadable: str = "fail"
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", tuple(seed_number(seed, least=1) for seed in self.seeds))
         for name, values in (("data set", self.datasets), ("method", self.methods), ("seed", self.seeds)):
             if not values:
                 raise SettingsError(f"a benchmark needs at least one {name}")
-        if self.shots < 1:
-            raise SettingsError(f"shots is {self.shots}; it must be at least 1")
-        if wrong := [seed for seed in self.seeds if seed < 1]:
-            raise SettingsError(f"seed {wrong[0]} cannot be used; seeds count from 1")
+        object.__setattr__(self, "shots", whole_number("shots", self.shots, least=1))
         if self.on_unreadable not in ("fail", "skip"):
             raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip")
-        for name in ("class_words", "image_root"):
+        check_max_pixels(self.max_pixels)
+        for name in LOADING:
             if getattr(self, name) is not None and all(source in DATASETS for source in self.datasets):
                 raise SettingsError(f"{name} is {getattr(self, name)}, but bundled data sets do not take it")
         _refuse_repeats("seed", self.seeds)
@@ -120,13 +130,14 @@ class BaseToNewPlan:
     @property
     def loading(self) -> dict[str, Any]:
         """How data sets that are not bundled are loaded, where it differs from the default."""
-        words = {name: str(value) for name in ("class_words", "image_root") if (value := getattr(self, name))}
-        return {**words, **({"on_unreadable": "skip"} if self.on_unreadable == "skip" else {})}
-
-    @property
-    def backbone_name(self) -> str:
-        """The backbone as results call it."""
-        return self.backbone if isinstance(self.backbone, str) else self.backbone.name
+        words = {name: str(value) for name in LOADING if (value := getattr(self, name))}
+        if self.on_unreadable != "skip":
+            return words
+        return {
+            **words,
+            "on_unreadable": "skip",
+            **({"max_pixels": self.max_pixels} if self.max_pixels != MAX_PIXELS else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -219,16 +230,25 @@ def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, loading: dict
     ):
         if not samples:
             raise DataError(f"data set {dataset.name} has no {part} images of its {half} classes")
+    _warn_about_untested(dataset)
     return DatasetFacts(
         name=dataset.name,
-        source=dataset.name if isinstance(source, Dataset) else str(source),
-        fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test]),
+        source=dataset.name if isinstance(source, Dataset) else for_terminal(str(source)),
+        fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words),
         template=dataset.template,
         base_classes=tuple(base.class_names),
         new_classes=tuple(new.class_names),
         train_images=len(base.train),
         loading={} if source in DATASETS else loading,
     )
+
+
+def _warn_about_untested(dataset: Dataset) -> None:
+    """One UntestedClassesWarning that names the classes without test images, if there are any."""
+    tested, names = {sample.label for sample in dataset.test}, dataset.class_names
+    if untested := [name for label, name in enumerate(names) if label not in tested]:
+        words = f"data set {dataset.name}: {untested_words(untested, len(names))}"
+        warnings.warn(words, UntestedClassesWarning, stacklevel=4)
 
 
 def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFacts, TrainingSettings | None]:
@@ -246,7 +266,7 @@ def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFac
         )
     as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
     file_hash = method_file_hash(run.method)
-    facts = MethodFacts(run.method, run.label or run.method, found.learns, _plain(as_values), file_hash)
+    facts = MethodFacts(run.method, run.label or run.method, found.learns, plain_all(as_values), file_hash)
     if not found.learns:
         return facts, None
     return facts, recipe.with_training(**{**plan.training, **run.training}).training
@@ -264,11 +284,6 @@ def _known(values: Mapping[str, Any], options_class: type) -> dict[str, Any]:
     """Those of a recipe's options that a method of the user's own has, too."""
     names = getattr(options_class, "__dataclass_fields__", {})
     return {name: value for name, value in values.items() if name in names}
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as JSON gives them back."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _seeded(training: TrainingSettings | None, seed: int) -> TrainingSettings | None:

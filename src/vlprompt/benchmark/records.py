@@ -18,10 +18,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from vlprompt.errors import RecordError
+from vlprompt.escaping import as_json
 from vlprompt.files import TEMPORARY_PREFIX, write_atomically
+from vlprompt.json_files import NotJsonError, read_json
 
 SCHEMA = 1
 RECORDS_FOLDER = "records"
+RECORD_BYTES = 64_000_000
+"""More than a record with the predictions of ten million images takes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class DatasetFacts:
     new_classes: tuple[str, ...]
     train_images: int
     loading: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def names_are_published(self) -> bool:
+        """Whether the names are a published split file's, which keeps those that repeat."""
+        return self.source.lower().endswith(".json")
 
 
 @dataclass(frozen=True)
@@ -191,7 +200,7 @@ def file_name_of(name: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
     if plain == name and len(name) <= 60:
         return name
-    return f"{plain[-60:].strip('-.')}-{blake2b(name.encode(), digest_size=3).hexdigest()}"
+    return f"{plain[-60:].strip('-.')}-{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=3).hexdigest()}"
 
 
 def record_path(out: Path, dataset: str, backbone: str, method_label: str, shots: int, seed: int) -> Path:
@@ -208,14 +217,13 @@ def path_of(out: Path, record: ResultRecord) -> Path:
 def write_record(out: Path, record: ResultRecord) -> Path:
     """Write a record below the output folder, all or nothing, and return its path."""
     path = path_of(out, record)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, to_json(record).encode())
+    write_atomically(path, to_json(record))
     return path
 
 
 def to_json(record: ResultRecord) -> str:
     """A record as JSON, one field a line, with lists of numbers on one line."""
-    text = json.dumps(asdict(record), indent=1, ensure_ascii=False)
+    text = as_json(asdict(record), indent=1)
     return (
         re.sub(r"\[\n\s*(-?\d[^\[\]\"]*?)\s+\]", lambda match: "[" + re.sub(r"\s+", " ", match[1]) + "]", text) + "\n"
     )
@@ -228,18 +236,21 @@ def read_record(path: Path) -> ResultRecord:
         RecordError: the file is missing, damaged or of another version; the message names it and what is wrong.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        value = read_json(path, RECORD_BYTES)
+    except (OSError, NotJsonError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise RecordError(
-            f"the result record {path} cannot be read ({error}); remove it to have it made again"
+            f"the result record {path} cannot be read ({reason}); remove it to have it made again"
         ) from error
     if isinstance(value, dict) and value.get("schema") != SCHEMA:
         raise RecordError(
-            f"the result record {path} has schema {value.get('schema')!r}, and this version reads schema {SCHEMA}; "
+            f"the result record {path} has schema {value.get('schema')!r:.40}, and this version reads schema {SCHEMA}; "
             "remove it to have it made again"
         )
     try:
-        return cast(ResultRecord, _decode(ResultRecord, value, "record"))
+        record = cast(ResultRecord, _decode(ResultRecord, value, "record"))
+        _check_results(record)
+        return record
     except _MismatchError as mismatch:
         raise RecordError(
             f"the result record {path} is damaged ({mismatch}); remove it to have it made again"
@@ -253,7 +264,41 @@ def read_records(out: Path) -> list[ResultRecord]:
         RecordError: as `read_record`.
     """
     paths = sorted((out / RECORDS_FOLDER).glob("*/*/*.json"))
-    return [read_record(path) for path in paths if not path.name.startswith(TEMPORARY_PREFIX)]
+    records: dict[Path, tuple[Path, ResultRecord]] = {}
+    for path in paths:
+        if path.name.startswith(TEMPORARY_PREFIX):
+            continue
+        record = read_record(path)
+        run = path_of(out, record)
+        if run in records:
+            raise RecordError(
+                f"the result records {records[run][0]} and {path} are of the same run; remove one of them"
+            )
+        records[run] = path, record
+    return [record for _, record in records.values()]
+
+
+def _check_results(record: ResultRecord) -> None:
+    """Raise _MismatchError where the figures of a record do not belong together."""
+    halves = (
+        ("base", record.results.base, record.dataset.base_classes),
+        ("new", record.results.new, record.dataset.new_classes),
+    )
+    for name, half, classes in halves:
+        where = f"record.results.{name}"
+        if not 0 <= half.correct <= half.total:
+            raise _MismatchError(f"{where}.correct is {half.correct} of {half.total}")
+        if len(half.predictions) != half.total:
+            raise _MismatchError(f"{where}.predictions are {len(half.predictions)}, of {half.total} images")
+        if not all(0 <= label < len(classes) for label in half.predictions):
+            raise _MismatchError(f"{where}.predictions name a class beyond the {len(classes)} of its half")
+        figures = {"accuracy": half.accuracy, "macro_f1": half.macro_f1, **half.per_class_accuracy}
+        if wrong := [figure for figure, percent in figures.items() if not 0 <= percent <= 100.001]:
+            raise _MismatchError(f"{where} has {figures[wrong[0]]} percent for {wrong[0]!r:.60}")
+        if surplus := half.per_class_accuracy.keys() - set(classes):
+            raise _MismatchError(f"{where}.per_class_accuracy has the unknown class {min(surplus)!r:.60}")
+    if record.shots < 1 or record.seed < 0:
+        raise _MismatchError(f"record has {record.shots} shots and seed {record.seed}")
 
 
 class _MismatchError(Exception):
@@ -273,7 +318,7 @@ def _decode(expected: Any, value: Any, where: str) -> Any:
         return tuple(_decode(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(items))
     if origin is dict:
         entries = _expect(value, dict, where)
-        return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in entries.items()}
+        return {key: _decode(arguments[1], item, f"{where}.{key:.60}") for key, item in entries.items()}
     if expected is Any:
         return value
     if expected is float and type(value) is int:
@@ -289,7 +334,7 @@ def _decode_dataclass(expected: type, value: Any, where: str) -> Any:
     if missing := sorted(required - entries.keys()):
         raise _MismatchError(f"{where} lacks {', '.join(missing)}")
     if surplus := sorted(entries.keys() - names):
-        raise _MismatchError(f"{where} has the unknown {', '.join(surplus)}")
+        raise _MismatchError(f"{where} has the unknown {surplus[0]!r:.60}")
     return expected(**{name: _decode(hints[name], entries[name], f"{where}.{name}") for name in names & entries.keys()})
 
 

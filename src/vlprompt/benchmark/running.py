@@ -25,8 +25,10 @@ from vlprompt.benchmark.plan import PROTOCOL, Run
 from vlprompt.benchmark.records import HalfResult, Machine, ResultRecord, Results, Times, write_record
 from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.few_shot import sample_few_shot
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
+from vlprompt.escaping import for_terminal, for_terminal_lines
 from vlprompt.progress import Board, Counting, OnProgress, Reporter
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Bench:
     Attributes:
         sources: what `load_dataset` takes, or the data set itself, by name.
         feature_workers: processes for opening images; 0 in a process that is a worker itself.
+        max_pixels: bounds the memory that opening an image takes.
     """
 
     out: Path
@@ -53,6 +56,7 @@ class Bench:
     sources: Mapping[str, str | Path | Dataset]
     cache: str | Path | None = "default"
     feature_workers: int | str = 0
+    max_pixels: int = MAX_PIXELS
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _test_features: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
@@ -67,7 +71,13 @@ class Bench:
         """Features of this bench's backbone through the cache on disk."""
         from vlprompt.features import FeatureExtractor
 
-        return FeatureExtractor(self.backbone, cache=self.cache, workers=self.feature_workers, on_progress=on_progress)
+        return FeatureExtractor(
+            self.backbone,
+            cache=self.cache,
+            workers=self.feature_workers,
+            max_pixels=self.max_pixels,
+            on_progress=on_progress,
+        )
 
     def test_features(self, name: str, half: str, on_progress: OnProgress | None = None) -> np.ndarray:
         """Features (n, E) of a half's test images; those of the last data set are kept at hand."""
@@ -87,7 +97,7 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     clock = _Clock()
     dataset = bench.dataset(run.dataset.name)
     base, new = select_half(dataset, "base"), select_half(dataset, "new")
-    method = _build(run, bench.backbone)
+    method = _build(run, bench.backbone, base.prompt_names)
     work = bench.out / WORK_FOLDER / run.settings_hash
     history, kept_features_s = None, 0.0
     if run.training is not None:
@@ -103,7 +113,7 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     clock.features()
     results = Results(
         base=_test(method, base_features, base),
-        new=_test(method.with_class_names(new.class_names), new_features, new),
+        new=_test(method.with_class_names(new.prompt_names), new_features, new),
     )
     times = Times(clock.features_s + kept_features_s, history.seconds if history else 0.0, clock.lap())
     record = _record(run, results, history, times)
@@ -112,17 +122,18 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     return record
 
 
-def _build(run: Run, backbone: Backbone) -> Method:
+def _build(run: Run, backbone: Backbone, prompt_names: list[str]) -> Method:
     from vlprompt.methods import build_method
 
     options = {name: tuple(v) if isinstance(v, list) else v for name, v in run.method.options.items()}
     return build_method(
         run.method.name,
         backbone,
-        run.dataset.base_classes,
+        prompt_names,
         options=options,
         template=run.dataset.template,
         seed=run.seed,
+        one_prompt_allowed=run.dataset.names_are_published,
     )
 
 
@@ -136,7 +147,7 @@ def _training_set(run: Run, extractor: FeatureExtractor, dataset: Dataset) -> tu
     from vlprompt.features import CachedViews, FreshViews
 
     assert run.training is not None
-    train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed)
+    train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed, run.dataset.base_classes)
     few = select_half(replace(dataset, train=train, val=val), "base").train
     images, labels = [sample.image for sample in few], [sample.label for sample in few]
     if run.training.views is None:
@@ -242,6 +253,6 @@ def describe_failure(error: BaseException) -> str:
     from vlprompt.errors import VlpromptError
 
     if isinstance(error, VlpromptError):
-        return str(error)
+        return for_terminal_lines(str(error))
     text: Any = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {text}".rstrip(": ")
+    return for_terminal(f"{type(error).__name__}: {text}".rstrip(": "))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 from vlprompt.benchmark.pace import Pace
 from vlprompt.benchmark.plan import Run
 from vlprompt.benchmark.workers import Outcome
+from vlprompt.escaping import for_terminal
 from vlprompt.progress import ProgressBoard, Snapshot, duration
+from vlprompt.streams import say
 
 _ROW = "all runs"
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -51,10 +52,10 @@ class Watch:
         for warning in outcome.warnings:
             if warning not in self._warned:
                 self._warned.add(warning)
-                self._say(f"warning: {outcome.run.dataset.name}: {warning}")
+                self._say(f"warning: {for_terminal(outcome.run.dataset.name)}: {warning}")
         if outcome.record is None:
             self.failures[outcome.run.name] = outcome.reason
-            self._say(f"failed: {outcome.run.name}: {outcome.reason}")
+            self._say(f"failed: {for_terminal(outcome.run.name)}: {outcome.reason}")
         else:
             self.done += 1
             if self._lines:
@@ -66,14 +67,14 @@ class Watch:
         results = outcome.record.results
         left = self._pace.seconds_left()
         return (
-            f"{self.done}/{self.total} {outcome.run.name}: base {results.base.accuracy:.1f} new "
+            f"{self.done}/{self.total} {for_terminal(outcome.run.name)}: base {results.base.accuracy:.1f} new "
             f"{results.new.accuracy:.1f} ({seconds:.1f} s{f', {duration(left)} left' if left else ''})"
         )
 
     def _say(self, line: str) -> None:
         self.board.print(line)
         if self._lines:
-            print(line, file=sys.stderr, flush=True)
+            say(line)
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()

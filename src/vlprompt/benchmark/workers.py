@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -50,17 +51,20 @@ class Setup:
     sources: Mapping[str, str | Path | Dataset]
     cache: str | Path | None
     threads: int
+    max_pixels: int
 
     def bench(self) -> Bench:
         """The bench of this process; torch gets its threads before anything is computed."""
         os.environ["OMP_NUM_THREADS"] = str(self.threads)
         import torch
 
+        from vlprompt.allocator import keep_freed_memory
         from vlprompt.backbones import load_backbone
 
+        keep_freed_memory()
         torch.set_num_threads(self.threads)
         backbone = load_backbone(self.backbone, device=self.device, precision=self.precision)
-        return Bench(self.out, backbone, self.sources, self.cache)
+        return Bench(self.out, backbone, self.sources, self.cache, max_pixels=self.max_pixels)
 
 
 def attempt(run: Run, bench: Bench, board: Board) -> Outcome:
@@ -175,7 +179,7 @@ class _Worker:
     def _death(self) -> str:
         code = self.process.exitcode
         how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-        memory = "; SIGKILL often means too little memory, and fewer --workers need less" if code == -9 else ""
+        memory = "; SIGKILL often means too little memory, and fewer workers need less" if code == -9 else ""
         return f"its worker process ended with {how}{memory}"
 
 
@@ -189,9 +193,24 @@ class _RowPipe:
         self._pipe.send(("row", row))
 
 
+def _end_with_parent() -> None:
+    """End this process when its parent has, however it ended; a pipe would only tell between two runs."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _work(pipe: Connection, setup: Setup) -> None:
-    """A worker's life: one run after another until the pipe closes. Ctrl-C is its parent's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker's life: one run after another until the pipe closes. Ctrl-C and a hangup are its parent's business."""
+    for number in ("SIGINT", "SIGHUP"):
+        if number in signal.Signals.__members__:
+            signal.signal(signal.Signals[number], signal.SIG_IGN)
+    _end_with_parent()
     relay = Relay(_RowPipe(pipe))
     bench: Bench | None = None
     while True:

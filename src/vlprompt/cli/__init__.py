@@ -1,6 +1,7 @@
 """The command line: parse, call the library, print.
 
-What the user can put right is one sentence on stderr and exit code 2; Ctrl-C is exit code 130 and says how to go on.
+What the user can put right is one sentence on stderr and exit code 2; Ctrl-C is exit code 130 and says how to go on,
+and so do SIGTERM (143) and SIGHUP (129). What is said passes through `vlprompt.streams`, safe for a terminal.
 Anything else is a fault of ours and keeps its traceback. Nothing here imports torch before a command needs it.
 """
 
@@ -8,15 +9,19 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vlprompt.errors import VlpromptError
+from vlprompt import stopping, streams
+from vlprompt.cli.wording import as_typed
+from vlprompt.errors import OutputError, VlpromptError
 
 USER_ERROR = 2
-INTERRUPTED = 130
+WITHOUT_RESULTS = ("fit", "export", "convert")
+"""Commands that print nothing on stdout."""
 BACKBONES = Path(__file__).parents[1] / "backbones"
 
 
@@ -26,22 +31,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     _let_threads_wait_briefly()
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    with streams.showing_any_letter():
+        return _told(lambda: _run(arguments), debug)
+
+
+def _told(command: Callable[[], None], debug: bool) -> int:
+    """Run a command; its exit code, and on stderr why it ended early."""
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            return _run(arguments)
+            warnings.showwarning = _warning_shower()
+            command()
+        return 0
     except VlpromptError as error:
         if debug:
-            traceback.print_exc()
-        print(f"vlprompt: {error}", file=sys.stderr)
+            for line in traceback.format_exc().splitlines():
+                streams.say(line)
+        streams.say(f"vlprompt: {as_typed(str(error))}")
         return USER_ERROR
     except KeyboardInterrupt as stop:
         how = str(stop) or "interrupted; the same command starts again, with the pictures encoded so far."
-        print(f"vlprompt: {how}", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, less) has gone; without this Python would complain when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.say(f"vlprompt: {how}")
+        return stopping.exit_code()
+    except BrokenPipeError:  # the reader (head, less) has gone
+        streams.leave_stdout()
         return 0
 
 
@@ -55,19 +67,43 @@ def _let_threads_wait_briefly() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str]) -> None:
+    from vlprompt.allocator import keep_freed_memory
     from vlprompt.cli.arguments import parse
 
+    _check_surroundings()
     parsed = parse(arguments)
-    if parsed is None:
-        return 0
-    command, options = parsed
-    command(options)
-    sys.stdout.flush()
-    return 0
+    if parsed is not None:
+        command, options = parsed
+        if command.__name__ not in WITHOUT_RESULTS:
+            streams.check_results_can_be_written()
+        keep_freed_memory()
+        command(options)
+    if sys.stdout is not None:
+        streams.write_results("")  # what the parser has printed
 
 
-def _show_warning(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
-    """Our own warnings as one line, and what the code of backbones warns of; the libraries' are not for the user."""
-    if category.__module__.startswith("vlprompt") or Path(filename).parent == BACKBONES:
-        print(f"vlprompt: warning: {message}", file=sys.stderr)
+def _check_surroundings() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise OutputError(f"the current folder is not there any more ({error.strerror}); change to another.") from error
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        raise OutputError(
+            "there is no folder for temporary files, which torch needs; set TMPDIR to one that you may write to."
+        ) from error
+
+
+def _warning_shower() -> Callable[..., None]:
+    """Our own warnings as one line, each once, and what the code of backbones warns of; not those of libraries."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
+        ours = category.__module__.startswith("vlprompt") or Path(filename).parent == BACKBONES
+        if ours and str(message) not in said:
+            said.add(str(message))
+            streams.say(f"vlprompt: warning: {as_typed(str(message))}")
+
+    return show

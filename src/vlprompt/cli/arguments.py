@@ -18,8 +18,10 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from vlprompt import __version__
-from vlprompt.cli.config_files import check_config_files
-from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.cli.config_files import READ, with_config_files
+from vlprompt.cli.kinds import kind_of
+from vlprompt.data.limits import MAX_PIXELS
+from vlprompt.errors import SettingsError, UnknownNameError, quoted
 from vlprompt.methods.options import PromptOptions, ZeroShotOptions
 from vlprompt.recipes import TrainingSettings
 
@@ -31,13 +33,14 @@ DESCRIPTION = (
 EPILOG = "vlprompt COMMAND --help tells a command's options; --debug shows the traceback of an error."
 DATA_HELP = (
     "a bundled data set (vlprompt list datasets), a folder of class folders, a folder with train, val and test, "
-    "a CSV or JSONL manifest (path, label and optionally split), or a split_zhou_*.json"
+    "a CSV (commas, semicolons or tabs) or JSONL manifest (path, label and optionally split), or a split_zhou_*.json"
 )
 # Where each command's function is; imported when it is called.
 FUNCTIONS = {
     "fit": "models:fit",
     "predict": "models:predict",
     "evaluate": "models:evaluate",
+    "convert": "converting:convert",
     "benchmark base-to-new": "benchmarks:base_to_new",
     "report": "benchmarks:report",
     "list": "listings:list_names",
@@ -56,9 +59,9 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     if not arguments:
         parser.print_help()
         return None
-    check_config_files(arguments)
+    read = with_config_files(arguments, lambda: _kinds(arguments))
     try:
-        parsed = parser.parse_args(arguments)
+        parsed = parser.parse_args(read)
     except ArgumentError as error:
         raise _explained(str(error), arguments) from error
     except SystemExit:
@@ -77,6 +80,7 @@ def build_parser() -> ArgumentParser:
     commands.add_subcommand("fit", _fit_parser(), help="train a classifier on your pictures and save it")
     commands.add_subcommand("predict", _predict_parser(), help="name what pictures show")
     commands.add_subcommand("evaluate", _evaluate_parser(), help="measure a saved classifier on labelled pictures")
+    commands.add_subcommand("convert", _convert_parser(), help="make a model of a published CoOp or CoCoOp checkpoint")
     benchmark = _parser("Compare methods under a published protocol.")
     commands.add_subcommand("benchmark", benchmark, help="compare methods under a published protocol")
     protocols = benchmark.add_subcommands(required=True, metavar="PROTOCOL", title="protocols", description=SUPPRESS)
@@ -90,9 +94,28 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
+class _Parser(ArgumentParser):
+    """A parser whose options, those of its groups too, are of our kinds (`kinds.py`), whatever type they come with."""
+
+    def add_argument(self, *names: Any, **options: Any) -> Any:
+        if "type" in options:
+            kind = options["type"] = kind_of(options["type"])
+            # argparse looks up the command line's values under the kind; those of YAML files go to the kind itself.
+            self.register("type", kind, kind.typed)
+            words = ("true", "false") if kind.types == (bool,) else () if kind.types else kind.choices
+            if words and names[0].startswith("-"):
+                options.setdefault("metavar", f"{{{','.join(words)}}}")
+        return super().add_argument(*names, **options)
+
+
 def _parser(description: str, **options: Any) -> ArgumentParser:
-    return ArgumentParser(
-        description=description, exit_on_error=False, allow_abbrev=False, print_config=None, **options
+    return _Parser(
+        description=description,
+        exit_on_error=False,
+        allow_abbrev=False,
+        print_config=None,
+        parser_mode=READ,
+        **options,
     )
 
 
@@ -118,14 +141,19 @@ def _predict_parser() -> ArgumentParser:
     parser = _parser("Name what pictures show.")
     _add_model(parser)
     parser.add_argument(
-        "images", metavar="IMAGES", type=str, nargs="+", help="files, folders or patterns such as '*.png'"
+        "images",
+        metavar="IMAGES",
+        type=str,
+        nargs="+",
+        help="files, folders or patterns such as '*.png' or 'photos/**/*.jpg'; - reads paths from standard input, one "
+        "a line, and -0 paths that end in NUL (find -print0)",
     )
     parser.add_argument(
         "--class-names",
         type=str | None,
         default=None,
         metavar="NAMES",
-        help="other classes than those trained on: names with commas, or a text file with one a line",
+        help="other classes than those trained on: names with commas, or a .txt, .csv, .json or .yaml file of them",
     )
     parser.add_argument("--top", type=int, default=1, metavar="K", help="the K most probable classes")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -136,9 +164,7 @@ def _predict_parser() -> ArgumentParser:
         help="off: every class exactly; K: only each picture's K best classes, the others approximately, which pays "
         "for few of many; auto: the calibrated K where it pays",
     )
-    parser.add_argument(
-        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
-    )
+    _add_reading(parser)
     _add_device(parser)
     return parser
 
@@ -159,6 +185,40 @@ def _evaluate_parser() -> ArgumentParser:
     return parser
 
 
+def _convert_parser() -> ArgumentParser:
+    parser = _parser(
+        "Make a model folder of a checkpoint that the published CoOp or CoCoOp code wrote; nothing in it is run. Its "
+        "method, class-specific contexts and context length are found by themselves.",
+        epilog="Example: vlprompt convert prompt_learner/model.pth.tar-10 emoji-food --backbone mini --out model",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=str, help="the file model.pth.tar-N")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        type=str,
+        help="what it was trained on: a data set, as vlprompt fit takes it, also where only half of its classes were "
+        "trained on; or the names of its classes, with commas or in a file, as --class-names of vlprompt predict",
+    )
+    parser.add_argument("--out", type=str, required=True, metavar="FOLDER", help="where the model goes")
+    _add_backbone(parser)
+    parser.add_argument(
+        "--position",
+        type=_choice("end", "middle", "front"),
+        default="end",
+        help="where it has the class name (CLASS_TOKEN_POSITION), which the file does not tell",
+    )
+    parser.add_argument(
+        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML or CSV: folder name, words"
+    )
+    parser.add_argument(
+        "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
+    )
+    parser.add_argument(
+        "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
+    )
+    return parser
+
+
 def _base_to_new_parser() -> ArgumentParser:
     parser = _parser(
         "Train on the first half of the classes, test on them and on the other half. Results are written as soon as "
@@ -169,18 +229,11 @@ def _base_to_new_parser() -> ArgumentParser:
     parser.add_argument("--config", action="config", help="a YAML file with any of these options")
     parser.add_argument("--methods", type=str, default="zero-shot,coop,cocoop", help="methods or recipes, with commas")
     parser.add_argument("--shots", type=int, default=16, help="pictures per class")
-    parser.add_argument("--seeds", type=str, default="1,2,3", help="numbers with commas")
-    parser.add_argument(
-        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML or CSV: folder name, words"
-    )
-    parser.add_argument(
-        "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
-    )
-    parser.add_argument(
-        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
-    )
+    parser.add_argument("--seeds", type=str | int, default="1,2,3", help="numbers with commas")
+    _add_loading(parser)
+    _add_reading(parser)
     _add_backbone(parser)
-    parser.add_argument("--workers", type=str, default="auto", help="processes, or auto for one per core")
+    parser.add_argument("--workers", type=str | int, default="auto", help="processes, or auto for one per core")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
     _add_settings(parser, "training, where it differs from the recipes", TrainingSettings, leave_out={"seed"})
     return parser
@@ -207,7 +260,10 @@ def _list_parser() -> ArgumentParser:
 
 
 def _export_parser() -> ArgumentParser:
-    parser = _parser("Write a bundled data set as a folder with train, val and test, each with folders of PNG files.")
+    parser = _parser(
+        "Write a bundled data set as a folder with train, val and test, each with folders of PNG files, and a "
+        "split.json by which the folder is the same benchmark."
+    )
     parser.add_argument("dataset", metavar="DATASET", type=str, help="a name from vlprompt list datasets")
     parser.add_argument("folder", metavar="FOLDER", type=str, help="a folder that does not exist yet")
     parser.add_argument("--domain", type=str, default="flat", help="the studio whose drawings are used")
@@ -242,18 +298,41 @@ def _add_device(parser: ArgumentParser) -> None:
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, mps")
 
 
-def _add_data_options(parser: ArgumentParser) -> None:
+def _add_loading(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML or CSV: folder name, words"
+        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML, JSON or CSV: folder or label, words"
     )
     parser.add_argument(
         "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
     )
+    for what in ("path", "label"):
+        parser.add_argument(
+            f"--{what}-column",
+            type=str | None,
+            default=None,
+            metavar="NAME",
+            help=f"what a manifest calls its column of {what}s, where it is not {what} or another usual name",
+        )
+
+
+def _add_data_options(parser: ArgumentParser) -> None:
+    _add_loading(parser)
     parser.add_argument(
         "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
     )
+    _add_reading(parser)
+
+
+def _add_reading(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="pictures that take more memory to decode than 8 bytes for each of N pixels cannot be read",
     )
 
 
@@ -269,7 +348,9 @@ def _add_settings(parser: ArgumentParser, title: str, settings: type, leave_out:
         flag: dict[str, Any] = {"nargs": "?", "const": True} if kind is bool else {}
         text = re.sub(r"\s+", " ", words.get(entry.name, "")).replace("`", "").replace("%", "%%")
         text = text.replace("None", "null")  # as the command line and YAML write it
-        group.add_argument("--" + entry.name.replace("_", "-"), type=kind, default=SUPPRESS, help=text or None, **flag)
+        described = kind_of(kind, null_is_documented="null" in text)
+        flag |= {"type": described, "default": SUPPRESS, "help": text or None}
+        group.add_argument("--" + entry.name.replace("_", "-"), **flag)
 
 
 def _choice(*names: str) -> Any:
@@ -278,12 +359,12 @@ def _choice(*names: str) -> Any:
 
 def _explained(message: str, arguments: list[str]) -> SettingsError:
     """The parser's message as one sentence about what the user typed."""
-    if match := re.match(r'Parser key "([^"]+)":\s*(.*)', message, re.DOTALL):
-        return SettingsError(_explained_value(match[1], match[2]))
     if match := re.match(r"unrecognized arguments: (\S+)", message):
         return _explained_surplus(match[1], arguments)
     if match := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
         return UnknownNameError("command", match[1], re.findall(r"'([^']+)'", match[2]) or match[2].split(", "))
+    if match := re.match(r'(?:argument ([^:]+)|Parser key "([^"]+)"):\s*(.*)', message, re.DOTALL):
+        return SettingsError(_explained_value(_as_typed(match[1] or match[2]), " ".join(match[3].split())))
     if match := re.search(r"arguments are required: (.*)", message):
         missing = ", ".join(_as_typed(name) for name in match[1].split(", "))
         return SettingsError(f"{missing} is missing; see vlprompt {_command(arguments)} --help.")
@@ -296,38 +377,27 @@ def _explained(message: str, arguments: list[str]) -> SettingsError:
     return SettingsError(" ".join(message.split()))
 
 
-_POSITIONALS = {"data", "model", "images", "results", "what", "dataset", "folder", "action"}
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+_POSITIONALS = {"checkpoint", "data", "model", "images", "results", "what", "dataset", "folder", "action"}
 
 
-def _explained_value(key: str, problem: str) -> str:
-    value = re.search(r"Got value: (.*)", problem) or re.search(r"Given value: (.*)", problem)
-    if not value:
-        return f"{_as_typed(key)}: {' '.join(problem.split())}"
-    if literal := re.search(r"Literal\[(.*?)\]", problem):
-        wanted = literal[1].replace("'", "")
-        if "Expected a <class 'int'>" in problem:
-            wanted += " or a whole number"
-        elif "," in wanted:
-            wanted = f"one of {wanted}"
-    else:
-        kind = re.search(r"<class '(\w+)'>|Expected a (\w+)", problem)
-        wanted = _KINDS.get((kind[1] or kind[2]) if kind else "", "another kind of value")
-    if "Expected a <class 'NoneType'>" in problem:
-        wanted += " or null"
-    return f"{_as_typed(key)} is {value[1].strip()!r}; it must be {wanted}."
+def _explained_value(option: str, problem: str) -> str:
+    if problem.startswith("is "):
+        return f"{option} {problem}"
+    if problem == "expected one argument":
+        return f"{option} needs one value; one that begins with - is written {option}=VALUE."
+    return f"{option}: {problem}"
 
 
 def _as_typed(key: str) -> str:
     """An option's name as the user writes it."""
-    name = key.rsplit(".", 1)[-1]
-    return name.upper() if name in _POSITIONALS else "--" + name.replace("_", "-")
+    name = key.lstrip("-").rsplit(".", 1)[-1]
+    return name.upper() if name.lower() in _POSITIONALS else "--" + name.replace("_", "-")
 
 
 def _explained_surplus(argument: str, arguments: list[str]) -> SettingsError:
     if argument.startswith("-"):
         return UnknownNameError("option", argument.split("=")[0], _flags(arguments))
-    return SettingsError(f"{argument!r} is one argument too many; see vlprompt {_command(arguments)} --help.")
+    return SettingsError(f"{quoted(argument)} is one argument too many; see vlprompt {_command(arguments)} --help.")
 
 
 def _command(arguments: list[str]) -> str:
@@ -337,7 +407,12 @@ def _command(arguments: list[str]) -> str:
 
 def _flags(arguments: list[str]) -> list[str]:
     """The options of the command that the user typed."""
+    return list(_kinds(arguments))
+
+
+def _kinds(arguments: list[str]) -> dict[str, Any]:
+    """The kinds of the options of the command that the user typed; None for one that is only given or not."""
     parser: Any = build_parser()
     for word in _command(arguments).split():
         parser = parser._subcommands_action._name_parser_map[word]
-    return [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+    return {flag: action.type for action in parser._actions for flag in action.option_strings if flag.startswith("--")}

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from vlprompt.cli.models import check_shots, given
-from vlprompt.cli.output import note
+from vlprompt.cli.output import note, print_rich
 from vlprompt.errors import SettingsError
 from vlprompt.files import check_writable
 from vlprompt.recipes import TrainingSettings
+from vlprompt.streams import is_terminal, write_results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,11 +46,13 @@ def base_to_new(options: Namespace) -> None:
         training=given(options, TrainingSettings, leave_out=("seed",)),
         class_words=options.class_words,
         image_root=options.image_root,
+        path_column=options.path_column,
+        label_column=options.label_column,
         on_unreadable=options.on_unreadable,
+        max_pixels=options.max_pixels,
     )
     records = run_base_to_new(plan, out, workers=workers, progress=False if options.no_progress else None)
-    _print_table(records, "text")
-    _write_report(records, out)
+    _tell_results(records, out, "text")
 
 
 def report(options: Namespace) -> None:
@@ -64,8 +67,18 @@ def report(options: Namespace) -> None:
     from vlprompt.report.summary import chosen
 
     records = chosen(records, shots=options.shots, backbone=options.backbone)
-    _print_table(records, options.format)
-    _write_report(records, out)
+    _tell_results(records, out, options.format)
+
+
+def _tell_results(records: Sequence[ResultRecord], out: Path, form: str) -> None:
+    """Write the report and print the table; neither is lost when the other cannot be written."""
+    from vlprompt.report.html import write_report
+
+    try:
+        path = write_report(out / REPORT_FILE, records)
+    finally:
+        _print_table(records, form)
+    note(f"Report: {path.resolve()}")
 
 
 def _print_table(records: Sequence[ResultRecord], form: str) -> None:
@@ -74,24 +87,15 @@ def _print_table(records: Sequence[ResultRecord], form: str) -> None:
 
     summary = summarize(records)
     if form == "markdown":
-        print(tables.markdown_table(summary), end="")
+        write_results(tables.markdown_table(summary))
     elif form == "csv":
-        print(tables.csv_table(summary), end="")
-    elif sys.stdout.isatty():
+        write_results(tables.csv_table(summary))
+    elif is_terminal(sys.stdout):
         from rich.console import Console
 
-        console = Console()
-        console.print(tables.terminal_table(summary, console.width))
+        print_rich(tables.terminal_table(summary, Console().width))
     else:
-        print(tables.plain_text(summary), end="")
-
-
-def _write_report(records: Sequence[ResultRecord], out: Path) -> None:
-    from vlprompt.report.html import write_report
-
-    path = write_report(out / REPORT_FILE, records)
-    sys.stdout.flush()
-    note(f"Report: {path.resolve()}")
+        write_results(tables.plain_text(summary))
 
 
 def _items(text: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,9 @@ EXPORT_BYTES = 50_000_000
 
 def list_names(options: Namespace) -> None:
     """Print the names of one kind with a few words each."""
+    if options.what == "backbones":
+        _list_backbones(options.json)
+        return
     rows = LISTS[options.what]()
     if options.json:
         print_json([{"name": name, "about": about} for name, about in rows])
@@ -79,10 +82,25 @@ def cache(options: Namespace) -> None:
     note(f"{info.folder}: {info.size_bytes / 1e6:.1f} MB in all")
 
 
-def _backbones() -> Rows:
-    from vlprompt.backbones import list_backbones
+def _list_backbones(as_json: bool) -> None:
+    """Print the backbones with what they need, and whether their weights are on this machine."""
+    from vlprompt.backbones import listed_backbones
 
-    return [(name, "bundled" if name == "mini" else "OpenCLIP") for name in list_backbones()]
+    listed = listed_backbones()
+    if as_json:
+        print_json([asdict(entry) for entry in listed])
+        return
+    rows = [
+        (
+            entry.name,
+            entry.needs or "-",
+            str(entry.image_size),
+            f"{entry.parameters / 1e6:.0f} M" if entry.parameters else "-",
+            "yes" if entry.here else "no",
+        )
+        for entry in listed
+    ]
+    print_table(("backbone", "needs", "pixels", "parameters", "weights here"), rows)
 
 
 def _methods() -> Rows:
@@ -119,7 +137,6 @@ def _recipes() -> Rows:
 
 
 LISTS: dict[str, Callable[[], Rows]] = {
-    "backbones": _backbones,
     "methods": _methods,
     "datasets": _datasets,
     "recipes": _recipes,

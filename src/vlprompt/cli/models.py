@@ -6,24 +6,29 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, fields
-from glob import glob
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from vlprompt.cli.output import names_from, note, print_json, print_table
+from vlprompt.cautions import DRAWINGS_ONLY, cautions, drawn_words, knows_only_drawings
+from vlprompt.cli.class_names import names_from
+from vlprompt.cli.output import note, print_json, print_table
+from vlprompt.cli.picture_arguments import expand
+from vlprompt.cli.results import note_evaluation, print_evaluation
+from vlprompt.cli.wording import as_typed
 from vlprompt.errors import (
     CheckpointError,
     DataError,
     OutputError,
     SettingsError,
-    UnreadableImageError,
     UnreadableImagesError,
     VlpromptError,
 )
 from vlprompt.files import check_writable
+from vlprompt.locks import lock_beside
+from vlprompt.methods import method_class
 from vlprompt.methods.options import PromptOptions, ZeroShotOptions
 from vlprompt.model_folder import check_replaceable
 from vlprompt.recipes import TrainingSettings
@@ -31,7 +36,8 @@ from vlprompt.recipes import TrainingSettings
 if TYPE_CHECKING:
     from vlprompt.classifier import PromptClassifier
     from vlprompt.data.samples import Dataset, Sample
-    from vlprompt.fitted import Evaluation, FittedClassifier
+    from vlprompt.evaluation import Evaluation
+    from vlprompt.fitted import FittedClassifier
 
 MODEL_BYTES = 20_000_000
 """More than a model folder with class-specific contexts of 1000 classes takes."""
@@ -40,9 +46,14 @@ MODEL_BYTES = 20_000_000
 def fit(options: Namespace) -> None:
     """Train on labelled pictures, save the model, tell how good it is on pictures kept apart, and add that to it."""
     check_shots(options.shots)
-    check_replaceable(Path(options.out))
+    check_replaceable(Path(options.out), "--out")
     out = Path(os.path.abspath(options.out))
     check_writable(out.parent, MODEL_BYTES)
+    with lock_beside(out):
+        _fit_into(out, options)
+
+
+def _fit_into(out: Path, options: Namespace) -> None:
     dataset = _load_data(options)
     from vlprompt.classifier import PromptClassifier
 
@@ -58,23 +69,29 @@ def fit(options: Namespace) -> None:
         template=options.template,
         device=options.device,
         on_unreadable=options.on_unreadable,
+        max_pixels=options.max_pixels,
         checkpoint=checkpoint,
         progress=False if options.no_progress else None,
     )
-    classifier.checked_recipe()
+    classifier.checked_settings()
+    learns = method_class(options.method).learns
     if options.on_unreadable == "fail":
-        _refuse_unreadable(dataset.test or dataset.train, progress=False if options.no_progress else None)
+        _refuse_unreadable(
+            dataset.test or dataset.train, options.max_pixels, progress=False if options.no_progress else None
+        )
     _fit_or_start_over(classifier, dataset, checkpoint)
-    _save_somewhere(classifier, out)
+    _save_somewhere(classifier, out, checkpoint)
     shutil.rmtree(checkpoint, ignore_errors=True)
     try:
-        evaluation = _evaluate_rest(classifier, dataset, options.on_unreadable)
+        evaluation = _evaluate_honestly(classifier, dataset, learns, options.on_unreadable)
     except (VlpromptError, KeyboardInterrupt):
         note(f"The trained model is kept in {options.out}; measure it with: vlprompt evaluate {options.out} DATA")
         raise
     if evaluation is not None:
-        _save_somewhere(classifier, out)
-        note(f"{evaluation.accuracy:.1f}% of {evaluation.total} pictures that it was not trained on are named right.")
+        _save_somewhere(classifier, out, checkpoint)
+        note_evaluation(evaluation, learns)
+    if learns:
+        note(drawn_words(len(classifier.training_samples_), len(dataset.train), options.shots))
     note(f"The model is in {options.out}; name pictures with: vlprompt predict {options.out} PICTURE...")
 
 
@@ -82,15 +99,18 @@ def predict(options: Namespace) -> None:
     """Print the most probable classes of each picture."""
     if options.top < 1:
         raise SettingsError(f"--top is {options.top}; it must be at least 1.")
-    images = _expand(options.images)
+    images = expand(options.images)
+    names = None if options.class_names is None else names_from(options.class_names)
     from vlprompt.fitted import load_fitted, probabilities
     from vlprompt.prediction import check_screening
 
     check_screening(options.screening)
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
-    if options.class_names is not None:
-        classifier = classifier.with_class_names(names_from(options.class_names))
-    logits, kept = classifier.logits(images, screening=options.screening, on_unreadable=options.on_unreadable)
+    if names is not None:
+        classifier = classifier.with_class_names(names)
+    logits, kept = classifier.logits(
+        images, screening=options.screening, on_unreadable=options.on_unreadable, max_pixels=options.max_pixels
+    )
     exact = classifier.predictor.exact_classes(len(kept), options.screening)
     if exact < len(classifier.class_names):
         note(
@@ -119,7 +139,7 @@ def _best(shares: Any, names: Any, count: int) -> list[tuple[str, float]]:
 
 
 def evaluate(options: Namespace) -> None:
-    """Print accuracy and macro F1 on labelled pictures."""
+    """Print how well labelled pictures are named, class by class and in all, beside zero-shot and chance."""
     dataset = _load_data(options)
     has_splits = bool(dataset.val or dataset.test)
     if not has_splits and options.split not in ("test", "all"):
@@ -133,15 +153,21 @@ def evaluate(options: Namespace) -> None:
     split = options.split
     if not has_splits and split == "test":
         samples, split = _not_trained_on(classifier, samples, options.data)
-    evaluation = classifier.evaluate(samples, on_unreadable=options.on_unreadable)
+    elif split in ("train", "all"):
+        _note_seen(classifier, samples, dataset)
+    evaluation = classifier.evaluate(
+        samples,
+        class_words=dataset.class_words,
+        on_unreadable=options.on_unreadable,
+        max_pixels=options.max_pixels,
+    )
     if options.json:
-        print_json({"data": dataset.name, "split": split, **asdict(evaluation)})
-        return
-    rows = [(name, f"{accuracy:.1f}") for name, accuracy in evaluation.per_class.items()]
-    print_table(("class", "accuracy %"), rows)
-    print(f"accuracy\t{evaluation.accuracy:.2f}")
-    print(f"macro F1\t{evaluation.macro_f1:.2f}")
-    print(f"correct\t{evaluation.correct} of {evaluation.total}")
+        found = [as_typed(sentence) for sentence in cautions(evaluation, classifier.method.learns)]
+        print_json({"data": dataset.name, "split": split, **evaluation.as_dict(), "cautions": found})
+    else:
+        print_evaluation(evaluation, classifier.method.learns)
+    if knows_only_drawings(classifier.backbone.name, dataset.bundled):
+        note(DRAWINGS_ONLY)
 
 
 def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], data: str) -> tuple[list[Sample], str]:
@@ -150,6 +176,8 @@ def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], dat
     Raises:
         DataError: it was trained on all of them.
     """
+    if not classifier.method.learns:
+        return list(samples), "all"
     if not classifier.training.get("image_keys"):
         note(f"{data} has no splits, and the model does not tell which pictures it was trained on: all are counted.")
         return list(samples), "all"
@@ -162,6 +190,16 @@ def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], dat
     return rest, "not trained on"
 
 
+def _note_seen(classifier: FittedClassifier, samples: Sequence[Sample], dataset: Dataset) -> None:
+    """Say that pictures are counted which the model was trained on, as far as that is known."""
+    if not classifier.method.learns:
+        return
+    if dataset.val or dataset.test:
+        note("Pictures of the train split are counted; those that the model was trained on flatter it.")
+    elif seen := len(samples) - len(classifier.not_trained_on(samples)):
+        note(f"{seen} of {len(samples)} pictures are ones that the model was trained on, which flatters it.")
+
+
 def _load_data(options: Namespace) -> Dataset:
     """The data set; where it has no splits of its own, all pictures are in train."""
     from vlprompt.data.catalogue import load_dataset
@@ -172,6 +210,8 @@ def _load_data(options: Namespace) -> Dataset:
         image_root=options.image_root,
         template=options.template,
         random_splits=False,
+        path_column=options.path_column,
+        label_column=options.label_column,
     )
 
 
@@ -197,7 +237,7 @@ def _fit_or_start_over(classifier: PromptClassifier, dataset: Dataset, checkpoin
         classifier.fit(dataset)
 
 
-def _refuse_unreadable(samples: Sequence[Sample], progress: bool | None) -> None:
+def _refuse_unreadable(samples: Sequence[Sample], max_pixels: int, progress: bool | None) -> None:
     """Find the pictures that could not be evaluated after the training before it begins.
 
     Raises:
@@ -209,39 +249,53 @@ def _refuse_unreadable(samples: Sequence[Sample], progress: bool | None) -> None
     files = [sample for sample in samples if isinstance(sample.image, Path)]
     with progress_bars(progress) as board:
         task = board.task("checking the pictures", len(files), "img")
-        failures = find_unreadable(files, progress=lambda done, _: task.advance())
+        failures = find_unreadable(files, progress=lambda done, _: task.advance(), max_pixels=max_pixels)
     if failures:
         raise UnreadableImagesError(failures)
 
 
-def _evaluate_rest(classifier: PromptClassifier, dataset: Dataset, on_unreadable: str) -> Evaluation | None:
-    """Evaluate on the test split, or where the data have no splits on the pictures that were not drawn."""
+def _evaluate_honestly(
+    classifier: PromptClassifier, dataset: Dataset, learns: bool, on_unreadable: str
+) -> Evaluation | None:
+    """Evaluate on the test split, else on pictures that were not trained on, else on the training pictures, marked so.
+
+    A method that learns nothing was trained on none. None where no picture can be read.
+    """
+    from vlprompt.data.images import find_unreadable
+
     if dataset.test:
         return classifier.evaluate(dataset.test, f"{dataset.name} test", on_unreadable)
-    rest = classifier.fitted_.not_trained_on(dataset.train)
-    if not any(map(_is_readable, rest)):
+    rest = classifier.fitted_.not_trained_on(dataset.train) if learns else dataset.train
+    if not all(find_unreadable([sample], max_pixels=classifier.max_pixels) for sample in rest):
+        name = f"{dataset.name}, {'pictures not trained on' if learns else 'all pictures'}"
+        return classifier.evaluate(rest, name, on_unreadable)
+    if not learns:
         return None
-    return classifier.evaluate(rest, f"{dataset.name}, pictures not trained on", on_unreadable)
+    name = f"{dataset.name}, pictures trained on"
+    return classifier.evaluate(classifier.training_samples_, name, on_unreadable, trained_on=True)
 
 
-def _is_readable(sample: Sample) -> bool:
-    from vlprompt.data.images import open_image
-
-    try:
-        open_image(sample.image)
-    except UnreadableImageError:
-        return False
-    return True
-
-
-def _save_somewhere(classifier: PromptClassifier, out: Path) -> None:
+def _save_somewhere(classifier: PromptClassifier, out: Path, checkpoint: Path) -> None:
     """Save; when the place has become unusable meanwhile, keep the trained model in a temporary folder."""
     try:
         classifier.save(out)
     except OutputError as error:
-        rescued = Path(tempfile.mkdtemp(prefix="vlprompt-")) / (out.name or "model")
-        classifier.save(rescued)
-        raise OutputError(f"{str(error).rstrip('.')}; the trained model is kept in {rescued}.") from error
+        raise OutputError(f"{str(error).rstrip('.')}; {_rescued(classifier, out, checkpoint)}") from error
+
+
+def _rescued(classifier: PromptClassifier, out: Path, checkpoint: Path) -> str:
+    """Where the trained model is now, in words."""
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="vlprompt-"))
+        classifier.save(folder / (out.name or "model"))
+    except OSError:  # there is no temporary folder, or the same limit holds there
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if checkpoint.is_dir():
+            return f"the training is kept in {checkpoint}, and the same command goes on from there."
+        return "the same command makes the model again."
+    return f"the trained model is kept in {folder / (out.name or 'model')}."
 
 
 def _chosen(dataset: Dataset, split: str) -> Sequence[Any]:
@@ -249,27 +303,3 @@ def _chosen(dataset: Dataset, split: str) -> Sequence[Any]:
     if split == "all" or not (dataset.val or dataset.test):  # without splits, all are in train
         return [*dataset.train, *dataset.val, *dataset.test]
     return splits[split]
-
-
-def _expand(patterns: Sequence[str]) -> list[Path]:
-    """Files, the pictures in folders, and what patterns match, in the order given.
-
-    Raises:
-        DataError: a file does not exist, or a folder or pattern gives no pictures.
-    """
-    from vlprompt.data.images import is_image_file
-
-    found: list[Path] = []
-    for pattern in patterns:
-        path = Path(pattern)
-        # os.path, unlike Path, takes a name that is too long as one that does not exist.
-        if os.path.isdir(path):
-            below = sorted(entry for entry in path.rglob("*") if entry.is_file() and is_image_file(entry))
-        elif os.path.exists(path) or not any(sign in pattern for sign in "*?["):
-            below = [path]
-        else:
-            below = sorted(map(Path, glob(pattern, recursive=True)))
-        if not below:
-            raise DataError(f"{pattern} gives no pictures.")
-        found += below
-    return found

@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from vlprompt.cli.wording import as_typed
+from vlprompt.escaping import as_json, for_terminal, for_tsv
+from vlprompt.streams import is_terminal, say, write_results
+
 
 def print_json(value: Any) -> None:
     """A value as JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    write_results(as_json(value, encoding=encoding) + "\n")
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal; elsewhere one tab-separated line a row, without headings."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            print("\t".join(row))
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, headings_in_pipes: bool = False) -> None:
+    """A table on a terminal; elsewhere one tab-separated line a row, without headings unless they are asked for.
+
+    In such a line a backslash is doubled, and a tab, line break or other control character of a name is written as
+    `\\t`, `\\n`, `\\x1b`, so that every row is one line and every name can be had back.
+    """
+    if not is_terminal(sys.stdout):
+        shown = [headings, *rows] if headings_in_pipes else rows
+        write_results("".join("\t".join(map(for_tsv, row)) + "\n" for row in shown))
         return
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*headings, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False)
+        table.add_row(*(Text(for_terminal(cell)) for cell in row))
+    print_rich(table)
+
+
+def print_rich(renderable: Any) -> None:
+    """Something of rich's, in colours, on the terminal."""
+    from rich.console import Console
+
+    console = Console()
+    with console.capture() as captured:
+        console.print(renderable, markup=False, emoji=False, highlight=False)
+    write_results(captured.get())
 
 
 def note(line: str) -> None:
     """A line for the person at the terminal, on stderr, so that stdout holds results only."""
-    print(line, file=sys.stderr)
-
-
-def names_from(value: str) -> list[str]:
-    """Class names: a text file with one a line, or names with commas."""
-    import os
-    from pathlib import Path
-
-    from vlprompt.data.text_files import read_text
-
-    path = Path(value)
-    # os.path, unlike Path, takes a name that is too long as one that does not exist.
-    if "," not in value and (os.path.isfile(path) or path.suffix in (".txt", ".csv")):
-        return [line.strip() for line in read_text(path, "class names file").splitlines() if line.strip()]
-    return [name.strip() for name in value.split(",")]
+    say(as_typed(line))

@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from vlprompt.checkpoint_files import how_to_convert, is_checkpoint_name
 from vlprompt.data.checks import check_dataset
-from vlprompt.data.class_words import BESIDE_THE_CLASSES, ClassWords, read_class_words
+from vlprompt.data.class_words import BESIDE_THE_CLASSES, ClassWords, read_class_words, refuse_bare_numbers
 from vlprompt.data.entries import dataset_from_entries
+from vlprompt.data.export_split import arranged, read_export_split
 from vlprompt.data.folders import folder_entries
-from vlprompt.data.manifests import SUFFIXES, are_numbers, check_numbers_have_words, manifest_entries
+from vlprompt.data.manifests import SUFFIXES, manifest_entries
 from vlprompt.data.published_splits import load_published_split
 from vlprompt.data.samples import Dataset
-from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.errors import DataError, SettingsError, UnknownNameError, quoted
+from vlprompt.escaping import for_terminal
+from vlprompt.text_files import is_unicode
 
 DATASETS = (
     "emoji-activities",
@@ -38,16 +42,19 @@ def load_dataset(
     domain: str = "flat",
     random_splits: bool = True,
     minimum_classes: int = 2,
+    path_column: str | None = None,
+    label_column: str | None = None,
 ) -> Dataset:
     """Lists a data set; images are opened later.
 
     Args:
         source: a bundled name (`DATASETS`), a folder of class folders, a folder with train, val and test folders of
             class folders, a manifest (.csv, .tsv, .jsonl), or the papers' split_zhou_*.json. A folder that is called
-            like a bundled data set is meant by `./emoji-food`.
+            like a bundled data set is meant by `./emoji-food`. An exported folder is read in the order of its
+            `split.json`, see `vlprompt.data.export_split`.
         name: what results call it; by default the bundled name, or that of the folder or file.
-        class_words: better words for folder names or labels, as a mapping or a YAML or CSV file. A
-            `class_words.yaml` in a folder of class folders is read by itself.
+        class_words: better words for folder names or labels, as a mapping or a YAML, JSON or CSV file. A
+            `class_words.yaml` in a folder of class folders is read by itself. Numbers need them.
         seed: of the random split of a source without splits.
         image_root: where the paths of a manifest or split file start, by default from the file's folder.
         template: of the zero-shot prompt, with {} for the class name; by default the data set's own.
@@ -55,6 +62,8 @@ def load_dataset(
         random_splits: whether a source without splits is split at random (50% train, 20% val, 30% test of each
             class); otherwise all its images are in train.
         minimum_classes: fewer are refused.
+        path_column: what a manifest calls the column of the paths; by default `path` or another usual name.
+        label_column: likewise of the labels.
 
     Raises:
         DataError: no such folder or file, nothing usable in it, one class only, or as the loader of its kind says.
@@ -62,20 +71,23 @@ def load_dataset(
         SettingsError: an option that this kind of source does not have, or a template without {}.
     """
     if template is not None and template.count("{}") != 1:
-        raise SettingsError(f"the template is {template!r}; it must have {{}} once, where the class name goes.")
+        raise SettingsError(f"the template is {quoted(template)}; it must have {{}} once, where the class name goes.")
+    if template is not None and not is_unicode(template):
+        raise SettingsError(f"the template is {quoted(template)}, which is not valid Unicode text.")
+    columns = {"path_column": path_column, "label_column": label_column}
     if isinstance(source, str) and source in DATASETS:
-        _refuse_options(source, class_words=class_words, image_root=image_root)
+        _refuse_options(source, class_words=class_words, image_root=image_root, **columns)
         dataset = _load_bundled(source, domain)
     else:
         path = _existing(source)
         if domain != "flat":
             raise SettingsError(
-                f"domain is {domain!r}, but {path} is not bundled; only {', '.join(DATASETS)} have domains."
+                f"domain is {quoted(domain)}, but {path} is not bundled; only {', '.join(DATASETS)} have domains."
             )
         root = _image_root(image_root)
-        dataset = _load_path(path, class_words, root, seed, random_splits)
+        dataset = _load_path(path, class_words, root, seed, random_splits, columns)
         check_dataset(dataset, minimum_classes, names_may_repeat=path.suffix.lower() == ".json")
-    return replace(dataset, name=name or dataset.name, template=template or dataset.template)
+    return replace(dataset, name=for_terminal(name or dataset.name), template=template or dataset.template)
 
 
 def _load_bundled(name: str, domain: str) -> Dataset:
@@ -86,37 +98,53 @@ def _load_bundled(name: str, domain: str) -> Dataset:
 
 
 def _load_path(
-    path: Path, class_words: ClassWords | None, image_root: Path | None, seed: int, random_splits: bool
+    path: Path,
+    class_words: ClassWords | None,
+    image_root: Path | None,
+    seed: int,
+    random_splits: bool,
+    columns: Mapping[str, str | None],
 ) -> Dataset:
     suffix = path.suffix.lower()
+    class_order: list[str] = []
+    split, bundled = None, ""
     if path.is_dir():
-        _refuse_options(path, image_root=image_root)
+        _refuse_options(path, image_root=image_root, **columns)
         beside = path / BESIDE_THE_CLASSES
         class_words = beside if class_words is None and beside.is_file() else class_words
-        entries, called, numbered = folder_entries(path), path.resolve().name, False
+        entries, called = folder_entries(path), path.resolve().name
+        keys, hint = f"the class folders of {path}", f"class_words='FILE', or {beside}"
+        split = read_export_split(path)
+        if split is not None:
+            entries, class_order, bundled = arranged(path, entries, split)
     elif suffix in SUFFIXES:
-        entries, called = manifest_entries(path, image_root), path.stem
-        numbered = are_numbers(entries)
+        chosen = {option.removesuffix("_column"): name for option, name in columns.items() if name is not None}
+        entries, called = manifest_entries(path, image_root, chosen), path.stem
+        keys, hint = f"the labels of {path}", 'class_words="FILE"'
     elif suffix == ".json":
-        _refuse_options(path, class_words=class_words)
+        _refuse_options(path, class_words=class_words, **columns)
         return load_published_split(path, image_root)
+    elif is_checkpoint_name(path):
+        raise DataError(f"{path} is a training checkpoint, not pictures; {how_to_convert(path)}.")
     else:
         raise DataError(
             f"{path} is no data set; it must be a folder, a {', '.join(SUFFIXES)} manifest or a .json split."
         )
     words = read_class_words(class_words) if class_words is not None else {}
-    if numbered:
-        check_numbers_have_words(path, entries, words)
+    if split is not None:  # folders are what the person sees, also where the class is called otherwise
+        words = {split.class_names.get(key, key): said for key, said in words.items()}
+    refuse_bare_numbers({entry.class_key for entry in entries}, words, keys, hint)
     words_source = "class_words" if isinstance(class_words, Mapping) else str(class_words)
-    return dataset_from_entries(
+    dataset = dataset_from_entries(
         entries,
         called,
         words=words,
         words_source=words_source,
-        numbered=numbered,
+        class_order=class_order,
         seed=seed,
         random_splits=random_splits,
     )
+    return dataset if split is None else replace(dataset, template=split.template, bundled=bundled)
 
 
 def _existing(source: str | Path) -> Path:
@@ -137,7 +165,7 @@ def _image_root(image_root: str | Path | None) -> Path | None:
     if image_root is None:
         return None
     root = _expanded(image_root)
-    if not root.is_dir():
+    if not os.path.isdir(root):  # unlike Path.is_dir, no error for a name that is too long
         raise DataError(f"image_root is {root}, which is no folder.")
     return root
 

@@ -1,55 +1,91 @@
-"""Better words for classes: a small YAML or CSV file from folder names or labels to what a prompt should say.
+"""Better words for classes: a small YAML, JSON or CSV file from folder names or labels to what a prompt should say.
+
+The classes keep their own names: words change what the model reads, never the label that comes out.
 
     n02510455: giant panda
     n02086240: Shih-Tzu
 
-As CSV the same are two columns, with or without a first row `folder,words`.
+As JSON the same is an object, as CSV two columns, with or without a first row `folder,words`. Names and words are taken
+in Unicode's normal form (`checks.normal_name`).
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
 
-from vlprompt.data.text_files import read_text
-from vlprompt.errors import DataError, UnknownNameError
+from vlprompt.data.checks import is_number, normal_name
+from vlprompt.data.tables import read_table
+from vlprompt.errors import DataError, UnknownNameError, quoted
+from vlprompt.json_files import parse_listed
+from vlprompt.text_files import read_text
+from vlprompt.yaml_files import MOST_BYTES, compose_yaml
 
 ClassWords: TypeAlias = "Mapping[str, str] | Mapping[int, str] | str | Path"
 
 BESIDE_THE_CLASSES = "class_words.yaml"
 """A file of this name in a folder of class folders is read by itself."""
 
-HEADERS = {("folder", "words"), ("folder", "name"), ("class", "words"), ("class", "name"), ("label", "name")}
+KEY_HEADERS = {"folder", "class", "label", "key", "id"}
+WORD_HEADERS = {"words", "name", "class_name", "class_words"}
+"""What the first row of a CSV file may be called."""
 
 
 def read_class_words(source: ClassWords) -> dict[str, str]:
-    """Words by folder name or label, from a mapping or a .yaml, .yml or .csv file.
+    """Words by folder name or label, from a mapping or a .yaml, .yml, .json, .csv or .tsv file.
 
     Raises:
         DataError: the file cannot be read, a line is not `name: words`, a name stands twice or has no words.
     """
     if isinstance(source, Mapping):
-        return {str(key): words for key, words in source.items()}
+        return _checked(((str(key), words, "class_words") for key, words in source.items()))
     path = Path(source)
-    readers = {".yaml": _yaml_rows, ".yml": _yaml_rows, ".csv": _csv_rows}
+    readers = {".yaml": _yaml_rows, ".yml": _yaml_rows, ".json": _json_rows, ".csv": _table_rows, ".tsv": _table_rows}
     if path.suffix.lower() not in readers:
-        raise DataError(f"{path} has the ending {path.suffix!r}; class words are a .yaml, .yml or .csv file.")
+        raise DataError(
+            f"{path} has the ending {path.suffix!r}; class words are a {', '.join(list(readers)[:-1])} or .tsv file."
+        )
+    return _checked(readers[path.suffix.lower()](path))
+
+
+def _checked(rows: Iterable[tuple[str, Any, str]]) -> dict[str, str]:
     words: dict[str, str] = {}
-    for line, key, value in readers[path.suffix.lower()](path):
+    for key, value, where in rows:
+        key = normal_name(key)
+        if not isinstance(value, str):
+            raise DataError(f"{where} has {quoted(value)} as words for {quoted(key)}; words must be text.")
         if not key or not value.strip():
-            raise DataError(f"{path}:{line} names no words for {key!r}; write `{key or 'folder'}: words`.")
+            raise DataError(f"{where} names no words for {quoted(key)}; write `{key[:60] or 'folder'}: words`.")
         if key in words:
-            raise DataError(f"{path}:{line} gives words for {key!r} a second time.")
-        words[key] = value.strip()
+            raise DataError(f"{where} gives words for {quoted(key)} a second time.")
+        words[key] = normal_name(value)
     return words
 
 
+def refuse_bare_numbers(keys: Iterable[str], words: Mapping[str, str], source: str, hint: str) -> None:
+    """Raises a `DataError` that names the classes whose name or words are a number, if any.
+
+    Args:
+        keys: folder names or labels.
+        words: by key, for those that have some.
+        source: where the keys are, as "the labels of pets.csv".
+        hint: where words may also stand.
+    """
+    bare = [key for key in keys if is_number(words.get(key, key))]
+    if bare:
+        bare.sort(key=lambda key: (len(key), key))
+        raise DataError(
+            f"{source} are numbers; give class words for {', '.join(key[:40] for key in bare[:10])}"
+            f"{' and others' if len(bare) > 10 else ''}, in a file with lines such as `{bare[0][:40]}: giant panda` "
+            f"({hint})."
+        )
+
+
 def reword(keys: Iterable[str], words: Mapping[str, str], source: str = "class_words") -> dict[str, str]:
-    """The class name of each key: its words where there are some, else the key itself.
+    """What prompts call each key: its words where there are some, else the key itself.
 
     Args:
         keys: folder names or labels.
@@ -65,30 +101,36 @@ def reword(keys: Iterable[str], words: Mapping[str, str], source: str = "class_w
     return {key: words.get(key, key) for key in known}
 
 
-def _yaml_rows(path: Path) -> Iterator[tuple[int, str, str]]:
+def _yaml_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
     # Composed, not loaded: every key and value stays the text that was written, so that `no: Norway` and `007: agent`
     # keep their keys, and a key that stands twice is seen.
-    try:
-        root = yaml.compose(read_text(path, "class words file"), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    root = compose_yaml(read_text(path, "class words file", MOST_BYTES), str(path))
     if root is None:
         return
     if not isinstance(root, yaml.MappingNode):
         raise DataError(f"{path} must have one `folder: words` a line.")
     for key, value in root.value:
-        line = key.start_mark.line + 1
+        where = f"{path}:{key.start_mark.line + 1}"
         if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
-            raise DataError(f"{path}:{line} is not `folder: words`.")
-        yield line, key.value, value.value
+            raise DataError(f"{where} is not `folder: words`.")
+        yield key.value, value.value, where
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, str, str]]:
-    reader = csv.reader(read_text(path, "class words file").splitlines())
-    for row in reader:
-        cells = [cell.strip() for cell in row]
-        if not any(cells) or (reader.line_num == 1 and tuple(cell.lower() for cell in cells) in HEADERS):
-            continue
+def _json_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
+    root = parse_listed(read_text(path, "class words file", MOST_BYTES), str(path))
+    if not isinstance(root, dict):
+        raise DataError(f'{path} must be an object such as {{"n02510455": "giant panda"}}.')
+    for key, value in root.items():
+        yield key, value, str(path)
+
+
+def _table_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
+    rows = read_table(path, "class words file", lambda cells: len(cells) == 2, every_row=True)
+    for place, (line, cells) in enumerate(rows):
+        where = f"{path}:{line}"
         if len(cells) != 2:
-            raise DataError(f"{path}:{reader.line_num} has {len(cells)} columns; it must have two, folder and words.")
-        yield reader.line_num, cells[0], cells[1]
+            raise DataError(f"{where} has {len(cells)} columns; it must have two, folder and words.")
+        key, words = (cell.strip() for cell in cells)
+        if place == 0 and key.lower() in KEY_HEADERS and words.lower() in WORD_HEADERS:
+            continue
+        yield key, words, where

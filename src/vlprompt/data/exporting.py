@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +11,13 @@ import yaml
 
 from vlprompt.data.checks import comparable_words
 from vlprompt.data.class_words import BESIDE_THE_CLASSES
+from vlprompt.data.export_split import SPLIT_FILE, split_content
+from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.images import open_image
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import OutputError
+from vlprompt.files import staged_folder
+from vlprompt.locks import lock_beside
 
 FORBIDDEN_IN_FOLDER_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 """By one file system or another."""
@@ -24,10 +26,11 @@ FORBIDDEN_IN_FOLDER_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
     """Writes train/, val/ and test/ with a folder of PNGs for each class; `load_dataset(folder)` reads them back.
 
-    Without test and validation images, or without training images, the class folders stand alone and are split when
-    they are loaded. Class names that cannot be folder names are written to `class_words.yaml` beside them. Of classes
-    with the same name, all but the first get a number. The labels of the data set read back follow the sorted folder
-    names.
+    A split file beside them (see `export_split`) keeps the order of the classes and pictures, the class names and the
+    template, so that the data set read back has the same halves, draws and results. Without test and validation
+    images, or without training images, the class folders stand alone and are split when they are loaded. Of classes
+    with the same name, all but the first get a number. Words of classes that differ from their names are written to
+    `class_words.yaml` beside them.
 
     Args:
         folder: new or empty; it appears when everything is written.
@@ -41,23 +44,30 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
     _refuse_filled(folder)
     splits = {name: samples for name in ("train", "val", "test") if (samples := getattr(dataset, name))}
     everything = [sample for samples in splits.values() for sample in samples]
-    names = _distinct_names({sample.label: sample.class_name for sample in everything})
+    own_names = {sample.label: sample.class_name for sample in everything}
+    names = _distinct_names(own_names)
     folder_names = _folder_names(names)
-    unfinished = folder.absolute().with_name(f".tmp-{os.urandom(6).hex()}-{folder.name}")
     try:
-        unfinished.mkdir(parents=True)
-        for done, (path, sample) in enumerate(_placed(splits, unfinished, folder_names), start=1):
-            _write_png(path, sample)
-            if progress is not None:
-                progress(done, len(everything))
-        _write_class_words(unfinished, {folder_names[label]: name for label, name in names.items()})
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder.absolute())
+        with lock_beside(folder), staged_folder(folder.absolute()) as unfinished:
+            placed = list(_placed(splits, folder_names))
+            for done, (_, path, sample) in enumerate(placed, start=1):
+                _write_png(unfinished / path, sample)
+                if progress is not None:
+                    progress(done, len(everything))
+            listed = ((split, path, sample, names[sample.label]) for split, path, sample in placed)
+            content = split_content(dataset, dataset_fingerprint(everything, dataset.class_words), listed)
+            (unfinished / SPLIT_FILE).write_text(content, encoding="utf-8")
+            words = {folder_names[label]: dataset.class_words.get(own_names[label]) for label in names}
+            if said := {name: own for name, own in words.items() if own is not None}:
+                text = yaml.safe_dump(said, allow_unicode=True, sort_keys=True)
+                (unfinished / BESIDE_THE_CLASSES).write_text(text, encoding="utf-8")
+            if folder.exists():
+                folder.rmdir()
+            unfinished.rename(folder.absolute())
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 
@@ -95,27 +105,23 @@ def _folder_names(names: dict[int, str]) -> dict[int, str]:
     return chosen
 
 
-def _placed(
-    splits: dict[str, tuple[Sample, ...]], folder: Path, folder_names: dict[int, str]
-) -> Iterator[tuple[Path, Sample]]:
-    """Each sample with its path: pictures of a class are numbered from 1 in the order of the samples."""
+def _placed(splits: dict[str, tuple[Sample, ...]], folder_names: dict[int, str]) -> Iterator[tuple[str, str, Sample]]:
+    """Split, path and sample of each picture: those of a class are numbered from 1 in the order of the samples.
+
+    Where there are no splits to tell apart, all are listed as training pictures.
+    """
     with_splits = "train" in splits and len(splits) > 1
-    counts: Counter[Path] = Counter()
+    largest = max(Counter(sample.label for samples in splits.values() for sample in samples).values(), default=0)
+    digits = max(4, len(str(largest)))
+    counts: Counter[str] = Counter()
     for split, samples in splits.items():
         for sample in samples:
-            below = (folder / split if with_splits else folder) / folder_names[sample.label]
+            below = f"{split}/{folder_names[sample.label]}" if with_splits else folder_names[sample.label]
             counts[below] += 1
-            yield below / f"{counts[below]:04d}.png", sample
+            yield split if with_splits else "train", f"{below}/{counts[below]:0{digits}d}.png", sample
 
 
 def _write_png(path: Path, sample: Sample) -> None:
     image = open_image(sample.image)
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, "PNG")
-
-
-def _write_class_words(folder: Path, words: dict[str, str]) -> None:
-    changed = {below: name for below, name in words.items() if below != name}
-    if changed:
-        text = yaml.safe_dump(changed, allow_unicode=True, sort_keys=True)
-        (folder / BESIDE_THE_CLASSES).write_text(text, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from vlprompt.data.samples import Sample
 from vlprompt.errors import UnreadableImageError
 
 
-def dataset_fingerprint(samples: Iterable[Sample]) -> str:
-    """Follows the images, labels and class names, and their order.
+def dataset_fingerprint(samples: Iterable[Sample], class_words: Mapping[str, str] | None = None) -> str:
+    """Follows the images, labels, class names and their words, and the order of the samples.
 
     An image stands by its `image_key`, which for a file follows the bytes; all files are read once. A file stands also
     by its place below the folder that all files share, which is the same when the whole folder moves.
     """
-    samples = list(samples)
+    samples, words = list(samples), class_words or {}
     paths = [os.path.abspath(sample.image) for sample in samples if isinstance(sample.image, (str, Path))]
     shared = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
     digest = hashlib.blake2b(digest_size=20)
@@ -27,7 +27,9 @@ def dataset_fingerprint(samples: Iterable[Sample]) -> str:
     for sample in samples:
         image = sample.image
         key = f"{_place(image, shared)} {next(keys)}" if isinstance(image, (str, Path)) else image_key(image)
-        digest.update(f"{key}\t{sample.label}\t{sample.class_name}\n".encode())
+        said = f"\t{words[sample.class_name]}" if sample.class_name in words else ""
+        # File names that are not UTF-8 are text with lone surrogates in Python.
+        digest.update(f"{key}\t{sample.label}\t{sample.class_name}{said}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

@@ -1,56 +1,72 @@
-"""Opening images: whatever Pillow opens becomes upright RGB of 8 bits, or one sentence that says why not.
+"""Opening images: whatever a caller has becomes upright RGB of 8 bits, or one sentence that says why not.
 
 Transparency is laid on white. Grey of more than 8 bits is scaled, not clipped. Of an animation the first frame counts.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
+import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard, cast
+from typing import Any, BinaryIO, TypeAlias, TypeGuard, cast
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-from vlprompt.data.samples import ComposedImage, Sample
+from vlprompt.data.apart import PictureProcess
+from vlprompt.data.arrays import picture_of
+from vlprompt.data.decoding import check_memory, is_quiet, no_picture_reason, open_bounded
+from vlprompt.data.limits import MAX_PIXELS
+from vlprompt.data.samples import ComposedImage, EncodedImage, Sample
+from vlprompt.data.turns import turn_for
+from vlprompt.data.upright import bands, to_rgb
 from vlprompt.errors import DataError, UnreadableImageError
+from vlprompt.files import open_regular
 
-ImageSource: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | ComposedImage"
+ImageSource: TypeAlias = "str | Path | Image.Image | np.ndarray[Any, Any] | EncodedImage | ComposedImage"
 
-UNDECODABLE_FORMATS = {"BUFR", "GRIB", "HDF5", "MPEG"}
-"""Pillow registers their suffixes but cannot decode them by itself; MPEG is not even a picture."""
+MOST_HASHED_BYTES = 4_000_000_000
+"""A file with more is no picture, whatever it is."""
+
+_HASHED_AT_ONCE = 1 << 20
+_SAMPLED_PIXELS = 1_000_000
+_MOST_THREADS = 8
+_CHECKED_TOGETHER = 16
 
 
-def open_image(source: ImageSource) -> Image.Image:
-    """The image as RGB, upright.
+def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The image as RGB, upright; one of more than 64 million pixels is shrunk by a whole number.
 
     Args:
-        source: a path, a Pillow image, a uint8 array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a
-            `ComposedImage`.
+        source: a path, a Pillow image, an array (see `data.arrays`), the bytes of a file, or a `ComposedImage`.
+        max_pixels: bounds the memory that decoding takes, 8 bytes for each; see `data.decoding`.
 
     Raises:
         UnreadableImageError: a `DataError` that names the file and why it cannot be read: missing, empty, truncated,
-            no image, too large for Pillow's limit, or an array of another type or shape.
+            no image, no regular file, too large, or an array of other values or another shape.
     """
-    if isinstance(source, (str, Path)):
-        return _open_file(Path(source))
-    try:
+    with _named_errors(source):
+        if isinstance(source, (str, Path)):
+            with open_regular(source) as file:
+                return _open_file(file, max_pixels)
+        if isinstance(source, EncodedImage):
+            return _open_file(io.BytesIO(source.data), max_pixels)
         if isinstance(source, Image.Image):
+            if isinstance(source, ImageFile.ImageFile) and source.tile:  # not decoded yet
+                check_memory(source, max_pixels)
             return to_rgb(source)
         if isinstance(source, np.ndarray):
-            return to_rgb(_from_array(source))
+            return to_rgb(Image.fromarray(np.ascontiguousarray(picture_of(source))))
         if is_composed(source):
             return to_rgb(source.open())
-    except UnreadableImageError:
-        raise
-    except Exception as error:  # Pillow's decoders raise many kinds of error on damaged data
-        raise UnreadableImageError(describe(source), _reason(error)) from error
     raise UnreadableImageError(
-        describe(source), "it is neither a path, a Pillow image, a uint8 array nor a composed image."
+        describe(source), "it is neither a path, a Pillow image, an array, encoded bytes nor a composed image."
     )
 
 
@@ -62,32 +78,53 @@ def image_key(source: ImageSource) -> str:
     Raises:
         UnreadableImageError: the source cannot be read; a file is read but not decoded.
     """
-    digest = hashlib.blake2b(digest_size=20)
     if isinstance(source, (str, Path)):
-        try:
-            digest.update(Path(source).read_bytes())
-        except OSError as error:
-            raise UnreadableImageError(str(source), _reason(error)) from error
-    elif is_composed(source):
-        digest.update(f"composed {source.content_key}".encode())
-    else:
-        image = open_image(source)
-        digest.update(f"pixels {image.width} {image.height} ".encode())
-        digest.update(image.tobytes())
+        with _named_errors(source), open_regular(source) as file:
+            return _file_key(file)
+    if isinstance(source, EncodedImage):
+        return hashlib.blake2b(source.data, digest_size=20).hexdigest()
+    if is_composed(source):
+        return hashlib.blake2b(f"composed {source.content_key}".encode(), digest_size=20).hexdigest()
+    return pixel_key(open_image(source))
+
+
+def pixel_key(image: Image.Image) -> str:
+    """What an opened image shows, as 40 hex digits: the same however it was stored."""
+    digest = hashlib.blake2b(digest_size=20)
+    digest.update(f"pixels {image.width} {image.height} ".encode())
+    for band in bands(image):
+        digest.update(band.tobytes())
     return digest.hexdigest()
+
+
+def sampled_pixel_key(image: Image.Image) -> str:
+    """A quick `pixel_key`: of a picture of more than a million pixels, every k-th in every k-th row stands for all.
+
+    For what must only be the same for the same pixels, such as the seed of random crops: hashing twelve million pixels
+    takes longer than decoding them.
+    """
+    step = math.isqrt(image.width * image.height // _SAMPLED_PIXELS)
+    if step <= 1:
+        return pixel_key(image)
+    size = (-(-image.width // step), -(-image.height // step))
+    return pixel_key(image.resize(size, Image.Resampling.NEAREST))
 
 
 def describe(source: object, index: int | None = None) -> str:
     """A few words by which a user recognises an image: its path, or `image 12 (array)` for the one at place 12."""
     if isinstance(source, (str, Path)):
         return str(source)
-    kinds = ((Image.Image, "Pillow image"), (np.ndarray, "array"))
+    if isinstance(source, EncodedImage) and source.name:
+        return source.name
+    kinds = ((Image.Image, "Pillow image"), (np.ndarray, "array"), (EncodedImage, "bytes"))
     other = "composed" if is_composed(source) else type(source).__name__
     kind = next((words for known, words in kinds if isinstance(source, known)), other)
     return f"an image ({kind})" if index is None else f"image {index} ({kind})"
 
 
-def find_unreadable(samples: Iterable[Sample], progress: Callable[[int, int], None] | None = None) -> dict[str, str]:
+def find_unreadable(
+    samples: Iterable[Sample], progress: Callable[[int, int], None] | None = None, max_pixels: int = MAX_PIXELS
+) -> dict[str, str]:
     """Decodes every image and says which cannot be read.
 
     Args:
@@ -97,9 +134,11 @@ def find_unreadable(samples: Iterable[Sample], progress: Callable[[int, int], No
         The reason by image (`describe`), in the order of the samples; empty when all can be read.
     """
     images = [sample.image for sample in samples]
+    parts = [images[start : start + _CHECKED_TOGETHER] for start in range(0, len(images), _CHECKED_TOGETHER)]
     failures: dict[str, str] = {}
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        for index, reason in enumerate(threads.map(_why_unreadable, images)):
+    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
+        found = threads.map(lambda part: _reasons(part, max_pixels), parts)
+        for index, reason in enumerate(reason for part in found for reason in part):
             if reason is not None:
                 failures[describe(images[index], index)] = reason
             if progress is not None:
@@ -107,58 +146,80 @@ def find_unreadable(samples: Iterable[Sample], progress: Callable[[int, int], No
     return failures
 
 
-@cache
-def image_suffixes() -> frozenset[str]:
-    """The file name endings of the formats that Pillow opens, in lower case with their full stop."""
-    registered = Image.registered_extensions()
-    return frozenset(
-        suffix for suffix, form in registered.items() if form in Image.OPEN and form not in UNDECODABLE_FORMATS
-    )
-
-
-def is_image_file(path: Path) -> bool:
-    """Whether the name is that of an image: not hidden, with an ending that Pillow opens."""
-    return not path.name.startswith(".") and path.suffix.lower() in image_suffixes()
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """A Pillow image of any mode as upright RGB of 8 bits.
-
-    Raises:
-        DataError: it has no pixels.
-        Exception: whatever Pillow raises when it cannot be decoded.
-    """
-    if 0 in image.size:
-        raise DataError(f"it has no pixels ({image.width} x {image.height}).")
-    image.load()
-    image = _upright(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _to_eight_bits(image)
-    elif image.mode == "LAB":
-        image = _lab_to_rgb(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
-
-
 def is_composed(source: object) -> TypeGuard[ComposedImage]:
     """Whether it opens itself; unlike `isinstance`, this does not compute the content key."""
-    others = (str, Path, Image.Image, np.ndarray)
+    others = (str, Path, Image.Image, np.ndarray, EncodedImage)
     return not isinstance(source, others) and callable(getattr(type(source), "open", None))
 
 
-def _open_file(path: Path) -> Image.Image:
+def needs_room(source: ImageSource) -> TypeGuard[str | Path | EncodedImage]:
+    """Whether it is to be opened in a process of its own (`data.apart`) where a model is loaded."""
+    if isinstance(source, EncodedImage):
+        return not is_quiet(io.BytesIO(source.data))
+    if not isinstance(source, (str, Path)):
+        return False
     try:
-        if path.stat().st_size == 0:
-            raise UnreadableImageError(str(path), "it is empty (0 bytes).")
-        with Image.open(path) as image:
-            return to_rgb(image)
+        with open_regular(source) as file:
+            return not is_quiet(file)
+    except (OSError, ValueError):  # opening it again says what is wrong
+        return False
+
+
+def decodes(source: ImageSource, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Opens the image and throws it away: (0,) uint8, which another process can send."""
+    open_image(source, max_pixels)
+    return np.empty(0, np.uint8)
+
+
+def _open_file(file: BinaryIO, max_pixels: int) -> Image.Image:
+    if not file.read(1):
+        raise DataError("it is empty (0 bytes).")
+    file.seek(0)
+    try:
+        image, takes = open_bounded(file, max_pixels)
+    except UnidentifiedImageError:
+        raise DataError(no_picture_reason(file)) from None
+    with turn_for(takes), image:
+        return to_rgb(image)
+
+
+def _file_key(file: BinaryIO) -> str:
+    digest = hashlib.blake2b(digest_size=20)
+    read = 0
+    while part := file.read(_HASHED_AT_ONCE):
+        digest.update(part)
+        read += len(part)
+        if read > MOST_HASHED_BYTES:
+            raise DataError(f"the file has more than {MOST_HASHED_BYTES / 1e6:,.0f} MB.")
+    return digest.hexdigest()
+
+
+def _reasons(images: Sequence[ImageSource], max_pixels: int) -> list[str | None]:
+    """Why each image cannot be read; None for those that can."""
+    with PictureProcess(max_pixels) as apart:
+        return [_why_unreadable(image, apart) for image in images]
+
+
+def _why_unreadable(source: ImageSource, apart: PictureProcess) -> str | None:
+    try:
+        if needs_room(source):
+            apart.call(decodes, source)
+        else:
+            open_image(source, apart.max_pixels)
+    except UnreadableImageError as error:
+        return error.reason
+    return None
+
+
+@contextmanager
+def _named_errors(source: ImageSource) -> Iterator[None]:
+    """What goes wrong with a source becomes an UnreadableImageError that names it."""
+    try:
+        yield
     except UnreadableImageError:
         raise
     except Exception as error:  # Pillow's decoders raise many kinds of error on damaged files
-        raise UnreadableImageError(str(path), _reason(error)) from error
+        raise UnreadableImageError(describe(source), _reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
@@ -170,57 +231,14 @@ def _reason(error: Exception) -> str:
         return "it is a folder."
     if isinstance(error, PermissionError):
         return "its permissions forbid reading it."
-    if isinstance(error, UnidentifiedImageError):
-        return "it is not an image of any format that Pillow knows."
+    if isinstance(error, MemoryError):
+        return "it takes more memory to decode than is allowed."
     if isinstance(error, Image.DecompressionBombError):
         limit = 2 * cast(int, Image.MAX_IMAGE_PIXELS) / 1e6
         return f"it has more than {limit:.0f} million pixels, Pillow's limit against decompression bombs."
-    text = str(error).strip().rstrip(".") or type(error).__name__
-    return f"it is damaged or cut short ({text})."
-
-
-def _why_unreadable(source: ImageSource) -> str | None:
-    try:
-        open_image(source)
-    except UnreadableImageError as error:
-        return error.reason
-    return None
-
-
-def _from_array(array: np.ndarray[Any, Any]) -> Image.Image:
-    shape = array.shape[:2] if array.ndim == 3 and array.shape[2] == 1 else array.shape
-    usable = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
-    if array.dtype != np.uint8 or not usable or 0 in shape:
-        raise UnreadableImageError(
-            describe(array),
-            f"it has type {array.dtype} and shape {array.shape}; it must be uint8 of shape (H, W), (H, W, 3) or "
-            "(H, W, 4).",
-        )
-    return Image.fromarray(np.ascontiguousarray(array.reshape(shape)))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF orientation says; damaged EXIF data says nothing."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:
-        return image
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits or floats, scaled to 0..255.
-
-    Integers up to 65535 are taken as 16 bits and floats up to 1 as a fraction of white, whatever the picture's
-    brightest pixel; other ranges are stretched between the darkest and the brightest pixel.
-    """
-    values = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = values.min(initial=0), values.max(initial=0)
-    white = 65535.0 if image.mode != "F" else 1.0 if high <= 1 else 255.0
-    if low < 0 or high > white:
-        values, white = values - values.min(), max(values.max() - values.min(), 1e-12)
-    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
-
-
-def _lab_to_rgb(image: Image.Image) -> Image.Image:
-    from_lab = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-    return cast(Image.Image, ImageCms.applyTransform(image, from_lab))
+    if isinstance(error, OSError) and error.errno == errno.EINVAL and error.strerror:
+        return f"{error.strerror}."  # no regular file
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"it cannot be opened ({(error.strerror or str(error)).lower()})."
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return f"it is damaged or cut short ({text:.200})."

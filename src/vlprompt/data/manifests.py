@@ -4,126 +4,230 @@
     images/1.jpg,cat,train
     images/2.jpg,dog,test
 
-`split` may be left out as a whole, or be empty (null in JSON) in every row. Labels are class names, or
-keys (numbers, codes) that class words give names to.
+`split` may be left out as a whole, or be empty (null in JSON) in every row. Labels are class names, or keys (numbers,
+codes) that class words give names to. `tables.py` says how a table may be written, `COLUMNS` below what the columns may
+be called, and `split_words.py` what the splits may be called.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Mapping
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vlprompt.data.entries import SPLIT_WORDS, Entry, Split
+from vlprompt.data.checks import normal_name
+from vlprompt.data.entries import Entry, Split
+from vlprompt.data.formats import is_image_file
 from vlprompt.data.inside import path_inside, refuse_missing
-from vlprompt.data.text_files import read_text
-from vlprompt.errors import DataError
+from vlprompt.data.split_words import splits_of, two_words_for_one
+from vlprompt.data.tables import read_table
+from vlprompt.errors import DataError, quoted
+from vlprompt.json_files import parse_listed
+from vlprompt.text_files import lines_of, read_text
 
-COLUMNS = ("path", "label")
-"""What each row must have."""
+COLUMNS = {
+    "path": ("filepath", "file_path", "filename", "file_name", "file", "image_path", "image", "img_path", "img"),
+    "label": ("class", "class_name", "classname", "category", "label_name", "name"),
+    "split": (),
+}
+"""What a column may be called instead. Its own name goes before the others, of which only one may be there."""
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
 
-def manifest_entries(manifest: Path, image_root: Path | None = None) -> list[Entry]:
-    """The images that a manifest lists, in its order.
+MOST_ROWS = 2_000_000
+"""ImageNet has 1.3 million pictures."""
+
+
+class RepeatedRowsWarning(UserWarning):
+    """A manifest lists images twice with the same label; each is taken once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What a row says, and on which line."""
+
+    line: int
+    path: str
+    label: str
+    split: str
+
+
+def manifest_entries(
+    manifest: Path, image_root: Path | None = None, chosen: Mapping[str, str] | None = None
+) -> list[Entry]:
+    """The images that a manifest lists, in its order; a row that stands twice counts once.
 
     Args:
-        manifest: .csv, .tsv (tab-separated), .jsonl or .ndjson.
+        manifest: .csv, .tsv, .jsonl or .ndjson.
         image_root: the folder that paths start from and must stay in; the manifest's own by default.
+        chosen: what the columns "path" and "label" are called in this file.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, has an empty or unknown value, lists a path outside the
-            folder (each with `file:line`), or lists files that do not exist.
+        DataError: the file cannot be read, lacks a column or has two for one thing, has an empty or unknown value,
+            lists a path outside the folder, or one image with two labels or splits (each with `file:line`), or lists
+            files that do not exist.
+
+    Warns:
+        RepeatedRowsWarning: some rows stand twice.
     """
     root = image_root if image_root is not None else manifest.parent
-    rows = _json_rows(manifest) if manifest.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(manifest)
-    entries: list[Entry] = []
-    for line, row in rows:
-        where = f"{manifest}:{line}"
-        path, label = (_value(row, column, where) for column in COLUMNS)
-        entries.append(Entry(path_inside(root, path, where), label, _split_of(row, where)))
-    if not entries:
+    read = _json_rows if manifest.suffix.lower() in (".jsonl", ".ndjson") else _table_rows
+    rows = list(islice(read(manifest, chosen or {}), MOST_ROWS + 1))
+    if not rows:
         raise DataError(f"{manifest} lists no images.")
+    if len(rows) > MOST_ROWS:
+        raise DataError(f"{manifest} lists more than {MOST_ROWS:,} images; name fewer.")
+    splits = _splits(manifest, rows)
+    entries = [
+        Entry(path_inside(root, row.path, f"{manifest}:{row.line}"), row.label, splits.get(row.split)) for row in rows
+    ]
+    entries = _without_repeats(manifest, rows, entries)
     refuse_missing([entry.path for entry in entries], manifest, f"paths start from {root}")
     return entries
 
 
-def are_numbers(entries: list[Entry]) -> bool:
-    """Whether every label is a whole number, so that only class words can say what it means."""
-    return all(entry.class_key.isdecimal() for entry in entries)
-
-
-def check_numbers_have_words(manifest: Path, entries: list[Entry], words: Mapping[str, str]) -> None:
-    """Raises a `DataError` that names the labels which are numbers without words, if any."""
-    bare = sorted({entry.class_key for entry in entries if entry.class_key not in words}, key=int)
-    if bare:
+def _table_rows(manifest: Path, chosen: Mapping[str, str]) -> Iterator[_Row]:
+    rows = read_table(manifest, "manifest", lambda cells: _names_columns(cells, chosen))
+    line, header = next(rows, (1, []))
+    if any(is_image_file(Path(cell.strip())) for cell in header):
         raise DataError(
-            f"the labels of {manifest} are numbers; give class words for {', '.join(bare[:10])}"
-            f"{' and others' if len(bare) > 10 else ''}, in a file with lines such as `{bare[0]}: giant panda`."
+            f"{manifest}:{line} has no header but an image ({', '.join(map(quoted, header[:4]))}); write a first line "
+            "with the names of the columns, such as path,label."
         )
-
-
-def _csv_rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    separator = "\t" if manifest.suffix.lower() == ".tsv" else ","
-    # Kept line ends: a quoted cell may hold a line break.
-    reader = csv.reader(read_text(manifest, "manifest").splitlines(keepends=True), delimiter=separator)
-    try:
-        header = [cell.strip().lower() for cell in next(reader, [])]
-        for column in COLUMNS:
-            if column not in header:
-                there = ", ".join(map(repr, header)) or "none"
-                raise DataError(f"{manifest} has no column {column!r}; its columns are {there}.")
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) > len(header):
+    columns = _columns(header, chosen, str(manifest))
+    needed = 1 + max(place for _, place in columns.values())
+    for line, cells in rows:
+        where = f"{manifest}:{line}"
+        if any(cell.strip() for cell in cells[len(header) :]):
+            raise DataError(
+                f"{where} has {len(cells)} cells for {len(header)} columns; a cell with a separator needs quotes."
+            )
+        if len(cells) < needed:
+            name = next(name for name, place in columns.values() if place >= len(cells))
+            raise DataError(f"{where} has no value for {quoted(name)}; it has {len(cells)} of {len(header)} cells.")
+        for name, place in columns.values():
+            if name != columns["path"][0] and ("\n" in cells[place] or "\r" in cells[place]):
                 raise DataError(
-                    f"{manifest}:{reader.line_num} has {len(cells)} cells for {len(header)} columns; a cell with a "
-                    "comma needs quotes."
+                    f"{where} has a {name} of several lines, {quoted(cells[place])}; perhaps a quotation mark is not "
+                    "closed."
                 )
-            yield reader.line_num, dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
-    except csv.Error as error:
-        raise DataError(f"{manifest}:{reader.line_num} is not CSV: {error}") from error
+        yield _row(line, {what: cells[place] for what, (_, place) in columns.items()}, columns, where)
 
 
-def _json_rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, text in enumerate(read_text(manifest, "manifest").split("\n"), start=1):
+def _json_rows(manifest: Path, chosen: Mapping[str, str]) -> Iterator[_Row]:
+    for line, text in enumerate(lines_of(read_text(manifest, "manifest")), start=1):
         if not text.strip():
             continue
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{manifest}:{line} is not JSON: {error}") from error
+        where = f"{manifest}:{line}"
+        row = parse_listed(text, where)
         if not isinstance(row, dict):
-            raise DataError(f'{manifest}:{line} must be an object such as {{"path": "1.jpg", "label": "cat"}}.')
-        for column in COLUMNS:
-            if column not in row:
-                raise DataError(
-                    f"{manifest}:{line} has no {column!r}; it has {', '.join(map(repr, row)) or 'nothing'}."
-                )
-        yield line, row
+            raise DataError(f'{where} must be an object such as {{"path": "1.jpg", "label": "cat"}}.')
+        names = list(row)
+        columns = _columns(names, chosen, where)
+        yield _row(line, {what: row[names[place]] for what, (_, place) in columns.items()}, columns, where)
 
 
-def _value(row: dict[str, Any], column: str, where: str) -> str:
-    value = row[column]
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise DataError(
-            f"{where} has {value!r} as its {column}; it must be text{' or a whole number' * (column == 'label')}."
-        )
-    if not str(value).strip():
-        raise DataError(f"{where} has no value for {column!r}.")
-    return str(value).strip()
+def _names_columns(cells: Sequence[str], chosen: Mapping[str, str]) -> bool:
+    try:
+        _columns(cells, chosen, "")
+    except DataError:
+        return False
+    return True
 
 
-def _split_of(row: dict[str, Any], where: str) -> Split | None:
-    value = row.get("split")
+def _columns(names: Sequence[str], chosen: Mapping[str, str], where: str) -> dict[str, tuple[str, int]]:
+    """The name and place of each column that is needed, and of `split` where there is one."""
+    plain = [name.strip().lower() for name in names]
+    found: dict[str, tuple[str, int]] = {}
+    for what, others in COLUMNS.items():
+        wanted = chosen.get(what, what).strip().lower()
+        places = [place for place, name in enumerate(plain) if name == wanted]
+        if not places and what not in chosen:
+            places = [place for place, name in enumerate(plain) if name in others]
+        if len(places) > 1:
+            both = " and ".join(quoted(names[place].strip()) for place in places[:2])
+            raise DataError(
+                f"{where} has two columns for the {what}, {both}; rename one, or name the right one with "
+                f"{what}_column (--{what}-column)."
+            )
+        if places:
+            found[what] = (names[places[0]].strip(), places[0])
+        elif what != "split":
+            there = ", ".join(map(quoted, [name.strip() for name in names][:12])) or "none"
+            raise DataError(
+                f"{where} has no column {quoted(chosen.get(what, what))}; its columns are {there}. Name the right one "
+                f"with {what}_column (--{what}-column)."
+            )
+    return found
+
+
+def _row(line: int, values: Mapping[str, Any], columns: Mapping[str, tuple[str, int]], where: str) -> _Row:
+    path, label, split = values["path"], values["label"], values.get("split")
+    for what, value, kinds in (("path", path, str), ("label", label, (str, int))):
+        name = columns[what][0]
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            number = " or a whole number" if what == "label" else ""
+            raise DataError(f"{where} has {quoted(value)} as its {name}; it must be text{number}.")
+        if not str(value).strip():
+            raise DataError(f"{where} has no value for {quoted(name)}.")
     # What pandas writes for a missing value: an empty cell, null or NaN, which alone differs from itself.
-    word = "" if value is None or value != value else str(value).strip()
-    if not word:
-        return None
-    if word.lower() not in SPLIT_WORDS:
-        raise DataError(f"{where} has the split {word!r}; it must be train, val or test.")
-    return SPLIT_WORDS[word.lower()]
+    missing = split is None or split != split
+    word = "" if missing else str(split).strip()
+    return _Row(line, path, sys.intern(normal_name(str(label))), sys.intern(word))
+
+
+def _splits(manifest: Path, rows: Sequence[_Row]) -> dict[str, Split]:
+    """The split of each word in the column."""
+    first = {row.split: row.line for row in reversed(rows) if row.split}
+    splits = splits_of(dict.fromkeys(row.split for row in rows if row.split))
+    for word, line in sorted(first.items(), key=lambda item: item[1]):
+        if word not in splits:
+            raise DataError(f"{manifest}:{line} has the split {quoted(word)}; it must be train, val or test.")
+    if clash := two_words_for_one(splits):
+        one, other = clash
+        raise DataError(
+            f"{manifest} has both the splits {one!r} (line {first[one]}) and {other!r} (line {first[other]}), both "
+            f"of which mean {splits[one]}; use one word."
+        )
+    return splits
+
+
+def _without_repeats(manifest: Path, rows: Sequence[_Row], entries: Sequence[Entry]) -> list[Entry]:
+    """The entries, each image once.
+
+    Raises:
+        DataError: an image stands twice with different labels or splits.
+    """
+    seen: dict[Path, int] = {}
+    repeats: list[tuple[int, int]] = []
+    kept: list[Entry] = []
+    for place, entry in enumerate(entries):
+        earlier = seen.setdefault(entry.path, place)
+        if earlier == place:
+            kept.append(entry)
+            continue
+        before, line, first = entries[earlier], rows[place].line, rows[earlier].line
+        if before != entry:
+            what, one, other = (
+                ("label", before.class_key, entry.class_key)
+                if before.class_key != entry.class_key
+                else ("split", before.split, entry.split)
+            )
+            raise DataError(
+                f"{manifest}:{line} gives {quoted(rows[place].path)} the {what} {quoted(other)}, and line {first} "
+                f"the {what} {quoted(one)}; an image must have one."
+            )
+        repeats.append((line, first))
+    if repeats:
+        warnings.warn(
+            f"{len(repeats)} row{'s' if len(repeats) > 1 else ''} of {manifest} repeat earlier ones (line "
+            f"{repeats[0][0]} is as line {repeats[0][1]}); each image is taken once.",
+            RepeatedRowsWarning,
+            stacklevel=2,
+        )
+    return kept

@@ -5,15 +5,17 @@ They hold train, val and test, each a list of [path, label, class name], with pa
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
+from vlprompt.data.checks import normal_name, refuse_numbers
 from vlprompt.data.inside import path_inside, refuse_missing
 from vlprompt.data.samples import Dataset, Sample
-from vlprompt.errors import DataError
+from vlprompt.errors import DataError, quoted
+from vlprompt.json_files import parse_listed
+from vlprompt.text_files import read_text
 
 TEMPLATES = {
     "Caltech101": "a photo of a {}.",
@@ -27,6 +29,9 @@ TEMPLATES = {
     "UCF101": "a photo of a person doing {}.",
 }
 """The zero-shot template of each published data set, by the name in its file name."""
+
+MOST_BYTES = 20_000_000
+"""Of a split file; the largest published one, of SUN397, has 2 MB."""
 
 LOOKED_AT = 10
 """Where the images are is found by the first images of the list."""
@@ -58,20 +63,16 @@ def load_published_split(split_file: Path, image_root: Path | None = None) -> Da
         f"looked for in {root}; name the folder with image_root",
     )
     name = re.sub(r"^split_(zhou_)?", "", split_file.stem)
-    return Dataset(name, **splits, template=TEMPLATES.get(name, "a photo of a {}."))
+    train, val, test = splits.values()
+    return Dataset(name, train, val, test, template=TEMPLATES.get(name, "a photo of a {}."))
 
 
 def _read(split_file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(split_file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"there is no split file {split_file}.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"the split file {split_file} cannot be read as JSON: {error}") from error
+    content = parse_listed(read_text(split_file, "split file", MOST_BYTES), f"the split file {split_file}")
     if not isinstance(content, dict) or not {"train", "test"} <= set(content):
         raise DataError(
             f"{split_file} is no split file of the papers: it must be an object with train, val and test, each a list "
-            "of [path, label, class name]."
+            "of [path, label, class name]; other lists of pictures may be .csv or .jsonl."
         )
     return content
 
@@ -85,7 +86,7 @@ def _find_images(split_file: Path, content: dict[str, Any]) -> Path:
 
 def _samples(split_file: Path, split: str, items: Any, root: Path) -> tuple[Sample, ...]:
     return tuple(
-        Sample(path_inside(root, path, f"{split_file} ({split}, item {place})"), label, name)
+        Sample(path_inside(root, path, f"{split_file} ({split}, item {place})"), label, normal_name(name))
         for place, (path, label, name) in enumerate(_items(split_file, split, items))
     )
 
@@ -95,21 +96,28 @@ def _items(split_file: Path, split: str, items: Any) -> list[tuple[str, int, str
         raise DataError(f"{split_file} has {split} as {type(items).__name__}; it must be a list.")
     for place, item in enumerate(items):
         parts = [type(part) for part in item] if isinstance(item, list) else []
-        if parts != [str, int, str] or item[1] < 0:
+        if parts != [str, int, str] or not 0 <= item[1] < 2**63:
             raise DataError(
-                f"{split_file} ({split}, item {place}) is {item!r}; it must be [path, label from 0, class name]."
+                f"{split_file} ({split}, item {place}) is {quoted(item)}; it must be [path, label from 0, class name]."
             )
     return [(path, label, name) for path, label, name in items]
 
 
 def _check_labels(split_file: Path, samples: list[Sample]) -> None:
     names: dict[int, str] = {}
+    labels: dict[str, int] = {}
     for sample in samples:
         name = names.setdefault(sample.label, sample.class_name)
         if name != sample.class_name:
-            raise DataError(f"{split_file} names label {sample.label} both {name!r} and {sample.class_name!r}.")
-        if not name.strip():
+            raise DataError(
+                f"{split_file} names label {sample.label} both {quoted(name)} and {quoted(sample.class_name)}."
+            )
+        if not name:
             raise DataError(f"{split_file} has an empty class name for label {sample.label}.")
+        label = labels.setdefault(str(sample.image), sample.label)
+        if label != sample.label:
+            raise DataError(f"{split_file} gives {sample.image} both the labels {label} and {sample.label}.")
+    refuse_numbers(names.values(), f"write words for them into {split_file}")
     missing = next(label for label in range(len(names) + 1) if label not in names)
     if missing < len(names):
         raise DataError(f"{split_file} has no image of label {missing}; labels must count from 0 without a gap.")

@@ -6,8 +6,8 @@ looks like is `images.py`'s business, so that sampling and splitting never touch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -31,32 +31,59 @@ class ComposedImage(Protocol):
 
 
 @dataclass(frozen=True)
+class EncodedImage:
+    """The bytes of a picture file that is in memory, and what it is called, if anything."""
+
+    data: bytes = field(repr=False)
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or "an image (bytes)"
+
+
+@dataclass(frozen=True)
 class Sample:
     """One labelled image.
 
     Attributes:
-        image: a path, Pillow image, uint8 array of shape (H, W, 3), (H, W, 4) or (H, W), or a `ComposedImage`.
+        image: a path, Pillow image, array as `data.arrays` takes it, `EncodedImage` or `ComposedImage`.
+        label: the number of its class.
+        class_name: what the person calls its class (a folder's name, a manifest's label), as which it comes out again;
+            prompts may say it in other words, see `Dataset.class_words`.
     """
 
-    image: Path | Image | np.ndarray | ComposedImage
+    image: Path | Image | np.ndarray | EncodedImage | ComposedImage
     label: int
     class_name: str
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set with its three splits and the template of its zero-shot prompts."""
+    """A data set with its three splits and the template of its zero-shot prompts.
+
+    Attributes:
+        class_words: what prompts say for a class, by its name, where that is not the name itself.
+        bundled: the bundled data set and domain that the pictures are of, such as "emoji-food/flat", also where they
+            were exported and read back unchanged; "" for all others.
+    """
 
     name: str
     train: tuple[Sample, ...]
     val: tuple[Sample, ...] = ()
     test: tuple[Sample, ...] = ()
     template: str = "a photo of a {}."
+    class_words: Mapping[str, str] = field(default_factory=dict, hash=False)
+    bundled: str = ""
 
     @property
     def class_names(self) -> list[str]:
         """Names by label, from all splits."""
         return class_names_of([*self.train, *self.val, *self.test])
+
+    @property
+    def prompt_names(self) -> list[str]:
+        """What prompts call the classes, by label."""
+        return [self.class_words.get(name, name) for name in self.class_names]
 
 
 def class_names_of(samples: Sequence[Sample]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Literal
 from vlprompt.data.few_shot import group_by_label
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.settings_checks import seed_number
 
 Half = Literal["base", "new", "all"]
 
@@ -51,7 +52,7 @@ def split_trainval(
     """
     if not 0 < val_fraction < 1:
         raise SettingsError(f"val_fraction is {val_fraction}; it must be between 0 and 1.")
-    stream = random.Random(seed)
+    stream = random.Random(seed_number(seed))
     train: list[Sample] = []
     val: list[Sample] = []
     for items in group_by_label(trainval).values():
@@ -75,7 +76,7 @@ def random_split(
         Training, validation and test images, class by class in the order of the labels.
     """
     fractions = fractions or SplitFractions()
-    stream = random.Random(seed)
+    stream = random.Random(seed_number(seed))
     train: list[Sample] = []
     val: list[Sample] = []
     test: list[Sample] = []

@@ -13,8 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-from vlprompt.data.checks import check_class_names, check_dataset
-from vlprompt.data.images import image_key, is_image_file, to_rgb
+from vlprompt.data.checks import check_class_names, check_dataset, refuse_numbers
+from vlprompt.data.formats import is_image_file
+from vlprompt.data.images import image_key, to_rgb
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.data.splits import keep_labels
 from vlprompt.errors import DataError
@@ -64,6 +65,7 @@ def samples_from_data_set(data_set: Any, class_names: Sequence[str] | None = Non
         return tuple(whole[index] for index in data_set.indices)
     names = list(class_names) if class_names is not None else _class_names(data_set)
     check_class_names(names)
+    refuse_numbers(names, "give class_names in words, such as 'giant panda'")
     labels = _labels(data_set)
     images = _images(data_set)
     for index, label in enumerate(labels):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vlprompt.features.cache import CacheEntry, CacheInfo, cache_folder, cache_info, clear_cache
     from vlprompt.features.extraction import Extracted, FeatureExtractor, UnreadableImagesWarning
     from vlprompt.features.table import CacheWarning
-    from vlprompt.features.views import CachedViews, FreshViews, TrainingFeatures
+    from vlprompt.features.views import CachedViews, FreshViews, TrainingFeatures, training_features
 
 _PLACES = {
     "CacheEntry": "cache",
@@ -28,6 +28,7 @@ _PLACES = {
     "cache_folder": "cache",
     "cache_info": "cache",
     "clear_cache": "cache",
+    "training_features": "views",
 }
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "cache_folder",
     "cache_info",
     "clear_cache",
+    "training_features",
 ]
 
 

@@ -52,11 +52,6 @@ def content_keys(images: Sequence[ImageSource], remembered: Table | None) -> tup
     return keys, failures
 
 
-def key_text(key: np.ndarray) -> str:
-    """A key (2,) as 32 hex digits, the first ones of the image's `image_key`."""
-    return key.astype("<u8").tobytes().hex()
-
-
 def view_keys(keys: np.ndarray, seed: int, views: Sequence[int]) -> np.ndarray:
     """Keys of an image's views: (n, 2) -> (n, len(views), 2)."""
     masks = [hashlib.blake2b(f"{seed}/{view}".encode(), digest_size=16).digest() for view in views]
@@ -96,7 +91,7 @@ def _file_states(images: Sequence[ImageSource]) -> tuple[np.ndarray, np.ndarray]
                 pass
             else:
                 text = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}\0{stat.st_dev}"
-                state = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+                state = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
                 settled[at] = max(stat.st_mtime_ns, stat.st_ctime_ns) < latest
         states += state or bytes(16)
     return np.frombuffer(bytes(states), "<u8").reshape(-1, 2), settled

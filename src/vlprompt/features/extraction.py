@@ -17,14 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlprompt.allocator import give_back_freed_memory, keep_freed_memory
 from vlprompt.data.images import ImageSource
+from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.errors import SettingsError, UnreadableImagesError
-from vlprompt.features.cache import About, cache_folder, content_key_table, feature_table
-from vlprompt.features.content_keys import content_keys, key_text, reasons_by_name, view_keys
+from vlprompt.escaping import as_list
+from vlprompt.features.cache import About, cache_folder_if_any, content_key_table, feature_table
+from vlprompt.features.content_keys import content_keys, reasons_by_name, view_keys
 from vlprompt.features.loading import Blocks, Request, load_blocks
 from vlprompt.features.table import Table
 from vlprompt.features.transforms import EvaluationTransform, Preprocessing, Transform, ViewTransform
 from vlprompt.progress import Counting, OnProgress, progress_bars
+from vlprompt.settings_checks import plain
 
 SAVE_SECONDS = 20.0
 """How much computing a stopped run may lose."""
@@ -51,6 +55,8 @@ class ImageEncoder(Protocol):
     def device(self) -> torch.device: ...
     @property
     def precision(self) -> str: ...
+    @property
+    def image_code(self) -> str: ...
     def encode_images(self, batch: Tensor) -> Tensor: ...
 
 
@@ -76,6 +82,7 @@ class FeatureExtractor:
         batch_size: images encoded at once.
         workers: processes that open and transform images; 0 for none, "auto" for as many as pay.
         on_unreadable: "fail" names all images that cannot be read, "skip" leaves them out with one warning.
+        max_pixels: bounds the memory that decoding a picture takes, 8 bytes for each; larger pictures are unreadable.
         progress: a bar on stderr, where that is a terminal.
         on_progress: called with the number of views encoded and of all that must be.
 
@@ -91,17 +98,21 @@ class FeatureExtractor:
         batch_size: int = 64,
         workers: int | str = "auto",
         on_unreadable: str = "fail",
+        max_pixels: int = MAX_PIXELS,
         progress: bool = False,
         on_progress: OnProgress | None = None,
     ) -> None:
+        batch_size, workers = plain(batch_size), plain(workers)
         _check_settings(batch_size, workers, on_unreadable)
+        check_max_pixels(max_pixels)
         self.backbone = backbone
         self.batch_size = batch_size
         self.workers = workers
         self.on_unreadable = on_unreadable
+        self.max_pixels = max_pixels
         self.progress = progress
         self.on_progress = on_progress
-        self._folder = None if cache is None else cache_folder(cache)
+        self._folder = cache_folder_if_any(cache)
         self._remembered = None if self._folder is None else content_key_table(self._folder)
         self._tables: dict[str, Table] = {}
 
@@ -119,7 +130,7 @@ class FeatureExtractor:
     ) -> Extracted:
         """Features of augmented views number `first` to `first + count - 1`: values (n, count, E).
 
-        View v of an image depends on the image's content, the seed and v only.
+        View v of an image depends on its pixels, the seed and v only: not on the file that it is kept in.
 
         Raises:
             UnreadableImagesError: images that cannot be read, all of them, unless they are skipped.
@@ -144,8 +155,7 @@ class FeatureExtractor:
             table=self._table(transform) if cached else None,
         )
         requests = [
-            Request(at, images[readable[first[at]]], key_text(distinct[at]), tuple(views[v] for v in missing))
-            for at, missing in rows.missing()
+            Request(at, images[readable[first[at]]], tuple(views[v] for v in missing)) for at, missing in rows.missing()
         ]
         unread = self._compute(requests, transform, rows, views[0], already_failed=bool(failures))
         for at, reason in unread.items():
@@ -159,11 +169,11 @@ class FeatureExtractor:
     ) -> dict[int, str]:
         """Fill in the rows that are requested; returns the reasons of those that cannot be read."""
         wanted = {request.place: request for request in requests}
-        blocks = Blocks(_split(requests, self.batch_size), transform)
+        blocks = Blocks(_split(requests, self.batch_size), transform, self.max_pixels)
         total = sum(len(request.views) for request in requests)
         failures: dict[int, str] = {}
         done = 0
-        with self._reporting(total) as report, rows.saving():
+        with self._reporting(total) as report, rows.saving(), self._kept_memory(total):
             for block in load_blocks(blocks, self.workers, self._cores()):
                 failures |= block.failures
                 # Once the call is bound to fail, the rest is only opened, to name all that cannot be read at once.
@@ -176,6 +186,19 @@ class FeatureExtractor:
                 done += len(block.pixels) + sum(len(wanted[place].views) for place in block.failures)
                 report(done, total)
         return failures
+
+    @contextmanager
+    def _kept_memory(self, total: int) -> Iterator[None]:
+        """Let activations take the memory of earlier ones, on the CPU, while there are images to encode."""
+        if not total or self.backbone.device.type != "cpu":
+            yield
+            return
+        keep_freed_memory()
+        try:
+            yield
+        finally:
+            if total > self.batch_size:  # to give it back takes as long as a small image
+                give_back_freed_memory()
 
     def _encode(self, pixels: np.ndarray, *, whole_batches: bool) -> np.ndarray:
         """Pixels (B, H, W, 3) uint8 -> features (B, E) float32, in batches of at most `batch_size`.
@@ -203,7 +226,7 @@ class FeatureExtractor:
         named = reasons_by_name(images, failures)
         if self.on_unreadable == "fail":
             raise UnreadableImagesError(named)
-        lines = [f"  {image}: {reason}" for image, reason in named.items()]
+        lines = [as_list([f"{image}: {reason}"]) for image, reason in named.items()]
         more = [f"  and {len(lines) - _LISTED} others"] if len(lines) > _LISTED else []
         what = "1 image was" if len(failures) == 1 else f"{len(failures)} images were"
         message = "\n".join([f"{what} skipped because they cannot be read:", *lines[:_LISTED], *more])
@@ -220,6 +243,7 @@ class FeatureExtractor:
                 precision=self.backbone.precision,
                 device=self.backbone.device.type,
                 width=self.backbone.feature_size,
+                image_code=self.backbone.image_code,
             )
             self._tables[transform.name] = feature_table(self._folder, about)
         table = self._tables[transform.name]

@@ -13,17 +13,24 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from vlprompt.data.images import ImageSource, open_image
+from vlprompt.data.apart import PictureProcess
+from vlprompt.data.images import ImageSource, needs_room, open_image, sampled_pixel_key
+from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.errors import UnreadableImageError
-from vlprompt.features.transforms import Transform
+from vlprompt.features.transforms import Transform, as_plain, from_plain
 
 WORTH_WORKERS_SECONDS = 0.3
 """Loading time that workers must be expected to save before "auto" starts them; to fork and feed them takes 0.15 s."""
 
 MOST_WORKERS = 16
+
+KEY_DIGITS = 32
+"""Of a pixel key, in the seed of views."""
 
 _TIMED_BLOCKS = 2
 
@@ -34,13 +41,11 @@ class Request:
 
     Attributes:
         place: of the image in what the caller was given.
-        key: its content key, as text.
         views: their numbers.
     """
 
     place: int
     source: ImageSource
-    key: str
     views: tuple[int, ...]
 
 
@@ -65,27 +70,47 @@ class Blocks:
 
     requests: Sequence[Sequence[Request]]
     transform: Transform
+    max_pixels: int = MAX_PIXELS
 
     def __len__(self) -> int:
         return len(self.requests)
 
     def __getitem__(self, index: int) -> Block:
-        return load_block(self.requests[index], self.transform)
+        return load_block(self.requests[index], self.transform, self.max_pixels)
 
 
-def load_block(requests: Sequence[Request], transform: Transform) -> Block:
-    """Open each image once and cut its views."""
+def load_block(requests: Sequence[Request], transform: Transform, max_pixels: int = MAX_PIXELS) -> Block:
+    """Open each image once and cut its views; large ones in a process of their own."""
     places, failures = [], {}
     pixels: list[np.ndarray] = []
-    for request in requests:
-        try:
-            image = open_image(request.source)
-        except UnreadableImageError as error:
-            failures[request.place] = error.reason
-            continue
-        places.append(request.place)
-        pixels.extend(transform.pixels(image, request.key, view) for view in request.views)
-    return Block(places, np.stack(pixels) if pixels else np.empty((0, 1, 1, 3), np.uint8), failures)
+    plain = as_plain(transform)
+    with PictureProcess(max_pixels) as apart:
+        for request in requests:
+            try:
+                if plain is not None and needs_room(request.source):
+                    cut = apart.call(cut_views_of, request.source, transform=plain, views=request.views)
+                else:
+                    cut = cut_views(open_image(request.source, max_pixels), transform, request.views)
+            except UnreadableImageError as error:
+                failures[request.place] = error.reason
+            else:
+                places.append(request.place)
+                pixels.append(cut)
+    return Block(places, np.concatenate(pixels) if pixels else np.empty((0, 1, 1, 3), np.uint8), failures)
+
+
+def cut_views(image: Image.Image, transform: Transform, views: Sequence[int]) -> np.ndarray:
+    """Views of an opened image: (views, size, size, 3) uint8."""
+    # What is random follows from what the picture shows, so that it does not matter how it is stored.
+    key = sampled_pixel_key(image)[:KEY_DIGITS] if transform.is_random else ""
+    return np.stack([transform.pixels(image, key, view) for view in views])
+
+
+def cut_views_of(
+    source: ImageSource, *, max_pixels: int, transform: dict[str, Any], views: Sequence[int]
+) -> np.ndarray:
+    """`cut_views` of an image that is not opened yet, with a transform as `as_plain` describes it."""
+    return cut_views(open_image(source, max_pixels), from_plain(transform), views)
 
 
 def load_blocks(blocks: Blocks, workers: int | str, cores: int) -> Iterator[Block]:

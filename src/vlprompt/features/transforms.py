@@ -7,9 +7,9 @@ encoder's device. Nothing here imports torch, so that worker processes start qui
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,9 @@ from PIL import Image
 CROP_SCALE = (0.08, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 FLIP_PROBABILITY = 0.5
+
+MOST_LENGTHS = 64
+"""An image is resized whole up to so many times its width; no filter reaches so far from the centre."""
 
 _INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -39,7 +42,11 @@ class Preprocessing(Protocol):
 
 
 def evaluation_pixels(image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
-    """The image as the encoder is tested on it: (size, size, 3) uint8, the same as OpenCLIP's `preprocess_val`."""
+    """The image as the encoder is tested on it: (size, size, 3) uint8.
+
+    The same as OpenCLIP's `preprocess_val`, except that of an image more than 64 times as long as wide only the middle
+    is resized.
+    """
     size = preprocessing.size
     interpolation = _INTERPOLATIONS[preprocessing.interpolation]
     width, height = image.size
@@ -50,6 +57,8 @@ def evaluation_pixels(image: Image.Image, preprocessing: Preprocessing) -> np.nd
         fitted = _resize(image, (max(1, round(width / ratio)), max(1, round(height / ratio))), interpolation)
         fitted = _pad(fitted, size, preprocessing.fill_color)
     else:
+        image = _middle(image)
+        width, height = image.size
         short, long = sorted((width, height))
         scaled = int(size * long / short)
         fitted = _resize(image, (size, scaled) if width <= height else (scaled, size), interpolation)
@@ -92,6 +101,21 @@ def crop_box(width: int, height: int, random: Random) -> tuple[int, int, int, in
     return (width - crop_width) // 2, (height - crop_height) // 2, crop_width, crop_height
 
 
+def _middle(image: Image.Image) -> Image.Image:
+    """The middle of an image that is many times longer than wide, of which the test transform crops the centre.
+
+    Resized whole, an image of 1 x 60000 pixels would become one of 224 x 13440000.
+    """
+    short, long = sorted(image.size)
+    if long <= MOST_LENGTHS * short:
+        return image
+    # As much at one end as at the other: the centre stays where it is.
+    kept = MOST_LENGTHS * short + (long - MOST_LENGTHS * short) % 2
+    start = (long - kept) // 2
+    box = (0, start, short, start + kept) if image.width == short else (start, 0, start + kept, short)
+    return image.crop(box)
+
+
 def _resize(image: Image.Image, size: tuple[int, int], interpolation: Image.Resampling) -> Image.Image:
     return image if image.size == size else image.resize(size, interpolation)
 
@@ -112,7 +136,7 @@ class Transform(Protocol):
 
     @property
     def name(self) -> str:
-        """In cache keys; whoever changes what a transform computes counts the number in its name up."""
+        """In cache keys; bump the version suffix when pixels change."""
         ...
 
     @property
@@ -120,8 +144,13 @@ class Transform(Protocol):
         """Of what is random; 0 where nothing is."""
         ...
 
+    @property
+    def is_random(self) -> bool:
+        """Whether views depend on the seed and the image's pixel key."""
+        ...
+
     def pixels(self, image: Image.Image, key: str, view: int) -> np.ndarray:
-        """View number `view` of the image with this content key: (size, size, 3) uint8."""
+        """View number `view` of the image with this pixel key: (size, size, 3) uint8."""
         ...
 
 
@@ -132,6 +161,7 @@ class EvaluationTransform:
     preprocessing: Preprocessing
     name: str = "evaluation-1"
     seed: int = 0
+    is_random: bool = False
 
     def pixels(self, image: Image.Image, key: str, view: int) -> np.ndarray:
         """The image as `evaluation_pixels` fits it."""
@@ -140,12 +170,42 @@ class EvaluationTransform:
 
 @dataclass(frozen=True)
 class ViewTransform:
-    """As many random views as are asked for."""
+    """As many random views as are asked for; the same pixels have the same views, however they are stored."""
 
     preprocessing: Preprocessing
     seed: int
-    name: str = "crop-flip-1"
+    name: str = "crop-flip-2"
+    is_random: bool = True
 
     def pixels(self, image: Image.Image, key: str, view: int) -> np.ndarray:
         """The random crop of `view_pixels`."""
         return view_pixels(image, self.preprocessing.size, self.seed, key, view)
+
+
+def as_plain(transform: Transform) -> dict[str, Any] | None:
+    """A transform as JSON has it, for another process; None for one that is not of this module."""
+    if type(transform) not in (EvaluationTransform, ViewTransform):
+        return None
+    names = [entry.name for entry in fields(_Preprocessing)]
+    preprocessing = {name: getattr(transform.preprocessing, name) for name in names}  # type: ignore[attr-defined]
+    return {"seed": transform.seed if transform.is_random else None, "preprocessing": preprocessing}
+
+
+def from_plain(plain: dict[str, Any]) -> Transform:
+    """The transform that `as_plain` described."""
+    preprocessing = _Preprocessing(**plain["preprocessing"])
+    if plain["seed"] is None:
+        return EvaluationTransform(preprocessing)
+    return ViewTransform(preprocessing, plain["seed"])
+
+
+@dataclass(frozen=True)
+class _Preprocessing:
+    """A `Preprocessing` without torch."""
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    resize_mode: str
+    fill_color: int

@@ -12,6 +12,7 @@ from torch import Tensor
 from vlprompt.data.images import ImageSource
 from vlprompt.errors import DataError
 from vlprompt.features.extraction import FeatureExtractor
+from vlprompt.recipes import TrainingSettings
 
 
 class TrainingFeatures(Protocol):
@@ -106,3 +107,14 @@ class FreshViews:
         if self._kept is not None and not np.array_equal(views.kept, self._kept):
             raise DataError("images changed while training: some that could be read no longer can, or the reverse")
         self._start, self._kept, self._block = start, views.kept, CachedViews(views.values)
+
+
+def training_features(
+    extractor: FeatureExtractor, images: Sequence[ImageSource], settings: TrainingSettings
+) -> tuple[TrainingFeatures, list[int]]:
+    """The stream of augmented features that the settings ask for, and the places of the images that can be read."""
+    if settings.views is None:
+        fresh = FreshViews(extractor, images, settings.seed, epochs=settings.epochs)
+        return fresh, fresh.kept.tolist()
+    views = extractor.views(images, min(settings.views, settings.epochs), settings.seed)
+    return CachedViews(views.values), views.kept.tolist()

@@ -77,6 +77,7 @@ def build_method(
     options: Mapping[str, Any] | object | None = None,
     template: str = DEFAULT_TEMPLATE,
     seed: int = 1,
+    one_prompt_allowed: bool = False,
 ) -> Method:
     """Build a method for N class names.
 
@@ -85,10 +86,11 @@ def build_method(
         options: the method's options dataclass, or a mapping of some of its fields.
         template: the data set's zero-shot template.
         seed: of the random initial values.
+        one_prompt_allowed: let names pass that are one prompt to the backbone, as saved models may have them.
 
     Raises:
         SettingsError: an option that the method does not have, or with a value that it cannot use.
-        DataError: a class name that is too long for the text tower.
+        DataError: a class name that is too long for the text tower, or two that are one prompt to it.
     """
     found = method_class(name)
     if isinstance(options, Mapping):
@@ -97,7 +99,8 @@ def build_method(
             if option not in known:
                 raise UnknownNameError(f"option of method {name}", option, known)
         options = found.options_class(**options)
-    return found(backbone, class_names, options, template=template, seed=seed)
+    allowed = {"one_prompt_allowed": True} if one_prompt_allowed else {}
+    return found(backbone, class_names, options, template=template, seed=seed, **allowed)
 
 
 __all__ = ["METHODS", "build_method", "method_class"]

@@ -23,7 +23,7 @@ from vlprompt.errors import SettingsError
 from vlprompt.methods.method import Method, Output
 from vlprompt.methods.prompt_learner import CONTEXT_STD
 from vlprompt.prompting.plain import PlainEngine
-from vlprompt.prompting.prompts import build_prompts, token_counts, words_of
+from vlprompt.prompting.prompts import build_prompts, word_tokens, words_of
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,8 @@ class MaPLe(Method):
         if options.depth > deepest:
             raise SettingsError(f"depth is {options.depth}, and the towers have {deepest} layers; use at most that.")
         replaced, kept = self._split_words(words_of(options.context_init))
-        ids = build_prompts(backbone, [replaced], 0)
-        first = ids.token_ids[0, ids.start : ids.start + options.context_length]
-        self.context_vectors = nn.Parameter(backbone.embed_tokens(first).clone())
+        (ids,) = word_tokens(backbone, [replaced])
+        self.context_vectors = nn.Parameter(backbone.embed_tokens(torch.tensor(ids)).clone())
         shape = (options.context_length, backbone.token_width)
         drawn = [CONTEXT_STD * torch.randn(shape, generator=generator) for _ in range(options.depth - 1)]
         self.deep_vectors = nn.ParameterList([nn.Parameter(vectors.to(self.context_vectors)) for vectors in drawn])
@@ -84,7 +83,8 @@ class MaPLe(Method):
     def _split_words(self, words: str) -> tuple[str, str]:
         """The words whose tokens the context vectors replace, and those that stay."""
         parts = words.split()
-        counts = token_counts(self.backbone, [" ".join(parts[:end]) for end in range(len(parts) + 1)])
+        firsts = [" ".join(parts[:end]) for end in range(len(parts) + 1)]
+        counts = [len(ids) for ids in word_tokens(self.backbone, firsts)]
         if self.options.context_length not in counts:
             raise SettingsError(
                 f"context_length is {self.options.context_length}, and no first words of context_init {words!r} have "

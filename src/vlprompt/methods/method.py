@@ -3,8 +3,9 @@
     p(y = i | x) = softmax_i( exp(s) cos(f(x), w_i(x)) )            (CoOp, eq. 1 and 2; CoCoOp, eq. 3)
 
 A method of your own is a class in a file of its own: derive from `Method` and give `class_features`, or derive from
-`PromptLearner` and give `context` (not `forward`, which prediction takes apart); then name it as
-`path/to/file.py:ClassName` wherever a method is asked for.
+`PromptLearner` and give `context`; then name it as `path/to/file.py:ClassName` wherever a method is asked for. One that
+gives a `forward` of its own is predicted with through it too, at the price that nothing is computed ahead. `setup` sees
+the labelled pictures' features before training, or instead of it; `loss` and `after_epoch` are its own to give.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
+from vlprompt.errors import MethodError
 from vlprompt.methods.options import DEFAULT_TEMPLATE
+from vlprompt.prompting.prompts import refuse_one_prompt
+from vlprompt.settings_checks import seed_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +87,7 @@ class Method(nn.Module, ABC):
         *,
         template: str = DEFAULT_TEMPLATE,
         seed: int = 1,
+        one_prompt_allowed: bool = False,
     ) -> None:
         """Prepare the method for N class names.
 
@@ -90,14 +95,22 @@ class Method(nn.Module, ABC):
             options: an instance of `options_class`; None for its defaults.
             template: the data set's zero-shot template.
             seed: of the random initial values.
+            one_prompt_allowed: let names pass that are one prompt to the backbone, as saved models may have them.
+
+        Raises:
+            DataError: two different class names are one prompt to the backbone, or a name has no tokens.
         """
         super().__init__()
+        if not one_prompt_allowed:
+            refuse_one_prompt(backbone, class_names)
+        self.one_prompt_allowed = one_prompt_allowed
         self._frozen = (backbone,)
         self.options = self.options_class() if options is None else options
         self.template = template
-        self.seed = seed
+        self.seed = seed_number(seed)
         self.class_names = list(class_names)
         self.prepare()
+        self.eval()  # as prediction wants it; training switches over and back
 
     def prepare(self) -> None:
         """Make what the method learns and needs; called once, when all attributes of `__init__` are there."""
@@ -143,7 +156,17 @@ class Method(nn.Module, ABC):
         return F.normalize(image_features.to(self.backbone.device, self.backbone.dtype), dim=-1)
 
     def _output(self, images: Tensor, class_features: Tensor) -> Output:
-        """Normalised images (B, E) and class features (b, N, E), not normalised."""
+        """Normalised images (B, E) and class features (b, N, E), not normalised; other shapes are refused."""
+        wanted = (len(self.class_names), images.shape[-1])
+        if (
+            class_features.ndim != 3
+            or class_features.shape[1:] != wanted
+            or len(class_features) not in (1, len(images))
+        ):
+            raise MethodError(
+                f"the method {type(self).__name__} gives class features of the shape {tuple(class_features.shape)} for "
+                f"{len(images)} images; it must be (b, {wanted[0]}, {wanted[1]}), with b of 1 or {len(images)}."
+            )
         classes = F.normalize(class_features, dim=-1)
         cosines = images @ classes[0].T if len(classes) == 1 else torch.einsum("be,bne->bn", images, classes)
         return Output(self.scaled(cosines), images, classes)
@@ -152,11 +175,19 @@ class Method(nn.Module, ABC):
         """The logits of cosines, exp(s) cos + b."""
         return self.backbone.logit_scale * cosines + self.backbone.logit_bias
 
+    @property
+    def has_own_forward(self) -> bool:
+        """Whether a subclass gives its own way to logits, so that class features alone do not determine them."""
+        ours = (Method.forward, Method.predict_logits, Method.logits_of, Method._output)
+        return any(getattr(type(self), way.__name__) is not way for way in ours)
+
     @torch.no_grad()
     def predict_logits(self, image_features: Tensor, batch_size: int = 64) -> Tensor:
         """Logits without gradients, some images at a time: (n, E) -> (n, N)."""
         if not len(image_features):
             return torch.empty(0, len(self.class_names))
+        if self.has_own_forward:
+            return torch.cat([self._checked_logits(batch).cpu() for batch in image_features.split(batch_size)])
         logits, fixed = [], None
         for batch in image_features.split(batch_size):
             images = self.normalised(batch)
@@ -174,13 +205,27 @@ class Method(nn.Module, ABC):
         """
         self.load_state_dict(tensors)
 
+    def _checked_logits(self, image_features: Tensor) -> Tensor:
+        """What `forward` gives for some images, if it is a logit for each image and class."""
+        images = image_features.to(self.backbone.device, self.backbone.dtype)
+        output, wanted = self(images), (len(images), len(self.class_names))
+        if not isinstance(output, Output) or output.logits.shape != wanted:
+            got = tuple(output.logits.shape) if isinstance(output, Output) else f"a {type(output).__name__}"
+            raise MethodError(
+                f"the forward of the method {type(self).__name__} gives {got}; it must be an Output with logits of the "
+                f"shape {wanted}."
+            )
+        return output.logits
+
     def with_class_names(self, class_names: Sequence[str]) -> Method:
         """The same method over other classes, sharing everything that it has learned.
 
         Raises:
+            DataError: two different names are one prompt to the backbone, or a name has no tokens.
             SettingsError: what it has learned belongs to its own classes (class-specific contexts).
         """
-        other = type(self)(self.backbone, class_names, self.options, template=self.template, seed=self.seed)
+        allowed = {"one_prompt_allowed": True} if self.one_prompt_allowed else {}
+        other = type(self)(self.backbone, class_names, self.options, template=self.template, seed=self.seed, **allowed)
         # Parameters, and the buffers that are saved with them; what belongs to the classes is a buffer that is not.
         for name in self.state_dict():
             module, _, attribute = name.rpartition(".")

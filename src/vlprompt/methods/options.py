@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.errors import SettingsError, UnknownNameError, quoted
+from vlprompt.settings_checks import plain, shown, truth_value, whole_number
+from vlprompt.text_files import is_unicode
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 
@@ -38,6 +40,7 @@ class ZeroShotOptions:
     ensemble: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ensemble", truth_value("ensemble", self.ensemble))
         if self.templates is None:
             return
         if isinstance(self.templates, str) or not self.templates:
@@ -54,10 +57,12 @@ def check_template(template: str) -> str:
     """The template, if it has exactly one place for the class name.
 
     Raises:
-        SettingsError: it has none or several.
+        SettingsError: it has none or several, or is no Unicode text.
     """
+    if not is_unicode(template):
+        raise SettingsError(f"template {quoted(template)} is not valid Unicode text.")
     if template.count("{}") != 1:
-        raise SettingsError(f"template {template!r} must have exactly one {{}} for the class name.")
+        raise SettingsError(f"template {quoted(template)} must have exactly one {{}} for the class name.")
     return template
 
 
@@ -70,7 +75,8 @@ class PromptOptions:
         context_init: words that the context starts from ("a photo of a"), or None for N(0, 0.02).
         class_specific: a context of its own for each class (CoOp only); it then starts from N(0, 0.02).
         position: class token position: "end", "middle" or "front".
-        engine: "segments", "plain", or "auto", which takes segments wherever the text tower is causal.
+        engine: "segments", "plain", or "auto", which takes segments wherever the text tower is causal; "autograd" are
+            segments as autograd writes them, the reference.
         memory: bytes for the activations of a step, or "auto", a quarter of the machine's or the GPU's memory.
     """
 
@@ -78,17 +84,22 @@ class PromptOptions:
     context_init: str | None = "a photo of a"
     class_specific: bool = False
     position: Literal["end", "middle", "front"] = "end"
-    engine: Literal["auto", "plain", "segments"] = "auto"
+    engine: Literal["auto", "plain", "segments", "autograd"] = "auto"
     memory: Literal["auto"] | int = "auto"
 
     def __post_init__(self) -> None:
-        if self.context_length < 1:
-            raise SettingsError(f"context_length is {self.context_length}; it must be at least 1.")
+        object.__setattr__(self, "context_length", whole_number("context_length", self.context_length, least=1))
+        object.__setattr__(self, "class_specific", truth_value("class_specific", self.class_specific))
+        object.__setattr__(self, "memory", plain(self.memory))
+        if self.context_init is not None and not isinstance(self.context_init, str):
+            raise SettingsError(f"context_init is {shown(self.context_init)}; it must be words, or None.")
         if self.context_init is not None and not self.context_init.strip():
             raise SettingsError("context_init is empty; give words such as 'a photo of a', or None for random vectors.")
+        if self.context_init is not None and not is_unicode(self.context_init):
+            raise SettingsError(f"context_init is {quoted(self.context_init)}, which is not valid Unicode text.")
         for option, value, known in (
             ("class token position", self.position, ("end", "middle", "front")),
-            ("text engine", self.engine, ("auto", "plain", "segments")),
+            ("text engine", self.engine, ("auto", "plain", "segments", "autograd")),
         ):
             if value not in known:
                 raise UnknownNameError(option, value, known)

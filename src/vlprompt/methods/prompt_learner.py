@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from vlprompt.errors import SettingsError
+from vlprompt.errors import MethodError, SettingsError
 from vlprompt.methods.method import Method
 from vlprompt.methods.options import PromptOptions
 from vlprompt.prompting import Prompts, TextEngine, build_prompts, check_engine, text_engine, words_of
-from vlprompt.prompting.prompts import ROOM_FOR_NAME, token_counts
+from vlprompt.prompting.prompts import ROOM_FOR_NAME, word_tokens
 
 CONTEXT_STD = 0.02
 """Standard deviation of random initial context vectors (CoOp, section 3.2)."""
@@ -30,24 +29,54 @@ class PromptLearner(Method):
         self.generator = torch.Generator().manual_seed(self.seed)
         self.context_vectors = nn.Parameter(self._initial_context())
         self.prompts = self._prompts()
+        self._engines: dict[bool, TextEngine] = {}
 
-    @cached_property
-    def encode_prompts(self) -> TextEngine:
-        """Context -> class features; laid out at the first use, which a model with kept class features never makes."""
-        return text_engine(
-            self.backbone,
-            self.prompts,
-            context_of=range(len(self.class_names)) if self.context_vectors.ndim == 3 else None,
-            engine=self.options.engine,
-            memory=self.options.memory,
-        )
+    def encode_prompts(self, context: Tensor) -> Tensor:
+        """Context (b, n, M, D) -> class features (b, N, E), not normalised; n is 1, or N for a context a class.
+
+        Raises:
+            MethodError: the context has another shape.
+        """
+        return self.engine_for(per_class=self._is_per_class(context))(context)
+
+    def engine_for(self, *, per_class: bool) -> TextEngine:
+        """The engine for one context, or one a class; laid out at its first use.
+
+        A model whose class features were saved never makes one.
+        """
+        if per_class not in self._engines:
+            self._engines[per_class] = text_engine(
+                self.backbone,
+                self.prompts,
+                context_of=range(len(self.class_names)) if per_class else None,
+                engine=self.options.engine,
+                memory=self.options.memory,
+            )
+        return self._engines[per_class]
 
     @abstractmethod
     def context(self, image_features: Tensor) -> Tensor:
         """The context: image features (B, E), L2-normalised -> (b, n, M, D), b of 1 or B, n of 1 or N."""
 
     def class_features(self, image_features: Tensor) -> Tensor:
-        return self.encode_prompts(self.context(image_features))
+        return self.encode_prompts(self._checked_context(image_features))
+
+    def _is_per_class(self, context: Tensor) -> bool:
+        return context.ndim == 4 and 1 < context.shape[1] == len(self.class_names)
+
+    def _checked_context(self, image_features: Tensor) -> Tensor:
+        """The context of some images, (b, n, M, D) with b of 1 or B and n of 1 or N; other shapes are refused."""
+        context = self.context(image_features)
+        images, classes, prompts = len(image_features), len(self.class_names), self.prompts
+        shape = tuple(context.shape)
+        vectors = (prompts.context_length, prompts.token_width)
+        if len(shape) != 4 or shape[0] not in (1, images) or shape[1] not in (1, classes) or shape[2:] != vectors:
+            raise MethodError(
+                f"the method {type(self).__name__} gives a context of the shape {shape} for {images} images and "
+                f"{classes} classes; its prompts take (b, n, {vectors[0]}, {vectors[1]}), with b of 1 or {images} and "
+                f"n of 1 or {classes}."
+            )
+        return context
 
     @torch.no_grad()
     def pair_features(self, image_features: Tensor, classes: Tensor) -> Tensor:
@@ -61,16 +90,20 @@ class PromptLearner(Method):
             (B, k, E), not normalised.
         """
         images, candidates = classes.shape
-        context = self.context(image_features).expand(images, -1, -1, -1)
-        # Every image's context is one of B contexts, shared by the prompts of its classes.
+        context = self._checked_context(image_features).expand(images, -1, -1, -1)
+        chosen = classes.flatten().tolist()
+        image_of = [image for image in range(images) for _ in range(candidates)]
+        # Every image's context is one of B, shared by the prompts of its classes, unless each class has its own.
+        per_class = self._is_per_class(context)
         encode = text_engine(
             self.backbone,
-            self.prompts.select(classes.flatten().tolist()),
-            context_of=[image for image in range(images) for _ in range(candidates)],
+            self.prompts.select(chosen),
+            context_of=range(len(chosen)) if per_class else image_of,
             engine=self.options.engine,
             memory=self.options.memory,
         )
-        return encode(context.transpose(0, 1))[0].unflatten(0, (images, candidates))
+        contexts = context[image_of, chosen][None] if per_class else context.transpose(0, 1)
+        return encode(contexts)[0].unflatten(0, (images, candidates))
 
     def _prompts(self) -> Prompts:
         return build_prompts(
@@ -89,14 +122,13 @@ class PromptLearner(Method):
 
     def _context_of_words(self, words: str) -> Tensor:
         """Embeddings of the words, as many vectors as they have tokens."""
-        (length,) = token_counts(self.backbone, [words_of(words)])
-        if not 1 <= length <= self.backbone.text.context_length - ROOM_FOR_NAME:
+        (ids,) = word_tokens(self.backbone, [words_of(words)])
+        if not 1 <= len(ids) <= self.backbone.text.context_length - ROOM_FOR_NAME:
+            shown = words if len(words) <= 60 else f"{words[:57]}..."
             raise SettingsError(
-                f"context_init {words!r} has {length} tokens; it must have at least one and leave room for a name."
+                f"context_init {shown!r} has {len(ids)} tokens; it must have at least one and leave room for a name."
             )
-        prompts = build_prompts(self.backbone, [words], context_length=0)
-        ids = prompts.token_ids[0, prompts.start : prompts.start + prompts.name_lengths[0]]
-        return self.backbone.embed_tokens(ids).clone()
+        return self.backbone.embed_tokens(torch.tensor(ids)).clone()
 
     def with_class_names(self, class_names: Sequence[str]) -> Method:
         if self.context_vectors.ndim == 3:

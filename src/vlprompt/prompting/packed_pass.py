@@ -152,12 +152,12 @@ class PackedPass:
         """Queries, keys and values of all rows into `projected` (n, 3 D); returns ln_1's statistics."""
         if layer or self.first_projected is None:
             normalised, *statistics = block.norm_1(hidden)
-            torch.addmm(block.in_bias, normalised.to(self.dtype), block.in_weight.T, out=projected)
+            torch.addmm(block.in_bias, normalised.to(self.dtype), block.in_forward, out=projected)
             return tuple(statistics)
         varying = hidden.view(images, -1, self.width)[:, : self.varying]
         normalised, *statistics = block.norm_1(varying.reshape(-1, self.width))
         per_image = projected.view(images, -1, 3 * self.width)
-        some = torch.addmm(block.in_bias, normalised.to(self.dtype), block.in_weight.T)
+        some = torch.addmm(block.in_bias, normalised.to(self.dtype), block.in_forward)
         per_image[:, : self.varying].copy_(some.view(images, -1, 3 * self.width))
         per_image[:, self.varying :].copy_(self.first_projected)
         return tuple(statistics)
@@ -207,13 +207,13 @@ class PackedPass:
         else:
             rows = held["scratch rows"]
             rows.view(attended.shape).copy_(attended)
-        _add_product(hidden, rows, block.out_weight, block.out_bias, between)
+        _add_product(hidden, rows, block.out_forward, block.out_bias, between)
         normalised, *statistics = block.norm_2(between)
         slope = block.activation.slope
-        torch.addmm(block.fc_bias, normalised.to(self.dtype), block.fc_weight.T, alpha=slope, out=inner)
+        torch.addmm(block.fc_bias, normalised.to(self.dtype), block.fc_forward, alpha=slope, out=inner)
         active = _part(held["scratch wide"], inner.shape)
         block.activation(inner, active)
-        _add_product(between, active, block.proj_weight, block.proj_bias, result, alpha=1 / slope)
+        _add_product(between, active, block.proj_forward, block.proj_bias, result, alpha=1 / slope)
         return tuple(statistics)
 
     def _last(self, layer: int, held: Buffers, name: str, images: int, statistics: list[tuple[Tensor, ...]]) -> Tensor:
@@ -222,10 +222,10 @@ class PackedPass:
         normalised, *first = block.norm_1(hidden)
         normalised = normalised.to(self.dtype)
         projected = self._projected(held, images, 2)
-        torch.addmm(block.in_bias[width:], normalised, block.in_weight[width:].T, out=projected)
+        torch.addmm(block.in_bias[width:], normalised, block.in_forward[:, width:], out=projected)
         self._tile(layer, projected, held[f"{name} end queries"], held[f"{name} keys"], images)
         ends = normalised.view(images, -1, width).index_select(1, self.ends).view(-1, width)
-        queries = torch.addmm(block.in_bias[:width], ends, block.in_weight[:width].T)
+        queries = torch.addmm(block.in_bias[:width], ends, block.in_forward[:, :width])
         self._to_slots(queries, held[f"{name} end queries"], images)
         attended = self._attend(held, name, "end ", self.end_mask, images)
         end_hidden, result = held[f"{name} end hidden"], held[f"{name} end result"]
@@ -398,9 +398,9 @@ def _part(buffer: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _add_product(hidden: Tensor, rows: Tensor, weight: Tensor, bias: Tensor, out: Tensor, alpha: float = 1.0) -> None:
-    """out = hidden + alpha rows weight^T + bias, the residual in its own type."""
+    """out = hidden + alpha rows weight + bias, the residual in its own type."""
     if weight.dtype == hidden.dtype:
         torch.add(hidden, bias, out=out)
-        out.addmm_(rows, weight.T, alpha=alpha)
+        out.addmm_(rows, weight, alpha=alpha)
     else:
-        torch.add(hidden, torch.addmm(bias, rows, weight.T, alpha=alpha), out=out)
+        torch.add(hidden, torch.addmm(bias, rows, weight, alpha=alpha), out=out)

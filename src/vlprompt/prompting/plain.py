@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vlprompt.backbones import Backbone
-from vlprompt.prompting.prompts import Prompts
+from vlprompt.prompting.prompts import Prompts, check_context
 
 MOST_SEQUENCES = 1024
 """Sequences that go through the tower together; the candidates of a batch of images can be more."""
@@ -32,7 +32,9 @@ class PlainEngine:
             self.token_ids = prompts.token_ids.to(backbone.device)
             self.sources = prompts.sources.to(backbone.device)
             self.token_embeddings = backbone.embed_tokens(prompts.token_ids)
+        self.prompts = prompts
         self.context_of = [0] * len(self.token_ids) if context_of is None else list(context_of)
+        self.contexts = max(self.context_of, default=0) + 1
         self.feature_size = backbone.feature_size
 
     def __call__(self, context: Tensor) -> Tensor:
@@ -43,7 +45,11 @@ class PlainEngine:
 
         Returns:
             (b, N, E).
+
+        Raises:
+            MethodError: the context has another shape than the prompts were laid out for.
         """
+        check_context(context, self.prompts, self.contexts)
         if not len(context):
             return context.new_zeros(0, len(self.token_ids), self.feature_size)
         # One image at a time, as published: a whole batch of 77-token prompts would not fit into memory.

@@ -7,6 +7,7 @@ context vector, so that every name meets the full stop as it would in a sentence
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,11 +17,14 @@ import torch
 from torch import Tensor
 
 from vlprompt.backbones import Backbone
-from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.errors import BackboneError, DataError, MethodError, SettingsError, UnknownNameError
 
 Position = Literal["end", "middle", "front"]
 POSITIONS: tuple[str, ...] = get_args(Position)
 
+
+FILLERS = ("X", "x", "a", "the", "of")
+"""Words of which one stands for a context vector when a prompt is tokenised; X, as published, wherever it can."""
 
 ROOM_FOR_NAME = 4
 """Tokens that the shortest name takes with [SOS], full stop and [EOS]."""
@@ -43,6 +47,7 @@ class Prompts:
         start: index of the first token after [SOS] (0 for tokenizers without one).
         name_lengths: tokens of each name.
         ends: for each prompt the index after its pooled token; what follows is padding.
+        token_width: D.
     """
 
     class_names: tuple[str, ...]
@@ -52,6 +57,7 @@ class Prompts:
     start: int
     name_lengths: tuple[int, ...]
     ends: tuple[int, ...]
+    token_width: int
 
     @property
     def context_before(self) -> int:
@@ -123,7 +129,7 @@ def build_prompts(
             f"context_length is {context_length}, which leaves no room for a name; this backbone takes "
             f"{backbone.text.context_length} tokens in all."
         )
-    filler = " ".join(["X"] * context_length)
+    filler = " ".join([_filler(backbone)] * context_length)
     token_ids = tokenize(backbone, [f"{filler} {name}.".strip() for name in names], class_names)
     start = _first_text_token(backbone)
     return Prompts(
@@ -132,9 +138,55 @@ def build_prompts(
         context_length=context_length,
         position=position,
         start=start,
-        name_lengths=tuple(token_counts(backbone, names)),
+        name_lengths=tuple(len(tokens) for tokens in word_tokens(backbone, names)),
         ends=tuple((backbone.text.pooled_positions(token_ids) + 1).tolist()),
+        token_width=backbone.token_width,
     )
+
+
+def check_context(context: Tensor, prompts: Prompts, contexts: int) -> None:
+    """Raise a `MethodError` unless a context has the shape (b, n, M, D) that some prompts were laid out for.
+
+    Args:
+        contexts: n, the number of contexts that the prompts take theirs from.
+    """
+    shape, wanted = tuple(context.shape), (contexts, prompts.context_length, prompts.token_width)
+    if len(shape) != 4 or shape[1:] != wanted:
+        raise MethodError(
+            f"the method gives a context of the shape {shape}, and its prompts take {('b', *wanted)!s}: b images, "
+            f"{contexts} context{'s' if contexts > 1 else ''}, {wanted[1]} vectors, width {wanted[2]}.".replace("'", "")
+        )
+
+
+def refuse_one_prompt(backbone: Backbone, class_names: Sequence[str]) -> None:
+    """Raise a `DataError` when two different names are one prompt to this backbone's tokenizer, or one is none at all.
+
+    Only the tokenizer knows: CLIP's reads typographic apostrophes and HTML entities as plain text, SigLIP's drops case
+    and punctuation. Names that are equal letter by letter pass: published data sets have such, and whoever must not
+    have them checks the text (`vlprompt.data.checks`).
+    """
+    seen: dict[tuple[int, ...], str] = {}
+    words = [words_of(name) for name in class_names]
+    # With the full stop of a prompt, which joins the punctuation before it into one token.
+    sentences = word_tokens(backbone, [f"{text}." for text in words])
+    for name, alone, sentence in zip(class_names, word_tokens(backbone, words), sentences, strict=True):
+        if not alone:
+            raise DataError(
+                f"the class name {_shown(name)} has no words that the backbone {backbone.name!r} can read: its "
+                "tokenizer leaves nothing of it; give the class words."
+            )
+        other = seen.setdefault(tuple(sentence), name)
+        if other != name:
+            raise DataError(
+                f"the class names {_shown(other)} and {_shown(name)} are one prompt to the backbone "
+                f"{backbone.name!r}: its tokenizer gives both the same tokens; rename or merge one of them."
+            )
+
+
+def _shown(name: str) -> str:
+    """A class name in a message: short, and with combining characters escaped, which one cannot tell apart by eye."""
+    text = name if len(name) <= 60 else f"{name[:57]}..."
+    return ascii(text) if any(map(unicodedata.combining, text)) else repr(text)
 
 
 def tokenize(backbone: Backbone, texts: Sequence[str], class_names: Sequence[str]) -> Tensor:
@@ -149,25 +201,42 @@ def tokenize(backbone: Backbone, texts: Sequence[str], class_names: Sequence[str
     lengths = (roomy != roomy[:, -1:]).int().cumsum(1).argmax(1) + 1
     for name, length in zip(class_names, lengths.tolist(), strict=True):
         if length > limit:
-            shown = name if len(name) <= 60 else f"{name[:57]}..."
+            least = "at least " if length >= 2 * limit - 1 else ""
             raise DataError(
-                f"the prompt of class {shown!r} has {'at least ' if length >= 2 * limit - 1 else ''}{length} tokens, "
-                f"and this backbone takes {limit}; shorten the name."
+                f"the prompt of class {_shown(name)} has {least}{length} tokens, and this backbone takes {limit}; "
+                "shorten the name."
             )
     return roomy[:, :limit]
 
 
+def _filler(backbone: Backbone) -> str:
+    """A word that is one token, as the published X is to CLIP's tokenizer; it stands where the context will be."""
+    for word in FILLERS:
+        alone, twice = word_tokens(backbone, [word, f"{word} {word}"])
+        if 2 * len(alone) == len(twice) == 2:
+            return word
+    raise BackboneError(
+        f"the tokenizer of the backbone {backbone.name!r} has no word of one token among {', '.join(FILLERS)}, and one "
+        "must stand in the place of each context vector."
+    )
+
+
 def _first_text_token(backbone: Backbone) -> int:
-    """1 where the tokenizer begins with [SOS], else 0: the first place at which two texts differ."""
-    first, second = backbone.tokenizer(["X", "Y"])
-    return int((first != second).int().argmax())
+    """1 where the tokenizer begins with [SOS], else 0: the first place at which a text differs from none."""
+    text, nothing = backbone.tokenizer(["X", ""])
+    return int((text != nothing).int().argmax())
 
 
-def token_counts(backbone: Backbone, names: Sequence[str]) -> list[int]:
-    """Tokens of each name alone, as the published code counts them: without [SOS], full stop and [EOS]."""
+def word_tokens(backbone: Backbone, texts: Sequence[str]) -> list[list[int]]:
+    """The ids of each text alone, as the published code counts them: without [SOS], [EOS] and padding.
+
+    Of a text beyond twice the tower's limit they may be the first ones only.
+    """
     encode = getattr(backbone.tokenizer, "encode", None)
     if encode is not None:
-        return [len(encode(name)) for name in names]
-    ids = backbone.tokenizer([*names, ""])
-    padding = (ids[-1] != ids[-1, -1]).sum()
-    return [int((row != row[-1]).sum() - padding) for row in ids[:-1]]
+        return [list(encode(text)) for text in texts]
+    rows = backbone.tokenizer([*texts, ""], context_length=2 * backbone.text.context_length)
+    counts = (rows != rows[-1, -1]).sum(1)
+    lengths = (counts - counts[-1]).tolist()  # what is left of no text are the special tokens
+    start = _first_text_token(backbone)
+    return [rows[place, start : start + lengths[place]].tolist() for place in range(len(texts))]

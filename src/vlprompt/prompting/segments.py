@@ -23,9 +23,12 @@ import torch
 from torch import Tensor
 
 from vlprompt.backbones import Backbone
-from vlprompt.prompting.blocks import FrozenBlock, KeysValues
+from vlprompt.backbones.text_tower import ClassToken
+from vlprompt.errors import SettingsError
+from vlprompt.prompting.blocks import KeysValues, frozen_blocks
+from vlprompt.prompting.packed_autograd import PackedAutograd
 from vlprompt.prompting.packed_pass import PackedPass
-from vlprompt.prompting.prompts import Prompts
+from vlprompt.prompting.prompts import Prompts, check_context
 from vlprompt.prompting.tiles import Source, Tail, Tiles, groups_of, merge, pack
 from vlprompt.prompting.workspace import WorkspacePool
 
@@ -53,6 +56,7 @@ class SegmentsEngine:
         context_of: Sequence[int] | None = None,
         memory: int | None = None,
         tile_rows: int = TILE_ROWS,
+        autograd: bool = False,
     ) -> None:
         """Lay the prompts out and compute what no context can change.
 
@@ -62,48 +66,71 @@ class SegmentsEngine:
             memory: bytes that a step may take. Beyond it the work is split over images and classes, and recomputed in
                 the backward pass. None: no limit.
             tile_rows: rows that attend together, at most, unless a tail has more.
+            autograd: run the packed rows through `PackedAutograd`, which deeper contexts need, and not `PackedPass`.
         """
         tower = backbone.text
-        self.backbone, self.memory = backbone, memory
+        self.backbone, self.memory, self.autograd = backbone, memory, autograd
         self.device = backbone.device
         self.positions = tower.positional_embedding
         self.final_norm, self.projection, self.bias = tower.final_norm, tower.projection, tower.projection_bias
         self.start, self.context_length = prompts.start, prompts.context_length
         self.trunk_length = prompts.context_before if context_of is None else 0
         numbers = [0] * len(prompts.ends) if context_of is None else list(context_of)
-        tails = [_tail(prompts, index, self.trunk_length, number) for index, number in enumerate(numbers)]
+        self.prompts, self.contexts = prompts, max(numbers, default=0) + 1
+        self.class_token = tower.class_token
+        tails = [
+            _tail(prompts, index, self.trunk_length, number, self.class_token) for index, number in enumerate(numbers)
+        ]
         self.classes, self.tile_rows = len(tails), max(1, tile_rows)
         self._bushes = merge(tails, self.tile_rows)
         self._layouts: dict[int, _Layout] = {}
         self._plans: dict[tuple[int, bool], tuple[_Layout, int]] = {}
         self._training, self._inference = WorkspacePool(self.device), WorkspacePool(self.device)
         with backbone.constants():
-            self.blocks = [FrozenBlock(block, tower.heads, _product_type(backbone)) for block in tower.blocks]
+            self.blocks = frozen_blocks(tower, _product_type(backbone))
             sos = backbone.embed_tokens(prompts.token_ids[:1, : self.start]) + self.positions[: self.start]
             self.sos = self._keys_values(sos, None, torch.ones(1, self.start, self.start).tril().bool())
 
-    def __call__(self, context: Tensor) -> Tensor:
+    def __call__(self, context: Tensor, deeper: Sequence[Tensor] = ()) -> Tensor:
         """Text features g(t), not normalised.
 
         Args:
             context: (b, n, M, D), b the number of images or 1, n the number of contexts.
+            deeper: contexts that take its place at the input of layers 2, 3, ..., each (1, n, M, D), or (b, n, M, D).
 
         Returns:
             (b, N, E).
+
+        Raises:
+            MethodError: the context has another shape than the prompts were laid out for.
+            SettingsError: deeper contexts, and this engine was not made with `autograd`, or they are more than layers.
         """
+        check_context(context, self.prompts, self.contexts)
+        self._check_deeper(deeper)
         if not len(context):
             return context.new_zeros(0, self.classes, self.backbone.feature_size)
-        training = torch.is_grad_enabled() and context.requires_grad
+        training = torch.is_grad_enabled() and any(some.requires_grad for some in (context, *deeper))
         pool, other = (self._training, self._inference) if training else (self._inference, self._training)
         other.clear()
         layout, images = self._plan(len(context), training)
         recompute = len(layout.groups) > 1 or images < len(context)
+        # A deeper context of one is every image's.
+        stack = [context, *(some.expand(len(context), -1, -1, -1) for some in deeper)]
         parts = [
-            torch.cat([group(some, pool, recompute) for group in layout.groups], dim=1)
-            for some in context.split(images)
+            torch.cat([group(some, below, pool, recompute) for group in layout.groups], dim=1)
+            for some, *below in zip(*(layer.split(images) for layer in stack), strict=True)
         ]
         with self.backbone.autocast():
             return self._project(torch.cat(parts).index_select(1, layout.order)).to(context.dtype)
+
+    def _check_deeper(self, deeper: Sequence[Tensor]) -> None:
+        if deeper and not self.autograd:
+            raise SettingsError("deeper contexts need an engine with autograd=True (engine 'autograd').")
+        if len(deeper) >= len(self.blocks):
+            raise SettingsError(
+                f"{len(deeper)} deeper contexts were given; the text tower has {len(self.blocks)} layers, which can "
+                f"take {len(self.blocks) - 1}."
+            )
 
     def predicted_bytes(self, images: int, *, training: bool = True) -> int:
         """Memory that a step over so many images takes above the weights and what was laid out before."""
@@ -154,7 +181,7 @@ class SegmentsEngine:
         return self._layouts[rows]
 
     def _bytes(self, layout: _Layout, at_once: int, images: int, training: bool) -> int:
-        buffers = max(group.packed.bytes(at_once, keep=training) for group in layout.groups)
+        buffers = max(group.bytes(at_once, keep=training) for group in layout.groups)
         rows = at_once * max(len(group.tiles.sources) for group in layout.groups)
         # Beside the buffers: what norms return, about 4 numbers for each of a row's.
         return buffers + self._row_bytes(4 * rows) + self._bytes_of_ends(images, training)
@@ -203,6 +230,8 @@ class _Group:
         self.tiles = tiles
         tokens, rows = _row_indices(tiles, engine.context_length)
         embeddings = backbone.embed_tokens(torch.tensor(tokens))
+        if engine.class_token is not None:
+            embeddings = torch.cat([embeddings, engine.class_token.embedding[None]])
         positions = engine.positions[tiles.positions.to(engine.device)]
         contexts = [row for row, source in enumerate(tiles.sources) if source is not None and source[0] == "context"]
         # The trunk's rows are the first; where a tail holds context vectors too, any row may.
@@ -220,20 +249,29 @@ class _Group:
             engine.blocks,
             tiles,
             varying=varying,
-            constant=embeddings[constant + len(tokens)] + positions[varying:],
+            constant=embeddings[constant + len(embeddings)] + positions[varying:],
             before=engine.sos,
             leads=leads,
         )
+        self.autograd = PackedAutograd(self.packed, tiles, engine.context_length) if engine.autograd else None
         self.end_of_class = torch.tensor(tiles.end_of_class, device=engine.device)
 
-    def __call__(self, context: Tensor, pool: WorkspacePool, recompute: bool) -> Tensor:
+    def bytes(self, images: int, keep: bool) -> int:
+        """Memory of the activations; `keep` saves them for backward."""
+        return (self.autograd or self.packed).bytes(images, keep)
+
+    def __call__(self, context: Tensor, deeper: Sequence[Tensor], pool: WorkspacePool, recompute: bool) -> Tensor:
         """Context (b, n, M, D) -> hidden states of [EOS] of the group's classes, (b, N', D)."""
         vectors = context.flatten(1, 2)
         # Tokens count from the end of [context, tokens], so that one index serves any number of contexts.
         pieces = torch.cat([vectors, self.tokens.expand(len(context), -1, -1)], dim=1)
         rows = torch.where(self.rows < 0, self.rows + pieces.shape[1], self.rows)
         varying = pieces.index_select(1, rows) + self.positions
-        return self.packed(varying, pool, recompute=recompute).index_select(1, self.end_of_class)
+        if self.autograd is not None:
+            ends = self.autograd(varying, deeper, recompute=recompute)
+        else:
+            ends = self.packed(varying, pool, recompute=recompute)
+        return ends.index_select(1, self.end_of_class)
 
 
 @dataclass(frozen=True)
@@ -245,14 +283,19 @@ class _Layout:
 
 
 def _row_indices(tiles: Tiles, context_length: int) -> tuple[list[int], list[int]]:
-    """Distinct token ids K, and for each row its index into [context vectors, tokens]: tokens from -K to -1."""
+    """Distinct token ids K, and for each row its index into [context vectors, tokens, class token if there is one].
+
+    All but the context vectors count from the end.
+    """
     sources = [source or ("token", 0, 0) for source in tiles.sources]
     tokens = sorted({first for kind, first, _ in sources if kind == "token"})
-    place = {token: number - len(tokens) for number, token in enumerate(tokens)}
-    return tokens, [number * context_length + m if kind == "context" else place[number] for kind, number, m in sources]
+    behind = int(any(kind == "class" for kind, _, _ in sources))
+    place = {token: number - len(tokens) - behind for number, token in enumerate(tokens)}
+    rows = {"context": lambda number, m: number * context_length + m, "token": lambda token, _: place[token]}
+    return tokens, [-1 if kind == "class" else rows[kind](first, second) for kind, first, second in sources]
 
 
-def _tail(prompts: Prompts, index: int, trunk_length: int, number: int) -> Tail:
+def _tail(prompts: Prompts, index: int, trunk_length: int, number: int, class_token: ClassToken | None) -> Tail:
     """What follows the trunk in one prompt; a name with no context before it becomes the lead."""
     before, context = prompts.context_before, prompts.context_length
     name, closing = prompts.name_tokens(index), prompts.closing_tokens(index)
@@ -265,7 +308,27 @@ def _tail(prompts: Prompts, index: int, trunk_length: int, number: int) -> Tail:
         *(("context", number, m) for m in range(before, context)),
         *(("token", token, 0) for token in closing),
     ]
+    if class_token is not None:
+        rows += _class_rows(class_token, full=prompts.ends[index] == prompts.token_ids.shape[1])
     return Tail(lead=lead, rows=tuple(rows), first_position=prompts.start + trunk_length)
+
+
+def _class_rows(class_token: ClassToken, *, full: bool) -> list[Source]:
+    """The class token behind a prompt and the padding that it sees (see `ClassToken`); a `full` prompt has none."""
+    seen: list[Source] = [("token", class_token.padding, 0)] if class_token.shifted and not full else []
+    return [*seen, ("class", int(not seen), class_token.position)]
+
+
+def why_whole_sequences(backbone: Backbone, prompts: Prompts) -> str:
+    """Why some prompts cannot be encoded in segments; empty where they can."""
+    class_token = backbone.text.class_token
+    if backbone.text.whole_sequence_only or class_token is None:
+        return backbone.text.whole_sequence_only
+    ends = torch.tensor(prompts.ends)[:, None]
+    real = torch.arange(prompts.token_ids.shape[1])[None] < ends
+    if bool(((prompts.token_ids == class_token.padding) & real).any()):
+        return "a prompt holds the token that its masks take for padding"
+    return ""
 
 
 def _product_type(backbone: Backbone) -> torch.dtype:

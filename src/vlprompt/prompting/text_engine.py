@@ -13,14 +13,14 @@ from vlprompt.backbones import Backbone
 from vlprompt.errors import SettingsError, UnknownNameError
 from vlprompt.prompting.plain import PlainEngine
 from vlprompt.prompting.prompts import Prompts
-from vlprompt.prompting.segments import SegmentsEngine
+from vlprompt.prompting.segments import SegmentsEngine, why_whole_sequences
 
 TextEngine = Callable[[Tensor], Tensor]
 """context (b, n, M, D) -> text features (b, N, E), not normalised."""
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
-ENGINES = ("auto", "plain", "segments")
+ENGINES = ("auto", "plain", "segments", "autograd")
 
 
 def text_engine(
@@ -36,18 +36,20 @@ def text_engine(
     Args:
         context_of: which of n contexts each prompt takes (class-specific contexts: 0 to N - 1); None: all take the only
             one.
-        engine: "segments", "plain", or "auto": segments wherever the tower allows it.
+        engine: "segments", "plain", or "auto": segments wherever the tower allows it. "autograd": segments as autograd
+            writes them, the reference, which also takes deeper contexts.
         memory: bytes that the activations of a step may take, or "auto": a quarter of the machine's or the GPU's. Only
             the segments path heeds it; it splits and recomputes as far as needed.
 
     Raises:
-        SettingsError: segments were asked for, and the tower is not causal or pools otherwise.
+        SettingsError: segments (or "autograd") were asked for, and the tower is not causal or pools otherwise.
         UnknownNameError: no such engine.
     """
     check_engine(backbone, engine, memory)
-    if engine == "plain" or backbone.text.whole_sequence_only:
+    if engine == "plain" or why_whole_sequences(backbone, prompts):
         return PlainEngine(backbone, prompts, context_of=context_of)
-    return SegmentsEngine(backbone, prompts, context_of=context_of, memory=_budget(memory, backbone))
+    budget = _budget(memory, backbone)
+    return SegmentsEngine(backbone, prompts, context_of=context_of, memory=budget, autograd=engine == "autograd")
 
 
 def check_engine(backbone: Backbone, engine: str, memory: str | int) -> None:
@@ -55,8 +57,8 @@ def check_engine(backbone: Backbone, engine: str, memory: str | int) -> None:
     if engine not in ENGINES:
         raise UnknownNameError("text engine", engine, ENGINES)
     reason = backbone.text.whole_sequence_only
-    if engine == "segments" and reason:
-        raise SettingsError(f"engine 'segments' cannot serve backbone {backbone.name!r}: {reason}; use 'auto'.")
+    if engine in ("segments", "autograd") and reason:
+        raise SettingsError(f"engine {engine!r} cannot serve backbone {backbone.name!r}: {reason}; use 'auto'.")
     if memory != "auto" and (not isinstance(memory, int) or isinstance(memory, bool) or memory <= 0):
         raise SettingsError(f"memory is {memory!r}; it must be 'auto' or a number of bytes above 0.")
 

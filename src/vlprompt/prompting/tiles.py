@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 Source = tuple[str, int, int]
-"""Where a row's embedding comes from: ("context", number, m) or ("token", id, 0)."""
+"""Where a row's embedding comes from: ("context", number, m), ("token", id, 0), or ("class", whether it sees itself,
+position) for a class token behind the prompt."""
 
 ROOT = -1
 """Parent of a row that begins a tail."""
@@ -193,6 +194,9 @@ def _lay_out(bins: list[list[Bush]], rows: int, start: int, trunk: Sequence[Sour
             lead_positions[tile, lead : lead + length] = bush.first_position + torch.arange(length)
             sources[row : row + len(bush)] = bush.sources
             positions[row : row + len(bush)] = bush.first_position + length + torch.tensor(bush.depths)
+            for number, (kind, _, position) in enumerate(bush.sources):
+                if kind == "class":
+                    positions[row + number] = position
             for index, own in bush.ends:
                 classes.append(index)
                 end_of_class.append(ends.setdefault(row + own, len(ends)))
@@ -237,6 +241,8 @@ def _visible(bins: list[list[Bush]], rows: int, leads: int, start: int, trunk: i
                 if parent != ROOT:
                     earlier = slice(own + row, own + row + number)
                     visible[tile, row + number, earlier] = visible[tile, row + parent, earlier]
+                if bush.sources[number][:2] == ("class", 0):
+                    visible[tile, row + number, own + row + number] = False
     return visible
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from vlprompt.escaping import for_terminal
 from vlprompt.report.summary import Comparison, Estimate
 
 WIDTH = 360
@@ -131,10 +132,10 @@ class _Scale:
 def _svg(height: float, title: str, description: str) -> Element:
     svg = Element(
         "svg",
-        {"viewBox": f"0 0 {WIDTH} {height:g}", "class": "chart", "role": "img", "aria-label": title},
+        {"viewBox": f"0 0 {WIDTH} {height:g}", "class": "chart", "role": "img", "aria-label": for_terminal(title)},
     )
-    SubElement(svg, "title").text = title
-    SubElement(svg, "desc").text = description
+    SubElement(svg, "title").text = for_terminal(title)
+    SubElement(svg, "desc").text = for_terminal(description)
     return svg
 
 
@@ -245,7 +246,7 @@ def _line(svg: Element, x1: float, y1: float, x2: float, y2: float, kind: str) -
 def _text(svg: Element, x: float, y: float, text: str, kind: str, anchor: str = "start") -> Element:
     place = {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor, "font-size": str(_TEXT), "class": kind}
     element = SubElement(svg, "text", place)
-    element.text = text
+    element.text = for_terminal(text)
     return element
 
 

@@ -83,10 +83,12 @@ def _gallery(name: str, runs: Sequence[ResultRecord], dataset: Any) -> Gallery |
     from vlprompt.data.fingerprint import dataset_fingerprint
     from vlprompt.data.splits import select_half
 
-    fingerprint = dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test])
+    fingerprint = dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words)
     if any(run.dataset.fingerprint != fingerprint for run in runs):
         return None
     base, new = select_half(dataset, "base").test, select_half(dataset, "new").test
+    if any(len(run.results.new.predictions) != len(new) for run in runs):
+        return None
     shown = _first_seed_of_each_method(runs)
     disagreeing = [index for index in range(len(new)) if len({run.results.new.predictions[index] for run in shown}) > 1]
     examples = [_example(new[index], index, shown) for index in _spread(disagreeing, EXAMPLES)]

@@ -96,7 +96,8 @@ def _best_harmonic(summary: Summary) -> tuple[str, tuple[str, ...]]:
         f"{method_name(method)} {cell.base.mean:.1f} on base and {cell.new.mean:.1f} on new classes"
         for method, cell in ranked
     )
-    return title, (f"Averages in percent: {listed}.",)
+    of_what = "Averages" if len(summary.averaged) > 1 else f"On {summary.averaged[0]}"
+    return title, (f"{of_what}, in percent: {listed}.",)
 
 
 def _points(estimate: Estimate) -> str:

@@ -11,12 +11,14 @@ from typing import Any
 
 from vlprompt.benchmark.published import BASE_TO_NEW_AVERAGES, BASE_TO_NEW_SETTING, BASE_TO_NEW_SOURCE
 from vlprompt.benchmark.records import ResultRecord
+from vlprompt.escaping import for_terminal_lines
 from vlprompt.files import write_atomically
+from vlprompt.report import captions
 from vlprompt.report.figures import bars_svg, scatter_svg, signed
 from vlprompt.report.gallery import galleries_of
 from vlprompt.report.headline import headline, method_name, short_method_name
 from vlprompt.report.repeating import repeat_command
-from vlprompt.report.summary import INTERVALS, Comparison, Interval, Summary, compare, summarize
+from vlprompt.report.summary import Comparison, Interval, Summary, compare, summarize
 from vlprompt.report.tables import COLUMNS, show_half_width, show_mean
 
 
@@ -55,7 +57,7 @@ def report_html(
 
     environment = Environment(
         loader=PackageLoader("vlprompt.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.globals.update(
         method_name=method_name, short_name=short_method_name, show_mean=show_mean, show_half_width=show_half_width
@@ -69,7 +71,7 @@ def report_html(
         style_hash=_csp_hash(style),
         headline=headline(records, interval=interval),
         summary=summary,
-        interval_words=INTERVALS[interval],
+        words=captions,
         wide_intervals=_has_wide_intervals(summary),
         comparison=comparison,
         figures=_figures(comparison),
@@ -82,6 +84,11 @@ def report_html(
         published_setting=BASE_TO_NEW_SETTING,
         published_source=BASE_TO_NEW_SOURCE,
     )
+
+
+def _shown(value: Any) -> Any:
+    """Text without control characters and what turns it round; the template's autoescape does the rest."""
+    return for_terminal_lines(value) if type(value) is str else value
 
 
 def duration(seconds: float) -> str:
@@ -118,6 +125,9 @@ def _figures(comparison: Comparison | None) -> dict[str, Any] | None:
         "scatter": Markup(scatter),  # likewise
         "first": names[comparison.first],
         "second": names[comparison.second],
+        "intervals": any(
+            estimate.half_width is not None for estimate in (*comparison.new.values(), comparison.average_new)
+        ),
     }
 
 
@@ -129,14 +139,21 @@ def _facts(records: Sequence[ResultRecord], summary: Summary) -> list[tuple[str,
     finished = sorted(record.finished for record in records)
     return [
         ("Backbone", f"{first.backbone.name}, weights {first.backbone.fingerprint[:16]}, {first.backbone.precision}"),
-        ("Shots", f"{summary.shots} images a class, drawn over all classes; trained on the first half of the classes"),
+        ("Shots", _shots(summary)),
         ("Seeds", ", ".join(map(str, summary.seeds)) or "none (nothing is learned)"),
         ("Templates", "; ".join(sorted({record.dataset.template for record in records}))),
         *[(f"Training, {method_name(method)}", _training_words(records, method)) for method in summary.methods],
         ("Versions", "; ".join(versions)),
         ("Machine", "; ".join(machines)),
+        *[("Threads", words) for words in [captions.thread_words(summary)] if words],
         ("Finished", " to ".join(dict.fromkeys(_minute(time) for time in (finished[0], finished[-1]))) + " UTC"),
     ]
+
+
+def _shots(summary: Summary) -> str:
+    if not summary.learned:
+        return "none (nothing is learned)"
+    return f"{summary.shots} images a class, drawn over all classes; trained on the first half of the classes"
 
 
 def _minute(finished: str) -> str:

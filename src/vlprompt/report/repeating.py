@@ -19,8 +19,9 @@ def repeat_command(records: Sequence[ResultRecord]) -> str:
     """
     summary = summarize(records)
     sources = {record.dataset.name: record.dataset.source for record in records}
-    lines = [["vlprompt", "benchmark", "base-to-new"], [sources[name] for name in summary.datasets]]
-    lines += [["--methods", ",".join(summary.methods)], ["--shots", str(summary.shots)]]
+    lines = [["vlprompt", "benchmark", "base-to-new"], [_as_path(sources[name]) for name in summary.datasets]]
+    lines += [["--methods", ",".join(summary.methods)]]
+    lines += [["--shots", str(summary.shots)]] if summary.learned else []
     lines += [["--seeds", ",".join(map(str, summary.seeds))]] if summary.seeds else []
     changes, sayable = _changes(records)
     lines += [[f"--{name.replace('_', '-')}", _as_typed(value)] for name, value in changes.items()]
@@ -28,7 +29,7 @@ def repeat_command(records: Sequence[ResultRecord]) -> str:
     lines += [[f"--{name.replace('_', '-')}", str(value)] for name, value in loading.items()]
     lines += [["--backbone", summary.backbone], ["--out", "runs/again"]]
     command = " \\\n  ".join(shlex.join(line) for line in lines)
-    return command if sayable else f"{command}\n# with each method's own settings, as below"
+    return command if sayable else f"{command}\n  # with each method's own settings, as below"
 
 
 def _changes(records: Sequence[ResultRecord]) -> tuple[dict[str, Any], bool]:
@@ -53,6 +54,10 @@ def _published(record: ResultRecord) -> dict[str, Any]:
     except UnknownNameError:
         return record.training or {}
     return {} if training is None else training.as_dict()
+
+
+def _as_path(source: str) -> str:
+    return f"./{source}" if source.startswith("-") else source  # never an option
 
 
 def _as_typed(value: Any) -> str:

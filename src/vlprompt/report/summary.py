@@ -66,6 +66,10 @@ class Summary:
         cells: by data set and method; a pair without a record yet is absent.
         averaged: the data sets that every method has results for; the average row is over these.
         average: by method; empty when `averaged` is.
+        learned: the methods that learn something; the others have no shots and no seeds.
+        balanced: balanced accuracy (the mean over the classes of their accuracies) on base and new classes, by data set
+            and method, mean over seeds.
+        threads: numbers of torch threads that the runs had, by data set and method.
     """
 
     backbone: str
@@ -77,6 +81,24 @@ class Summary:
     cells: dict[tuple[str, str], Cell]
     averaged: tuple[str, ...]
     average: dict[str, Cell]
+    learned: tuple[str, ...]
+    balanced: dict[tuple[str, str], tuple[float, float]]
+    threads: dict[tuple[str, str], tuple[int, ...]]
+
+    @property
+    def thread_counts(self) -> list[int]:
+        """All numbers of threads that runs had, once each."""
+        return sorted({count for counts in self.threads.values() for count in counts})
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether an interval over seeds is known for any number."""
+        return any(cell.base.half_width is not None for (_, m), cell in self.cells.items() if m in self.learned)
+
+    @property
+    def shows_average(self) -> bool:
+        """Whether an average row says more than the data sets' rows: not of a single data set."""
+        return bool(self.average) and len(self.datasets) > 1
 
     def best(self, dataset: str | None, column: int) -> str | None:
         """The method that is best in a column (0 base, 1 new, 2 H) of a data set, or of the average (None).
@@ -131,7 +153,8 @@ def summarize(records: Sequence[ResultRecord], *, interval: Interval = "student"
     average = {method: runs.cell(averaged, method, interval) for method in runs.methods} if averaged else {}
     return Summary(
         records[0].backbone.name, records[0].shots, runs.seeds, interval, runs.datasets, runs.methods, cells,
-        averaged, average,
+        averaged, average, tuple(method for method in runs.methods if runs.learns[method]),
+        {pair: runs.balanced(*pair) for pair in runs.by_pair}, {pair: runs.threads(*pair) for pair in runs.by_pair},
     )  # fmt: skip
 
 
@@ -203,6 +226,18 @@ class _Runs:
         spread = estimate(by_seed, interval, chance=self.learns[method])
         return Estimate(mean, spread.half_width, spread.count)
 
+    def balanced(self, dataset: str, method: str) -> tuple[float, float]:
+        """Balanced accuracy on base and new classes, mean over seeds."""
+        results = [record.results for record in self.by_pair[dataset, method].values()]
+        base, new = (
+            fmean(fmean(getattr(result, half).per_class_accuracy.values()) for result in results) for half in _HALVES
+        )
+        return base, new
+
+    def threads(self, dataset: str, method: str) -> tuple[int, ...]:
+        """Numbers of threads that the runs had."""
+        return tuple(sorted({record.machine.threads for record in self.by_pair[dataset, method].values()}))
+
     def difference(self, datasets: Sequence[str], first: str, second: str, half: Half, interval: Interval) -> Estimate:
         seeds = self.shared_seeds(datasets, first, second)
         value = self._accuracy_of(half)
@@ -250,7 +285,7 @@ def chosen(records: Sequence[ResultRecord], *, shots: int | None, backbone: str 
     found = [r for r in records if shots in (None, r.shots) and backbone in (None, r.backbone.name)]
     if records and not found:
         there = sorted({f"{record.backbone.name} with {record.shots} shots" for record in records})
-        asked = [f"--backbone {backbone}"] * (backbone is not None) + [f"--shots {shots}"] * (shots is not None)
+        asked = [f'backbone="{backbone}"'] * (backbone is not None) + [f"shots={shots}"] * (shots is not None)
         raise SettingsError(f"there are no results for {' '.join(asked)}; there are some of {', '.join(there)}")
     return found
 
@@ -260,8 +295,8 @@ def _check_one_comparison(records: Sequence[ResultRecord]) -> None:
     if not records:
         raise SettingsError("there are no result records yet; run a benchmark first")
     for what, values, option in (
-        ("backbone", {f"{r.backbone.name} ({r.backbone.fingerprint[:8]})" for r in records}, "--backbone NAME"),
-        ("number of shots", {str(r.shots) for r in records}, "--shots NUMBER"),
+        ("backbone", {f"{r.backbone.name} ({r.backbone.fingerprint[:8]})" for r in records}, 'backbone="NAME"'),
+        ("number of shots", {str(r.shots) for r in records}, "shots=NUMBER"),
         ("precision", {r.backbone.precision for r in records}, ""),
     ):
         if len(values) > 1:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from statistics import fmean
 
 from rich.box import Box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vlprompt.report.summary import INTERVALS, Cell, Estimate, Summary
+from vlprompt.escaping import for_csv, for_markdown, for_terminal
+from vlprompt.report.captions import caption
+from vlprompt.report.summary import Cell, Estimate, Summary
 
 COLUMNS = ("base", "new", "H")
 AVERAGE = "average"
@@ -29,11 +32,11 @@ def terminal_table(summary: Summary, width: int, *, bold: bool = True) -> Render
         bold: whether bold letters will be seen as such.
     """
     names = [*summary.datasets, AVERAGE]
-    name_width = min(max(len(name) for name in names), _NAME_WIDTH)
+    name_width = min(max(len(for_terminal(name)) for name in names), _NAME_WIDTH)
     fitting = max(1, (width - name_width) // _METHOD_WIDTH)
     groups = [summary.methods[i : i + fitting] for i in range(0, len(summary.methods), fitting)]
     tables = [part for group in groups for part in (_method_group(summary, group), Text(""))]
-    return Group(*tables, Text(caption(summary, bold=bold), style="dim"))
+    return Group(*tables, Text(for_terminal(caption(summary, bold=bold)), style="dim"))
 
 
 def plain_text(summary: Summary, width: int = 100) -> str:
@@ -45,45 +48,52 @@ def plain_text(summary: Summary, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
-def caption(summary: Summary, *, bold: bool = True) -> str:
-    """What the numbers are, in the words that stand under every table."""
-    seeds = f"{len(summary.seeds)} seed{'' if len(summary.seeds) == 1 else 's'}"
-    over = f"; average over {_over(summary)}" if summary.averaged else ""
-    return (
-        f"Accuracy in percent on test images; {summary.backbone}, {summary.shots} shots, {seeds}: "
-        f"{INTERVALS[summary.interval]}. H: harmonic mean of the two averages{over}."
-        + (" Bold: best, with an interval above all others'." if bold else "")
-    )
-
-
 def markdown_table(summary: Summary) -> str:
     """The table as GitHub Markdown."""
     head = ["", *(f"{method} {column}" for method in summary.methods for column in COLUMNS)]
     ruler = ["---", *["---:"] * (len(head) - 1)]
-    lines = ["| " + " | ".join(_escape(cell) for cell in head) + " |", "| " + " | ".join(ruler) + " |"]
+    lines = ["| " + " | ".join(for_markdown(cell) for cell in head) + " |", "| " + " | ".join(ruler) + " |"]
     for label, dataset in _rows(summary):
-        cells = [_escape(label)]
+        cells = [for_markdown(label)]
         for method in summary.methods:
             cells += _markdown_cells(summary, dataset, method)
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", caption(summary), ""])
+    return "\n".join([*lines, "", for_markdown(caption(summary)), ""])
 
 
 def csv_table(summary: Summary) -> str:
-    """The numbers unrounded, one line a data set and method, for further computing."""
+    """The numbers unrounded, one line a data set and method, for further computing.
+
+    A method that learns nothing has 0 shots, 0 seeds and no half widths.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     names = [f"{column}{suffix}" for column in ("base", "new", "h") for suffix in ("", "_half_width")]
-    writer.writerow(["dataset", "method", "backbone", "shots", "seeds", *names])
+    balanced_names = ["base_balanced", "new_balanced", "threads"]
+    writer.writerow(["dataset", "method", "backbone", "shots", "seeds", *names, *balanced_names])
     for label, dataset in _rows(summary):
         for method in summary.methods:
             if (cell := _cell(summary, dataset, method)) is None:
                 continue
+            learns = method in summary.learned
             numbers = [
-                n for e in cell.columns for n in (repr(e.mean), "" if e.half_width is None else repr(e.half_width))
+                n
+                for e in cell.columns
+                for n in (repr(e.mean), repr(e.half_width) if learns and e.half_width is not None else "")
             ]
-            writer.writerow([label, method, summary.backbone, summary.shots, cell.base.count, *numbers])
+            shots, seeds = (summary.shots, cell.base.count) if learns else (0, 0)
+            balanced, threads = _balanced_and_threads(summary, dataset, method)
+            names = [for_csv(name) for name in (label, method, summary.backbone)]
+            writer.writerow([*names, shots, seeds, *numbers, *map(repr, balanced), threads])
     return stream.getvalue()
+
+
+def _balanced_and_threads(summary: Summary, dataset: str | None, method: str) -> tuple[list[float], str]:
+    """Balanced accuracy on base and new classes, and the numbers of threads, of a row or of the average row."""
+    rows = summary.averaged if dataset is None else [dataset]
+    halves = zip(*(summary.balanced[row, method] for row in rows), strict=True)
+    counts = sorted({count for row in rows for count in summary.threads[row, method]})
+    return [fmean(values) for values in halves], " and ".join(map(str, counts))
 
 
 def show_mean(estimate: Estimate) -> str:
@@ -96,15 +106,9 @@ def show_half_width(estimate: Estimate) -> str:
     return f"±{estimate.half_width:.1f}" if estimate.half_width is not None and estimate.count > 1 else ""
 
 
-def _over(summary: Summary) -> str:
-    if len(summary.averaged) == len(summary.datasets):
-        return f"the {len(summary.averaged)} data sets" if len(summary.averaged) > 1 else "the one data set"
-    return f"the {len(summary.averaged)} of {len(summary.datasets)} data sets that every method has results for"
-
-
 def _rows(summary: Summary) -> list[tuple[str, str | None]]:
     rows: list[tuple[str, str | None]] = [(dataset, dataset) for dataset in summary.datasets]
-    return [*rows, (AVERAGE, None)] if summary.averaged else rows
+    return [*rows, (AVERAGE, None)] if summary.shows_average else rows
 
 
 def _cell(summary: Summary, dataset: str | None, method: str) -> Cell | None:
@@ -123,12 +127,12 @@ def _name_column(summary: Summary) -> Table:
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=_NAME_WIDTH)
     for label, dataset in _rows(summary):
         _section_before_average(table, dataset)
-        table.add_row(Text(f"{label}\n"))
+        table.add_row(Text(f"{for_terminal(label)}\n"))
     return table
 
 
 def _method_columns(summary: Summary, method: str) -> Table:
-    title = Text(method, style="bold not italic", overflow="ellipsis", no_wrap=True)
+    title = Text(for_terminal(method), style="bold not italic", overflow="ellipsis", no_wrap=True)
     table = Table(box=_RULES, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False, title=title)
     for column in COLUMNS:
         table.add_column(column, justify="right", min_width=4, no_wrap=True)
@@ -162,7 +166,3 @@ def _markdown_cells(summary: Summary, dataset: str | None, method: str) -> list[
         mean = f"**{mean}**" if summary.best(dataset, column) == method else mean
         shown.append(f"{mean} {show_half_width(estimate)}".strip())
     return shown
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -68,5 +69,14 @@ class TrainingHistory:
 
 
 def epochs_from(rows: Iterable[Mapping[str, Any]]) -> tuple[EpochResult, ...]:
-    """Epochs from their plain JSON values."""
-    return tuple(EpochResult(**row) for row in rows)
+    """Epochs from their plain JSON values.
+
+    Raises:
+        TypeError, ValueError: they are not what epochs are made of.
+    """
+    epochs = tuple(EpochResult(**row) for row in rows)
+    for epoch in epochs:
+        for name, value in asdict(epoch).items():
+            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+                raise ValueError(f"{name} of an epoch is {value!r:.40}")
+    return epochs

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from vlprompt.errors import DataError, NonFiniteLossError, TrainingInterrupted
+from vlprompt.errors import DataError, NonFiniteLossError, OutputError, TrainingInterrupted
 from vlprompt.files import check_writable
+from vlprompt.locks import lock_inside
 from vlprompt.progress import Reporter, Silent
 from vlprompt.recipes import TrainingSettings, learning_rate_at
 from vlprompt.training.batches import Group, epoch_order, epoch_seed, plan_steps
@@ -94,19 +95,21 @@ def train(
         DataError: labels are not one class number per image, or features are not finite numbers.
         NonFiniteLossError: the loss is not a finite number.
         CheckpointError: the checkpoint is of another run.
-        OutputError: the checkpoint's folder cannot be written.
+        OutputError: the checkpoint's folder cannot be written, or another process trains into it.
         TrainingInterrupted: Ctrl-C; a KeyboardInterrupt that knows the checkpoint.
     """
     assert isinstance(method, nn.Module)
     state = TrainingState(method, settings)
     labels = _checked_labels(labels, len(method.class_names))
     keeper = None
-    if checkpoint is not None:
-        check_writable(checkpoint)
-        identity = _identity(method, settings, labels, state, identity or {})
-        keeper = _Keeper(CheckpointFolder(Path(checkpoint), identity, _circumstances(state.device)))
-    run = _Run(method, state, features, labels.to(state.device), settings, keeper, reporter or Silent())
-    return run.to_the_end()
+    with ExitStack() as held:
+        if checkpoint is not None:
+            check_writable(checkpoint)
+            held.enter_context(lock_inside(Path(checkpoint)))
+            identity = _identity(method, settings, labels, state, identity or {})
+            keeper = _Keeper(CheckpointFolder(Path(checkpoint), identity, _circumstances(state.device)))
+        run = _Run(method, state, features, labels.to(state.device), settings, keeper, reporter or Silent())
+        return run.to_the_end()
 
 
 class _Run:
@@ -157,16 +160,18 @@ class _Run:
         return TrainingHistory(state.epochs, resumed_after)
 
     def _take_up(self) -> Snapshot:
-        found = self.keeper.take_up() if self.keeper is not None else None
+        begun = self.state.snapshot()
+        found = self.keeper.take_up(begun) if self.keeper is not None else None
         if found is not None:
             self.state.restore(found)
-        return found or self.state.snapshot()
+        return found or begun
 
     def _interrupted(self, good: Snapshot) -> TrainingInterrupted:
         folder = None
         if self.keeper is not None and good.epochs:
-            self.keeper.put_aside(good, last=True)
-            folder = self.keeper.checkpoints.folder
+            with suppress(OutputError):  # what was put aside before is still there
+                self.keeper.put_aside(good, last=True)
+            folder = self.keeper.checkpoints.folder if self.keeper.has_written else None
         return TrainingInterrupted(len(good.epochs), self.settings.epochs, folder)
 
     def _epoch(self, epoch: int) -> None:
@@ -245,8 +250,13 @@ class _Keeper:
         self._written_at = float("-inf")
         self._took = 0.0
 
-    def take_up(self) -> Snapshot | None:
-        found = self.checkpoints.latest()
+    @property
+    def has_written(self) -> bool:
+        """Whether there is something to go on from."""
+        return self._written_epochs > 0
+
+    def take_up(self, begun: Snapshot) -> Snapshot | None:
+        found = self.checkpoints.latest(begun.tensors)
         self._written_epochs = len(found.epochs) if found is not None else 0
         return found
 

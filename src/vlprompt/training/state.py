@@ -14,8 +14,8 @@ from vlprompt.training.descent import descent_of
 from vlprompt.training.history import EpochResult
 from vlprompt.training.precision import Precision, check_precision
 
-_LEARNED = "learned/"
-_MOMENTUM = "momentum/"
+LEARNED = "learned/"
+MOMENTUM = "momentum/"
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ class TrainingState:
 
     def snapshot(self) -> Snapshot:
         """A copy, on the CPU."""
-        tensors = {_LEARNED + name: tensor for name, tensor in self._method.state_dict().items()}
-        tensors |= {_MOMENTUM + name: tensor for name, tensor in self.descent.state().items()}
+        tensors = {LEARNED + name: tensor for name, tensor in self._method.state_dict().items()}
+        tensors |= {MOMENTUM + name: tensor for name, tensor in self.descent.state().items()}
         copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
         return Snapshot(copies, self.precision.state(), self.epochs)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take up a snapshot of a run with the same method and settings."""
-        self._method.load_state_dict(_with_prefix(_LEARNED, snapshot.tensors))
-        self.descent.restore(_with_prefix(_MOMENTUM, snapshot.tensors))
+        self._method.load_state_dict(_with_prefix(LEARNED, snapshot.tensors))
+        self.descent.restore(_with_prefix(MOMENTUM, snapshot.tensors))
         self.precision.restore(snapshot.scaling)
         self.epochs = snapshot.epochs
 

@@ -41,7 +41,7 @@ def load_emoji(name: str, domain: str = "flat") -> Dataset:
         raise UnknownNameError("domain", domain, EMOJI_DOMAINS)
     pack = read_pack()
     train, val, test = (_samples(pack, name, domain, split) for split in ("train", "val", "test"))
-    return Dataset(name=name, train=train, val=val, test=test, template=TEMPLATE)
+    return Dataset(name=name, train=train, val=val, test=test, template=TEMPLATE, bundled=f"{name}/{domain}")
 
 
 def _samples(pack: DrawingPack, name: str, domain: str, split: str) -> tuple[Sample, ...]:
