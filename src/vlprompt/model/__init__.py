@@ -1,1 +1,0 @@
-"""A fitted model: how a method is chosen and fitted. Nothing here imports torch before it computes."""
