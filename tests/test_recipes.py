@@ -132,7 +132,7 @@ def test_base_to_new_starts_from_the_four_words_on_vit_b_16():
 def test_zero_shot_has_nothing_to_train():
     recipe = recipe_for("zero-shot")
     assert recipe.training is None
-    with pytest.raises(SettingsError, match="zero-shot learns nothing, so epochs cannot be set"):
+    with pytest.raises(SettingsError, match="zero-shot has no training settings, so epochs cannot be set"):
         recipe.with_training(epochs=3)
 
 

@@ -1,4 +1,4 @@
-"""The estimator: learn a prompt from a few labelled pictures, then name pictures, in scikit-learn's conventions.
+"""The estimator: learn from a few labelled pictures, then name pictures, in scikit-learn's conventions.
 
 Example:
     >>> from vlprompt import PromptClassifier
@@ -20,9 +20,8 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from vlprompt.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
-from vlprompt.data.checks import check_dataset, check_same_length
+from vlprompt.data.checks import check_same_length
 from vlprompt.data.few_shot import draw_few_shot, warn_about_fewer_shots
-from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.image_lists import image_list
 from vlprompt.data.images import describe
 from vlprompt.data.in_memory import samples_of_classes
@@ -31,10 +30,8 @@ from vlprompt.data.labels import (
     ClassNamesWarning,
     check_known,
     classes_named,
-    classes_of,
     classes_saved,
     warn_of_unknown,
-    with_words,
 )
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
@@ -48,9 +45,8 @@ from vlprompt.fitted import (
     log_probabilities,
     probabilities,
 )
-from vlprompt.fitting import train_on_pictures
+from vlprompt.fitting import fit_to_pictures, labelled_data, record_before_fitting
 from vlprompt.methods import build_method
-from vlprompt.model_card import package_versions
 from vlprompt.model_folder import DESCRIPTION_FILE
 from vlprompt.parameters import FitSettings, checked_settings, parameters_to_save, saved_parameters
 from vlprompt.recipes import Recipe
@@ -69,7 +65,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     """A classifier of pictures over class names: a frozen vision-language model with a learned prompt.
 
     Args:
-        method: "zero-shot", "coop", "cocoop", or "path/to/file.py:ClassName" for a method of your own.
+        method: a name of `vlprompt.methods.METHODS`, or "path/to/file.py:ClassName" for a method of your own.
         backbone: a name for `load_backbone` ("mini", "ViT-B-16/openai", a local folder or file), or a `Backbone`.
         shots: training pictures per class, drawn with `seed`; None takes all.
         seed: of the draw, the initial prompt and the order of training.
@@ -143,7 +139,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.progress = progress
 
     def fit(self, images: Sequence[Any] | Dataset, labels: Any = None, sample_weight: Any = None) -> Self:
-        """Learn the prompt.
+        """Learn the prompt, or whatever else the method learns.
 
         Args:
             images: paths, Pillow images, arrays, tensors, bytes or open files of pictures, as a list, a column of a
@@ -157,15 +153,13 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             VlpromptError: the data or the settings cannot be used; told before anything is computed where possible.
         """
-        import torch
-
         settings = self.checked_settings()
         parameters = parameters_to_save(self.get_params(deep=False))
-        dataset, classes = self._checked_dataset(images, labels)
+        dataset, classes = labelled_data(images, labels, self.class_names)
         if sample_weight is not None:
-            check_weights(sample_weight, len(dataset.train), learns=settings.recipe.training is not None)
+            check_weights(sample_weight, len(dataset.train), uses_pictures=settings.uses_pictures)
         # What learns nothing cannot have too few images to learn from.
-        asked = settings.shots if settings.recipe.training is not None else None
+        asked = settings.shots if settings.uses_pictures else None
         warn_about_fewer_shots(dataset.train, asked, dataset.class_names)
         samples, _ = draw_few_shot(dataset.train, (), settings.shots, settings.seed)
         backbone = self._load_backbone()
@@ -179,20 +173,13 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         )
         if knows_only_drawings(backbone.name, dataset.bundled):
             warnings.warn(DRAWINGS_ONLY, DrawingsOnlyWarning, stacklevel=2)
-        record: dict[str, Any] = {
-            "data": _facts(dataset, samples),
-            "shots": settings.shots,
-            "seed": settings.seed,
-            "parameters": parameters,
-            "versions": package_versions(),
-            "threads": torch.get_num_threads(),
-        }
+        record = record_before_fitting(dataset, samples, settings.shots, settings.seed, parameters)
         if not dataset.test:
-            record["image_keys"] = image_keys(samples) if method.learns else []
+            record["image_keys"] = image_keys(samples) if settings.uses_pictures else []
         calibration = None
-        if method.learns:
-            trained, calibration = self._train(method, samples, settings.recipe, record["data"]["fingerprint"])
-            record |= trained
+        if settings.uses_pictures:
+            of_fit, calibration = self._fit(method, samples, settings.recipe, record["data"]["fingerprint"])
+            record |= of_fit
         self.training_samples_ = samples
         fitted = FittedClassifier(
             backbone,
@@ -315,7 +302,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
         Raises:
             DataError: fewer than two names, or one that is empty or given twice.
-            SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
+            SettingsError: what was learned belongs to the classes trained on (heads, class-specific contexts).
         """
         check_is_fitted(self)
         classes = classes_named(names)
@@ -393,24 +380,6 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """
         return checked_settings(self.get_params(deep=False))
 
-    def _checked_dataset(self, images: Sequence[Any] | Dataset, labels: Any) -> tuple[Dataset, Classes]:
-        if isinstance(images, Dataset):
-            if labels is not None:
-                raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
-            dataset = with_words(images, self.class_names)
-            classes = Classes(np.array(dataset.class_names), dataset.class_names, dict(dataset.class_words))
-        else:
-            if labels is None:
-                raise DataError(
-                    "labels are missing: fit takes images and labels, or a Dataset (it requires y to be passed, "
-                    "but the target y is None)."
-                )
-            classes = classes_of(labels, self.class_names)
-            samples = samples_of_classes(images, classes.places(labels).tolist(), classes.names)
-            dataset = Dataset("pictures", samples, class_words=classes.class_words)
-        check_dataset(Dataset(dataset.name, dataset.train, class_words=dataset.class_words))
-        return dataset, classes
-
     def _samples(self, images: Sequence[Any], labels: Any) -> tuple[Sample, ...]:
         """Images with labels that are among the classes."""
         places = self._classes.places(labels)
@@ -438,13 +407,13 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
         return load_backbone(self.backbone, device=self.device) if isinstance(self.backbone, str) else self.backbone
 
-    def _train(
+    def _fit(
         self, method: Method, samples: Sequence[Sample], recipe: Recipe, fingerprint: str
     ) -> tuple[dict[str, Any], Tensor | None]:
-        """Train the method on the samples; what there is to record of it, and what calibrates screening."""
+        """Fit the method to the samples; what there is to record of it, and what calibrates screening."""
         from vlprompt.features import FeatureExtractor
 
-        return train_on_pictures(
+        return fit_to_pictures(
             method,
             samples,
             recipe,
@@ -454,15 +423,3 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             checkpoint=self.checkpoint,
             progress=plain(self.progress),
         )
-
-
-def _facts(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:
-    """What is recorded of the data."""
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset_fingerprint(samples, dataset.class_words),
-        "classes": len(dataset.class_names),
-        "drawn_images": len(samples),
-        "training_images": len(dataset.train),
-        "bundled": dataset.bundled,
-    }

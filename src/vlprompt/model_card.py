@@ -46,8 +46,8 @@ def model_card(model: SavedModel) -> str:
     data = model.training.get("data", {})
     sections = [
         f"# {for_markdown(model.method)} on {for_markdown(str(data.get('name', 'your pictures')))}",
-        f"A classifier of {len(model.class_names)} classes: learned prompts for the frozen backbone "
-        f"{for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
+        f"A classifier of {len(model.class_names)} classes: what {for_markdown(model.method)} learned for the frozen "
+        f"backbone {for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
         "## Use\n" + _use(model),
         "## Results\n" + _results(model),
         "## Data\n" + _items(_data(data)),
@@ -70,11 +70,11 @@ def _results(model: SavedModel) -> str:
     """A row an evaluation, then what keeps each from being taken for more than it is."""
     lines = ["| on | " + " | ".join(RESULT_COLUMNS) + " |", "| --- |" + " --- |" * len(RESULT_COLUMNS)]
     remarks = []
-    learns = "settings" in model.training
+    uses_pictures = "images" in model.training  # all that uses pictures has their number recorded
     for name, values in model.evaluation.items():
         result = Evaluation.from_dict(values)
         lines.append(f"| {for_markdown(name)} | " + " | ".join(_result_row(result)) + " |")
-        found = cautions(result, learns)
+        found = cautions(result, uses_pictures)
         if result.untested:
             found.append(untested_words(result.untested, len(result.classes)))
         remarks += [for_markdown(f"On {name}: {sentence}") for sentence in found]

@@ -1,7 +1,8 @@
-"""How a prompt is trained: one settings class, and the recipes that the papers published, by name.
+"""How a method is trained: one settings class, and the recipes that the papers published, by name.
 
-The figures are those of the published configuration files (CoOp, arXiv 2109.01134; CoCoOp, arXiv 2203.05557); each
-recipe names its file. One is ours, for haste: cocoop-fast. Nothing here imports torch.
+The figures are those of the published configuration files (of the papers that the methods' own files name); each
+recipe names its file, or what is chosen on the training pictures. One is ours, for haste: cocoop-fast. Nothing here
+imports torch.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ class Recipe:
 
     Attributes:
         method: name of the method.
-        training: its settings; None for a method that learns nothing.
+        training: its settings; None for a method that is not trained step by step.
         prompt: options of the prompt that differ from `PromptOptions`' own defaults.
         backbone: the backbone that the paper used with it.
         source: the published configuration file, or that it is ours.
@@ -165,7 +166,7 @@ class Recipe:
             SettingsWarning: the warm-up was shortened.
         """
         if self.training is None:
-            raise SettingsError(f"{self.method} learns nothing, so {', '.join(changes)} cannot be set.")
+            raise SettingsError(f"{self.method} has no training settings, so {', '.join(changes)} cannot be set.")
         values = {**self.training.as_dict(), **changes}
         if "warmup_epochs" not in changes:
             epochs = whole_number("epochs", values["epochs"], least=1)
@@ -198,9 +199,10 @@ def _random(context_length: int) -> dict[str, Any]:
     return {"context_length": context_length, "context_init": None}
 
 
-# All are published but cocoop-fast, whose accuracy stands beside the published recipe's in benchmarks/RESULTS.md.
-# Few-shot CoOp was published with the class name at the end and in the middle, with one context for all classes and
-# with one per class: the recipe holds the first of each; the others are `PromptOptions`' position and class_specific.
+# All are published but cocoop-fast, whose accuracy stands beside the published recipe's in benchmarks/RESULTS.md, and
+# what heads choose on the training pictures. Few-shot CoOp was published with the class name at the end and in the
+# middle, with one context for all classes and with one per class: the recipe holds the first of each; the others are
+# `PromptOptions`' position and class_specific.
 RECIPES: dict[str, Recipe] = {
     "zero-shot": Recipe("zero-shot", None),
     "coop-few-shot-1": Recipe("coop", _COOP_50, _random(16), "RN50/openai", "rn50_ep50.yaml"),
@@ -216,6 +218,13 @@ RECIPES: dict[str, Recipe] = {
     "cocoop-random-4": Recipe("cocoop", _COCOOP, _random(4), source="vit_b16_c4_ep10_batch1.yaml"),
     "cocoop-random-8": Recipe("cocoop", _COCOOP, _random(8), source="vit_b16_c8_ep10_batch1.yaml"),
     "cocoop-random-16": Recipe("cocoop", _COCOOP, _random(16), source="vit_b16_c16_ep10_batch1.yaml"),
+    "kgcoop": Recipe("kgcoop", _KGCOOP, _WORDS, source="vit_b16_ep100_ctxv1.yaml"),
+    "linear-probe": Recipe("linear-probe", None, source="C by cross-validation on the training pictures"),
+    "clap": Recipe("clap", _CLAP, source="SGD_lr1e-1_B256_ep300.yaml"),
+    "lp++": Recipe("lp++", None, source="300 steps of the paper's sizes"),
+    "gda": Recipe("gda", None, source="alpha by cross-validation on the training pictures"),
+    "tip-adapter": Recipe("tip-adapter", None, source="alpha and beta by cross-validation on the training pictures"),
+    "tip-adapter-f": Recipe("tip-adapter-f", _TIP_ADAPTER_F, source="main.py of Tip-Adapter, its last epoch"),
 }
 
 
@@ -223,7 +232,7 @@ def recipe_for(method: str, protocol: str = "base-to-new", shots: int | None = 1
     """The published recipe of a method under a protocol.
 
     Arguments:
-        method: "zero-shot", "coop" or "cocoop".
+        method: a name of `vlprompt.methods.METHODS`.
         protocol: one of `PROTOCOLS`.
         shots: training images per class; None means all of them. CoOp's few-shot recipes depend on it: a number that
             was not published takes the recipe of the next published one above.
@@ -236,10 +245,10 @@ def recipe_for(method: str, protocol: str = "base-to-new", shots: int | None = 1
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
     if shots is not None:
         shots = whole_number("shots", shots, least=1, instead=" or None (all images)")
-    if method in ("zero-shot", "cocoop"):
+    if method in RECIPES and RECIPES[method].method == method:
         return RECIPES[method]
     if method != "coop":
-        raise UnknownNameError("recipe for a method", method, ["zero-shot", "coop", "cocoop"])
+        raise UnknownNameError("recipe for a method", method, {recipe.method: None for recipe in RECIPES.values()})
     if protocol == "few-shot":
         return RECIPES[f"coop-few-shot-{'imagenet' if imagenet else _published_shots(shots)}"]
     if imagenet or protocol in ("cross-dataset", "domain-shift"):  # both train on ImageNet

@@ -9,10 +9,11 @@ from tests.methods.test_heads import NAMES, pictures
 from vlprompt.backbones import Backbone
 from vlprompt.features import CachedViews
 from vlprompt.methods import build_method
-from vlprompt.methods.clap import CLAP, CLAPOptions
-from vlprompt.methods.kgcoop import KgCoOp, KgCoOpOptions
+from vlprompt.methods.clap import CLAP
+from vlprompt.methods.kgcoop import KgCoOp
 from vlprompt.methods.method import TrainingSet
-from vlprompt.methods.tip_adapter import TipAdapter, TipAdapterF, TipAdapterOptions
+from vlprompt.methods.options import CLAPOptions, KgCoOpOptions, TipAdapterOptions
+from vlprompt.methods.tip_adapter import TipAdapter, TipAdapterF
 from vlprompt.recipes import TrainingSettings
 from vlprompt.training import train
 
@@ -25,7 +26,10 @@ def trained(method: torch.nn.Module, training_set: TrainingSet, settings: Traini
 
 
 def test_kgcoop_without_its_regulariser_is_coop_to_the_bit(tiny_backbone: Backbone) -> None:
-    kgcoop, coop = KgCoOp(tiny_backbone, NAMES, KgCoOpOptions(weight=0.0)), build_method("coop", tiny_backbone, NAMES)
+    kgcoop, coop = (
+        KgCoOp(tiny_backbone, NAMES, KgCoOpOptions(words_weight=0.0)),
+        build_method("coop", tiny_backbone, NAMES),
+    )
     for method in (kgcoop, coop):
         trained(method, pictures(3))
     assert torch.equal(kgcoop.context_vectors, coop.context_vectors)
@@ -44,7 +48,7 @@ def test_kgcoops_loss_adds_the_mean_distance_to_the_words(tiny_backbone: Backbon
 def test_a_strong_regulariser_keeps_the_context_near_the_words(tiny_backbone: Backbone) -> None:
     distances = []
     for weight in (0.0, 50.0):
-        method = KgCoOp(tiny_backbone, NAMES, KgCoOpOptions(weight=weight))
+        method = KgCoOp(tiny_backbone, NAMES, KgCoOpOptions(words_weight=weight))
         trained(method, pictures(3), TrainingSettings(epochs=8, warmup_epochs=0, batch_size=9, learning_rate=0.05))
         learned = F.normalize(method.class_features(pictures(1).features)[0].detach(), dim=1)
         distances.append(float((learned - method.words).norm()))

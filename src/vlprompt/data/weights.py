@@ -34,18 +34,18 @@ def checked_weights(weights: Any, count: int) -> np.ndarray:
     return values
 
 
-def check_weights(weights: Any, count: int, *, learns: bool) -> None:
+def check_weights(weights: Any, count: int, *, uses_pictures: bool) -> None:
     """Check weights that a method is fitted with.
 
     Args:
-        learns: whether it is trained; the published loss weighs all images alike, so other weights would train
+        uses_pictures: whether it is trained; the published loss weighs all images alike, so other weights would train
             something else, while what learns nothing ignores them.
 
     Raises:
         DataError: as `checked_weights`, or the weights differ and the method learns.
     """
     values = checked_weights(weights, count)
-    if learns and (values != values[0]).any():
+    if uses_pictures and (values != values[0]).any():
         raise DataError(
             f"sample_weight has different weights ({values.min():g} to {values.max():g}), but the published loss "
             "weighs all images alike; leave it out, or give rare classes as many images as others with `shots`."

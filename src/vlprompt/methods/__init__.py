@@ -50,6 +50,11 @@ def method_class(name: str) -> type[Method]:
     return _class_from_file(Path(path), class_name)
 
 
+def methods_with_open_names() -> list[str]:
+    """The methods that serve names which there are no pictures of."""
+    return [name for name in METHODS if method_class(name).open_names]
+
+
 def _class_from_file(path: Path, class_name: str) -> type[Method]:
     from vlprompt.methods.method import Method
 
@@ -103,4 +108,4 @@ def build_method(
     return found(backbone, class_names, options, template=template, seed=seed, **allowed)
 
 
-__all__ = ["METHODS", "build_method", "method_class"]
+__all__ = ["METHODS", "build_method", "method_class", "methods_with_open_names"]

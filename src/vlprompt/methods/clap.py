@@ -12,32 +12,21 @@ lambda comes from augmented views; here from the pictures themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlprompt.methods.head import Head
 from vlprompt.methods.method import Output, TrainingSet
-
-
-@dataclass(frozen=True)
-class CLAPOptions:
-    """Options of CLAP.
-
-    Attributes:
-        constraint: hold the weights near the words; false is the plain zero-shot initialised probe (ZS-LP).
-    """
-
-    constraint: bool = True
+from vlprompt.methods.options import CLAPOptions
 
 
 class CLAP(Head):
     """A linear probe that starts from the words and stays near them."""
 
     name = "clap"
+    about = "a linear probe that starts from the words and stays near them"
+    source = "CLAP, Silva-Rodriguez et al. 2024, arXiv 2312.12730"
     options_class = CLAPOptions
     options: CLAPOptions
     learns = True
@@ -59,10 +48,6 @@ class CLAP(Head):
 
     def logits(self, images: Tensor) -> Tensor:
         return self.scaled(images @ F.normalize(self.weight, dim=-1).T)
-
-    def learned_of(self, places: Sequence[int]) -> dict[str, Tensor]:
-        rows = list(places)
-        return {name: tensor[rows] for name, tensor in self.state_dict().items()}
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         loss = super().loss(output, labels)

@@ -15,15 +15,13 @@ cross-validation on the training pictures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from vlprompt.errors import SettingsError
 from vlprompt.methods.folds import choose
 from vlprompt.methods.head import LinearHead
 from vlprompt.methods.method import TrainingSet
+from vlprompt.methods.options import GDAOptions
 
 ALPHAS = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 """The published values."""
@@ -32,25 +30,12 @@ SINGLE_PICTURE_ALPHA = 10.0
 """alpha where every class has a single picture, and so none can be held out."""
 
 
-@dataclass(frozen=True)
-class GDAOptions:
-    """Options of GDA.
-
-    Attributes:
-        alpha: weight of the Gaussians beside the words; None picks one by cross-validation on the training pictures.
-    """
-
-    alpha: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.alpha is not None and not 0 <= self.alpha < float("inf"):
-            raise SettingsError(f"alpha is {self.alpha!r}; it must be a number of at least 0, or None.")
-
-
 class GDA(LinearHead):
     """Gaussians with one covariance, beside zero-shot CLIP."""
 
     name = "gda"
+    about = "a Gaussian for each class's pictures, beside the words"
+    source = "GDA, Wang et al. 2024, arXiv 2402.04087"
     options_class = GDAOptions
     options: GDAOptions
 

@@ -14,41 +14,26 @@ keeps the step that is best on a validation split of as many pictures; here the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlprompt.errors import SettingsError
 from vlprompt.methods.folds import choose
 from vlprompt.methods.head import LinearHead
 from vlprompt.methods.method import TrainingSet
+from vlprompt.methods.options import LPPlusPlusOptions
 
 ALPHA_SCALE = 250.0
 MOMENTUM = 0.9
 ALPHA_EVERY = 10
 
 
-@dataclass(frozen=True)
-class LPPlusPlusOptions:
-    """Options of LP++.
-
-    Attributes:
-        steps: of the descent.
-    """
-
-    steps: int = 300
-
-    def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise SettingsError(f"steps is {self.steps!r}; it must be a whole number of at least 1.")
-
-
 class LPPlusPlus(LinearHead):
     """A linear probe with learned class-wise weights of the words."""
 
     name = "lp++"
+    about = "a linear probe that blends pictures and words class by class"
+    source = "LP++, Huang et al. 2024, arXiv 2404.02285"
     options_class = LPPlusPlusOptions
     options: LPPlusPlusOptions
 

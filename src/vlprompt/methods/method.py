@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -22,36 +21,9 @@ from torch.nn import functional as F
 from vlprompt.backbones import Backbone
 from vlprompt.errors import MethodError
 from vlprompt.methods.options import DEFAULT_TEMPLATE
+from vlprompt.methods.output import Output, TrainingSet, checked_output
 from vlprompt.prompting.prompts import refuse_one_prompt
 from vlprompt.settings_checks import seed_number
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSet:
-    """The labelled pictures as `Method.setup` sees them.
-
-    Attributes:
-        features: (n, E), L2-normalised, of the pictures under the test transform.
-        labels: (n,), from 0 to N - 1; every class has at least one.
-    """
-
-    features: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Output:
-    """What a method says of some images, and what its loss may need of how it came to that.
-
-    Attributes:
-        logits: (B, N).
-        image_features: (B, E), L2-normalised.
-        class_features: (b, N, E), L2-normalised, b of 1 or B; None where classes have no features of their own.
-    """
-
-    logits: Tensor
-    image_features: Tensor
-    class_features: Tensor | None = None
 
 
 class Method(nn.Module, ABC):
@@ -63,21 +35,24 @@ class Method(nn.Module, ABC):
     Attributes:
         name: as the method is asked for.
         options_class: the dataclass of its options.
+        about: the method in a few words, for lists.
+        source: the paper, its authors and year, and where it is.
         learns: whether there is anything to train by gradient descent.
-        reads: "features" of images, computed once, or their "pixels", preprocessed, with gradients through the towers.
-        uses_pictures: whether labelled pictures change it, by training or in `setup`.
         open_names: whether names that there are no pictures of can be added.
         image_conditioned: whether the class features may depend on the image; where they do not, they are computed
             once and kept.
+        cross_validated: training pictures named right and all that were held out, where `setup` held some out.
     """
 
     name: ClassVar[str]
+    about: ClassVar[str] = ""
+    source: ClassVar[str] = ""
     options_class: ClassVar[type]
-    reads: ClassVar[str] = "features"
     learns: ClassVar[bool] = True
-    uses_pictures: ClassVar[bool] = True
     open_names: ClassVar[bool] = True
     image_conditioned: ClassVar[bool] = True
+
+    cross_validated: tuple[int, int] | None = None
 
     def __init__(
         self,
@@ -117,6 +92,16 @@ class Method(nn.Module, ABC):
 
     def setup(self, training_set: TrainingSet) -> None:
         """Take from the labelled pictures what is needed before, or instead of, training; nothing by default."""
+
+    @classmethod
+    def has_setup(cls) -> bool:
+        """Whether it takes anything from the labelled pictures before, or instead of, training."""
+        return cls.setup is not Method.setup
+
+    @classmethod
+    def uses_pictures(cls) -> bool:
+        """Whether labelled pictures change it, by training or in `setup`."""
+        return cls.learns or cls.has_setup()
 
     @property
     def backbone(self) -> Backbone:
@@ -201,21 +186,17 @@ class Method(nn.Module, ABC):
         """Take what `state_dict` gave, strictly.
 
         Raises:
-            RuntimeError: a tensor is missing, surplus or of another shape.
+            RuntimeError: a tensor is missing, surplus, of another shape, or has values that cannot be.
         """
         self.load_state_dict(tensors)
 
+    def expected_state(self, pictures: int) -> Mapping[str, Tensor]:
+        """Tensors with the names, types and shapes of what it has learned from so many pictures, whatever they hold."""
+        return self.state_dict()
+
     def _checked_logits(self, image_features: Tensor) -> Tensor:
         """What `forward` gives for some images, if it is a logit for each image and class."""
-        images = image_features.to(self.backbone.device, self.backbone.dtype)
-        output, wanted = self(images), (len(images), len(self.class_names))
-        if not isinstance(output, Output) or output.logits.shape != wanted:
-            got = tuple(output.logits.shape) if isinstance(output, Output) else f"a {type(output).__name__}"
-            raise MethodError(
-                f"the forward of the method {type(self).__name__} gives {got}; it must be an Output with logits of the "
-                f"shape {wanted}."
-            )
-        return output.logits
+        return checked_output(self, image_features.to(self.backbone.device, self.backbone.dtype)).logits
 
     def with_class_names(self, class_names: Sequence[str]) -> Method:
         """The same method over other classes, sharing everything that it has learned.
@@ -231,3 +212,6 @@ class Method(nn.Module, ABC):
             module, _, attribute = name.rpartition(".")
             setattr(other.get_submodule(module), attribute, getattr(self.get_submodule(module), attribute))
         return other
+
+
+__all__ = ["Method", "Output", "TrainingSet"]

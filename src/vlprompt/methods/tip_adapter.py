@@ -12,8 +12,7 @@ the test split and searches alpha and beta again; here the last epoch counts, wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -21,10 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vlprompt.errors import SettingsError
+from vlprompt.errors import DataError
 from vlprompt.methods.folds import choose
 from vlprompt.methods.head import Head
 from vlprompt.methods.method import TrainingSet
+from vlprompt.methods.options import TipAdapterOptions
 
 PUBLISHED = (1.0, 5.5)
 """alpha and beta (section 4.3)."""
@@ -32,30 +32,16 @@ PUBLISHED = (1.0, 5.5)
 GRID = ((0.5, 1.0, 2.0, 3.0, 5.0, 10.0), (1.0, 3.0, 5.5, 8.0, 12.0, 20.0))
 """Values of alpha and beta to choose among, in the range of the published configurations."""
 
-
-@dataclass(frozen=True)
-class TipAdapterOptions:
-    """Options of Tip-Adapter.
-
-    Attributes:
-        alpha: weight of the cache beside the words; None picks it with beta by cross-validation.
-        beta: how sharply the affinity falls; None picks it with alpha by cross-validation.
-    """
-
-    alpha: float | None = None
-    beta: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("alpha", "beta"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise SettingsError(f"{name} is {value!r}; it must be a number of at least 0, or None.")
+MOST_PICTURES = 100_000
+"""Of a cache; a linear head says more with so many pictures, and a model folder stays small."""
 
 
 class TipAdapter(Head):
     """A cache of the training pictures' features, beside zero-shot CLIP."""
 
     name = "tip-adapter"
+    about = "a cache of the training pictures, beside the words"
+    source = "Tip-Adapter, Zhang et al. 2022, arXiv 2207.09519"
     options_class = TipAdapterOptions
     options: TipAdapterOptions
 
@@ -71,6 +57,11 @@ class TipAdapter(Head):
         self.register_buffer("weights", torch.tensor(PUBLISHED, **like))
 
     def setup(self, training_set: TrainingSet) -> None:
+        if (count := len(training_set.labels)) > MOST_PICTURES:
+            raise DataError(
+                f"{self.name} keeps every training picture, and {count} are more than {MOST_PICTURES}; draw fewer with "
+                "shots, or take gda, whose size does not depend on them."
+            )
         self._take(training_set.features, training_set.labels)
         given = (self.options.alpha, self.options.beta)
         pairs = list(product(*((grid if value is None else (value,)) for value, grid in zip(given, GRID, strict=True))))
@@ -90,30 +81,30 @@ class TipAdapter(Head):
     def _cached(self, images: Tensor, keys: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
         """alpha A L: images (B, E), keys (n, E), labels (n,) -> (B, N)."""
         affinity = torch.exp(-beta * (1 - images @ keys.T))
-        return alpha * affinity @ F.one_hot(labels, len(self.class_names)).to(affinity)
+        return alpha * affinity @ F.one_hot(labels, len(self.learned_names)).to(affinity)
 
-    def learned_of(self, places: Sequence[int]) -> dict[str, Tensor]:
-        new_label = torch.full((len(self.class_names),), -1, device=self.labels.device)
-        new_label[list(places)] = torch.arange(len(places), device=self.labels.device)
-        labels = new_label[self.labels]
-        kept = labels >= 0
-        return {"keys": self.keys.detach()[kept], "labels": labels[kept], "weights": self.weights}
+    def expected_state(self, pictures: int) -> dict[str, Tensor]:
+        count = min(pictures, MOST_PICTURES)
+        cache = {"keys": self.keys.new_empty(count, self.backbone.feature_size), "labels": self.labels.new_empty(count)}
+        return {**self.state_dict(), **cache}
 
     def _take(self, keys: Tensor, labels: Tensor) -> None:
         self.keys, self.labels = keys.to(self.keys), labels.to(self.labels)
 
     def load_learned(self, tensors: Mapping[str, Tensor]) -> None:
-        count = len(tensors["labels"]) if "labels" in tensors else 0
+        labels = tensors.get("labels", self.labels)
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.learned_names):
+            raise RuntimeError(f"labels must be from 0 to {len(self.learned_names) - 1}")
+        count = len(labels)
         self._take(self.keys.new_zeros(count, self.backbone.feature_size), self.labels.new_zeros(count))
         super().load_learned(tensors)
-        if count and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
-            raise RuntimeError(f"labels must be from 0 to {len(self.class_names) - 1}")
 
 
 class TipAdapterF(TipAdapter):
     """Tip-Adapter whose keys are trained."""
 
     name = "tip-adapter-f"
+    about = "tip-adapter whose cache is trained"
     learns = True
 
     def _take(self, keys: Tensor, labels: Tensor) -> None:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from vlprompt.errors import DataError, NonFiniteLossError, OutputError, TrainingInterrupted
 from vlprompt.files import check_writable
 from vlprompt.locks import lock_inside
+from vlprompt.methods.output import checked_output
 from vlprompt.progress import Reporter, Silent
 from vlprompt.recipes import TrainingSettings, learning_rate_at
 from vlprompt.training.batches import Group, epoch_order, epoch_seed, plan_steps
@@ -33,7 +34,7 @@ from vlprompt.training.state import Snapshot, TrainingState
 
 if TYPE_CHECKING:
     from vlprompt.features import TrainingFeatures
-    from vlprompt.methods.method import Output
+    from vlprompt.methods.output import Output
 
 CHECKPOINT_SHARE = 0.05
 """Largest part of the time that goes into checkpoints.
@@ -209,7 +210,7 @@ class _Run:
         for batch in group:
             target = labels[batch]
             with precision.autocast():
-                output = self.method(features[batch])
+                output = checked_output(self.method, features[batch])
             logits, loss = output.logits, self.method.loss(output, target)  # (B, N), ()
             if len(group) > 1:  # each batch weighs what it would in the group's own mean
                 loss = loss * (len(target) / size)
