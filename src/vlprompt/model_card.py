@@ -46,7 +46,7 @@ def model_card(model: SavedModel) -> str:
     data = model.training.get("data", {})
     sections = [
         f"# {for_markdown(model.method)} on {for_markdown(str(data.get('name', 'your pictures')))}",
-        f"A classifier of {len(model.class_names)} classes: what {for_markdown(model.method)} learned for the frozen "
+        f"A classifier of {len(model.class_names)} classes: {_prompts(model)} for the frozen "
         f"backbone {for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
         "## Use\n" + _use(model),
         "## Results\n" + _results(model),
@@ -55,6 +55,13 @@ def model_card(model: SavedModel) -> str:
         "## Classes\n" + ", ".join(_class_entry(name, model.class_words.get(name)) for name in model.class_names),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _prompts(model: SavedModel) -> str:
+    """What the classes are told apart by; a zero-shot model has learned nothing."""
+    if model.method == "zero-shot":
+        return "prompts of a template, in which nothing is learned,"
+    return f"what {for_markdown(model.method)} learned"
 
 
 def _use(model: SavedModel) -> str:
