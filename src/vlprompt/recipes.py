@@ -31,13 +31,11 @@ class TrainingSettings:
         batch_size: images per forward pass. 32 for CoOp, 1 for CoCoOp.
         accumulate: batches whose gradients are joined into one step; the gradient is that of one batch of
             `batch_size * accumulate` images.
-        optimizer: "sgd", as published for prompts, or "adamw".
         learning_rate: reached after the warm-up.
         momentum: of SGD.
         dampening: of SGD's momentum.
         nesterov: Nesterov's momentum; needs `momentum` above 0 and `dampening` 0.
         weight_decay: on every learned parameter.
-        epsilon: of AdamW, added to the root of the second moment.
         schedule: "cosine" (falls over `epochs`, set once per epoch) or "constant".
         warmup_epochs: first epochs, at the constant `warmup_learning_rate`.
         warmup_learning_rate: see `warmup_epochs`; ignored when that is 0.
@@ -46,24 +44,26 @@ class TrainingSettings:
         precision: of the frozen text tower on a GPU: "fp32", or "fp16"/"bf16" by autocast. Learned parameters, their
             gradients and the loss stay fp32. A CPU takes "fp32" only.
         seed: decides the order of the images and the augmented views.
+        optimizer: "sgd", as published for prompts, or "adamw".
+        epsilon: of AdamW, added to the root of the second moment.
     """
 
     epochs: int = 200
     batch_size: int = 32
     accumulate: int = 1
-    optimizer: str = "sgd"
     learning_rate: float = 0.002
     momentum: float = 0.9
     dampening: float = 0.0
     nesterov: bool = False
     weight_decay: float = 5e-4
-    epsilon: float = 1e-8
     schedule: str = "cosine"
     warmup_epochs: int = 1
     warmup_learning_rate: float = 1e-5
     views: int | None = 10
     precision: str = "fp32"
     seed: int = 1
+    optimizer: str = "sgd"
+    epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
