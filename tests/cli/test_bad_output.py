@@ -45,7 +45,7 @@ def test_an_output_folder_that_can_be_no_model(vlprompt, pictures, tmp_path, not
 
 
 def test_a_picture_and_class_names_that_are_too_long_for_a_file(vlprompt, model):
-    assert_refused(vlprompt("predict", "model", "x" * 300), "x" * 300, lines=2)
+    assert_refused(vlprompt("predict", "model", "x" * 300), "x" * 100, lines=2)
     assert_refused(vlprompt("predict", "model", "pictures", "--class-names", "x" * 300), "class names")
 
 
