@@ -117,6 +117,8 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         OSError: it cannot be opened, or is no regular file (a folder, pipe, device or socket, also behind a link);
             `strerror` says which.
     """
+    if "\0" in os.fsdecode(path):  # for which Python has a ValueError
+        raise OSError(errno.EINVAL, "no file can have a name with a NUL character", os.fspath(path))
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         mode = os.fstat(descriptor).st_mode

@@ -21,6 +21,22 @@ def test_a_folder_that_does_not_exist(vlprompt, tmp_path):
     assert_left_nothing(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("predict", "model", ""), "IMAGES"),
+        (("predict", "model", "pictures", ""), "IMAGES"),
+        (("predict", "", "pictures"), "MODEL"),
+        (("fit", "", "--out", "model"), "DATA"),
+        (("fit", "pictures", "--out", ""), "--out"),
+        (("fit", "pictures", "--out", "model", "--image-root", ""), "--image-root"),
+        (("export", "emoji-food", ""), "FOLDER"),
+    ],
+)
+def test_an_empty_argument_is_not_the_current_folder(vlprompt, pictures, arguments, named):
+    assert_refused(vlprompt(*arguments), f"{named} is empty")
+
+
 def test_a_folder_without_images(vlprompt, tmp_path):
     for name in ("blue", "red"):
         (tmp_path / "pictures" / name).mkdir(parents=True)

@@ -149,6 +149,8 @@ def _load_path(
 
 def _existing(source: str | Path) -> Path:
     path = _expanded(source)
+    if source == "":
+        raise DataError("the name of the data is empty; the current folder is written as a full stop (.).")
     if os.path.exists(path):  # unlike Path.exists, no error for a name that is too long or a folder without permission
         return path
     text = str(source)
