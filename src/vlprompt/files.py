@@ -156,7 +156,7 @@ def check_writable(folder: str | os.PathLike[str], needed_bytes: int = 0) -> Non
     folder = Path(folder)
     check_name(folder)
     existing = _nearest_existing(folder)
-    if not existing.is_dir():
+    if not os.path.isdir(existing):
         what = "is a file, not a folder" if existing == folder else f"cannot be made, because {existing} is a file"
         raise OutputError(f"the output folder {folder} {what}; name another folder")
     if not _takes_files(existing):

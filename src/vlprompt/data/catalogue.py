@@ -108,10 +108,10 @@ def _load_path(
     suffix = path.suffix.lower()
     class_order: list[str] = []
     split, bundled = None, ""
-    if path.is_dir():
+    if os.path.isdir(path):
         _refuse_options(path, image_root=image_root, **columns)
         beside = path / BESIDE_THE_CLASSES
-        class_words = beside if class_words is None and beside.is_file() else class_words
+        class_words = beside if class_words is None and os.path.isfile(beside) else class_words
         entries, called = folder_entries(path), path.resolve().name
         keys, hint = f"the class folders of {path}", f"class_words='FILE', or {beside}"
         split = read_export_split(path)
