@@ -28,6 +28,7 @@ from vlprompt.errors import (
     NonFiniteLogitsError,
     UnreadableImageError,
     VlpromptError,
+    quoted,
 )
 from vlprompt.evaluation import Evaluation, UntestedClassesWarning, measure
 from vlprompt.methods import METHODS, build_method, method_class
@@ -377,11 +378,13 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
     """The method to build; a user's own only from a file that the user names, and only if it is the same code."""
     if model.method_file_hash is None:
         if model.method not in METHODS:
-            raise ModelFolderError(f"{folder} was trained with the method {model.method!r}, which vlprompt lacks.")
+            raise ModelFolderError(
+                f"{folder} was trained with the method {quoted(model.method)}, which vlprompt lacks."
+            )
         return model.method
     if named is None:
         raise ModelFolderError(
-            f"{folder} was trained with a method in a file, {model.method}, which is not run unasked; "
+            f"{folder} was trained with a method in a file, {quoted(model.method)}, which is not run unasked; "
             'name it as method="path/to/file.py:ClassName".'
         )
     if method_file_hash(named) != model.method_file_hash:
@@ -394,18 +397,17 @@ def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | N
     from vlprompt.backbones import is_fingerprint_of, list_backbones, load_backbone
 
     if backbone is None and model.backbone not in list_backbones():
-        recorded = model.backbone if len(model.backbone) <= 80 else f"{model.backbone[:77]}..."
         raise ModelFolderError(
-            f"{folder} was trained on the backbone {recorded!r}, which is none of `vlprompt list backbones`, and a "
-            "model folder alone never decides which files are opened; name the backbone yourself, as "
+            f"{folder} was trained on the backbone {quoted(model.backbone)}, which is none of `vlprompt list "
+            "backbones`, and a model folder alone never decides which files are opened; name the backbone yourself, as "
             'backbone="PATH".'
         )
     named = model.backbone if backbone is None else backbone
     frozen = load_backbone(named, device=device) if isinstance(named, str) else named
     if not is_fingerprint_of(frozen, model.fingerprint):
         raise BackboneError(
-            f"{folder} was trained on {model.backbone} with the fingerprint {model.fingerprint}, and {frozen.name} has "
-            f"the fingerprint {frozen.fingerprint}; name the backbone that it was trained on."
+            f"{folder} was trained on {model.backbone:.80} with the fingerprint {model.fingerprint:.80}, and "
+            f"{frozen.name} has the fingerprint {frozen.fingerprint}; name the backbone that it was trained on."
         )
     return frozen
 

@@ -97,3 +97,8 @@ def test_listing_and_opening_images_needs_no_torch(write_folder) -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'torchvision', 'open_clip', 'sklearn')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    with pytest.raises(DataError, match="the name of the data is empty"):
+        load_dataset("")

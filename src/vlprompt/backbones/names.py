@@ -16,6 +16,7 @@ import open_clip
 from open_clip.pretrained import get_pretrained_cfg
 
 from vlprompt.errors import BackboneError
+from vlprompt.wording import others
 
 LOCAL_FOLDER, REPOSITORY = "local-dir:", "hf-hub:"
 
@@ -118,7 +119,7 @@ def _without_weights(architecture: str) -> str:
     if not tags:
         return f"{architecture!r} is an architecture that has no published weights; name {of_a_file}."
     named = ", ".join(f"{architecture}/{tag}" for tag in tags[:6])
-    more = f" and {len(tags) - 6} others" if len(tags) > 6 else ""
+    more = f" and {others(len(tags) - 6)}" if len(tags) > 6 else ""
     return f"{architecture!r} is an architecture without its weights; say which: {named}{more}, or {of_a_file}."
 
 

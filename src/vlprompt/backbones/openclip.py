@@ -125,7 +125,7 @@ def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str
     architecture, _, tag = architecture.partition("/")
     if architecture not in open_clip.list_models():
         raise UnknownNameError("architecture", architecture, open_clip.list_models())
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise BackboneError(f"backbone {name!r}: there is no file {path}.")
     config = open_clip.get_model_config(architecture)
     require_extra(name, config)

@@ -292,7 +292,7 @@ def _rescued(classifier: PromptClassifier, out: Path, checkpoint: Path) -> str:
     except OSError:  # there is no temporary folder, or the same limit holds there
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-        if checkpoint.is_dir():
+        if os.path.isdir(checkpoint):
             return f"the training is kept in {checkpoint}, and the same command goes on from there."
         return "the same command makes the model again."
     return f"the trained model is kept in {folder / (out.name or 'model')}."

@@ -108,10 +108,10 @@ def _load_path(
     suffix = path.suffix.lower()
     class_order: list[str] = []
     split, bundled = None, ""
-    if path.is_dir():
+    if os.path.isdir(path):
         _refuse_options(path, image_root=image_root, **columns)
         beside = path / BESIDE_THE_CLASSES
-        class_words = beside if class_words is None and beside.is_file() else class_words
+        class_words = beside if class_words is None and os.path.isfile(beside) else class_words
         entries, called = folder_entries(path), path.resolve().name
         keys, hint = f"the class folders of {path}", f"class_words='FILE', or {beside}"
         split = read_export_split(path)
@@ -149,6 +149,8 @@ def _load_path(
 
 def _existing(source: str | Path) -> Path:
     path = _expanded(source)
+    if source == "":
+        raise DataError("the name of the data is empty; the current folder is written as a full stop (.).")
     if os.path.exists(path):  # unlike Path.exists, no error for a name that is too long or a folder without permission
         return path
     text = str(source)

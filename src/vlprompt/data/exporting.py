@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
             if said := {name: own for name, own in words.items() if own is not None}:
                 text = yaml.safe_dump(said, allow_unicode=True, sort_keys=True)
                 (unfinished / BESIDE_THE_CLASSES).write_text(text, encoding="utf-8")
-            if folder.exists():
+            if os.path.lexists(folder):
                 folder.rmdir()
             unfinished.rename(folder.absolute())
     except OutputError:
@@ -72,7 +73,11 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
 
 
 def _refuse_filled(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    try:
+        empty = not os.path.lexists(folder) or not os.listdir(folder)
+    except OSError:  # a file, a link to nowhere, or a folder that may not be read
+        empty = False
+    if not empty:
         raise OutputError(f"{folder} exists and is not an empty folder; name a new one.")
 
 

@@ -9,6 +9,7 @@ folders without files, and pictures beside the class folders are told in one lin
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,8 +31,8 @@ def folder_entries(folder: Path) -> list[Entry]:
         DataError: there is no such folder, it holds no class folders, a class folder holds files but no pictures, two
             have one name but for the spelling in Unicode, or the folders look like splits but not which is which.
     """
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}." if not folder.exists() else f"{folder} is not a folder.")
+    if not os.path.isdir(folder):
+        raise DataError(f"there is no folder {folder}." if not os.path.exists(folder) else f"{folder} is not a folder.")
     scan = FolderScan(folder)
     below = scan.folders_in(folder)
     splits = _split_folders(folder, below)

@@ -134,7 +134,14 @@ def _hugging_face_image(image: Mapping[str, Any], place: int) -> Source:
 
 def _read_file(file: Any, place: int) -> EncodedImage:
     name = getattr(file, "name", "")
-    content = file.read(MOST_ENCODED_BYTES + 1)
+    try:
+        content = file.read(MOST_ENCODED_BYTES + 1)
+        if not content and file.seekable() and file.tell() > 0:
+            # Whoever has just written it, or read it once already, has left it at its end.
+            file.seek(0)
+            content = file.read(MOST_ENCODED_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise DataError(f"image {place} is an open file that cannot be read ({error!s:.200}).") from error
     if not isinstance(content, bytes):
         raise DataError(f"image {place} is a file that is open for text; open it with open(path, 'rb').")
     if len(content) > MOST_ENCODED_BYTES:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -46,7 +47,7 @@ def method_class(name: str) -> type[Method]:
 def _class_from_file(path: Path, class_name: str) -> type[Method]:
     from vlprompt.methods.method import Method
 
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise SettingsError(f"method {path}:{class_name}: there is no file {path}.")
     spec = importlib.util.spec_from_file_location(f"vlprompt_user_method_{path.stem}", path)
     assert spec is not None
