@@ -133,3 +133,8 @@ def test_predict_reads_paths_from_standard_input(vlprompt, model, monkeypatch, a
     outcome = vlprompt("predict", "model", argument)
     assert outcome.code == 0, outcome
     assert [line.split("\t")[0] for line in outcome.out.splitlines()] == ["pictures/red/0.png", "pictures/blue/1.png"]
+
+
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    with pytest.raises(DataError, match="a name of a picture is empty"):
+        expand(["a.png", ""])

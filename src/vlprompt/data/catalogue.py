@@ -156,6 +156,8 @@ def _load_path(
 
 
 def _existing(source: str | Path) -> Path:
+    if isinstance(source, str) and not source.strip():
+        raise DataError(f"the data are {quoted(source)}, which names nothing; the current folder is `.`.")
     path = _expanded(source)
     if os.path.exists(path):  # unlike Path.exists, no error for a name that is too long or a folder without permission
         return path
