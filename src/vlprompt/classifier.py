@@ -25,7 +25,7 @@ from vlprompt.data.few_shot import draw_few_shot, warn_about_fewer_shots
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.image_lists import image_list
 from vlprompt.data.images import describe
-from vlprompt.data.in_memory import samples_of_classes
+from vlprompt.data.in_memory import refuse_two_labels, samples_of_classes
 from vlprompt.data.labels import (
     Classes,
     ClassNamesWarning,
@@ -407,6 +407,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
                 )
             classes = classes_of(labels, self.class_names)
             samples = samples_of_classes(images, classes.places(labels).tolist(), classes.names)
+            refuse_two_labels(samples)
             dataset = Dataset("pictures", samples, class_words=classes.class_words)
         check_training_images(dataset)
         return dataset, classes
