@@ -20,12 +20,12 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from vlprompt.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
-from vlprompt.data.checks import check_dataset, check_same_length
+from vlprompt.data.checks import check_same_length, check_training_images
 from vlprompt.data.few_shot import draw_few_shot, warn_about_fewer_shots
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.image_lists import image_list
 from vlprompt.data.images import describe
-from vlprompt.data.in_memory import samples_of_classes
+from vlprompt.data.in_memory import refuse_two_labels, samples_of_classes
 from vlprompt.data.labels import (
     Classes,
     ClassNamesWarning,
@@ -407,8 +407,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
                 )
             classes = classes_of(labels, self.class_names)
             samples = samples_of_classes(images, classes.places(labels).tolist(), classes.names)
+            refuse_two_labels(samples)
             dataset = Dataset("pictures", samples, class_words=classes.class_words)
-        check_dataset(Dataset(dataset.name, dataset.train, class_words=dataset.class_words))
+        check_training_images(dataset)
         return dataset, classes
 
     def _samples(self, images: Sequence[Any], labels: Any) -> tuple[Sample, ...]:

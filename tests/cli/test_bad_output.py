@@ -113,6 +113,11 @@ def test_a_second_benchmark_into_one_folder_is_refused(vlprompt, tmp_path, held)
     assert_refused(vlprompt("benchmark", "base-to-new", "data", *quick), "another process is writing", "out")
 
 
+@pytest.mark.parametrize("folder", ["x" * 300, "x/" * 2500])
+def test_an_export_to_a_name_that_is_too_long_is_one_sentence(vlprompt, folder):
+    assert_refused(vlprompt("export", "emoji-food", folder, "--classes", "2"), "too long")
+
+
 def test_an_export_that_another_one_writes_is_refused(vlprompt, tmp_path, held):
     held(tmp_path / ".toys.lock")
     assert_refused(vlprompt("export", "emoji-food", "toys", "--classes", "2"), "another process is writing")

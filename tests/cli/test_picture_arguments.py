@@ -147,3 +147,8 @@ def test_patterns_reach_pictures_however_deep_they_are() -> None:
         assert expanded("top/**/*.png") == ["top/" + "a/" * 1100 + "1.png"]
     finally:
         subprocess.run(["rm", "-r", "top"], check=True)  # shutil.rmtree and pytest's clean-up are recursive
+
+
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    with pytest.raises(DataError, match="a name of a picture is empty"):
+        expand(["a.png", ""])

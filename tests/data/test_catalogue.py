@@ -99,6 +99,8 @@ def test_listing_and_opening_images_needs_no_torch(write_folder) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_an_empty_name_is_not_the_current_folder() -> None:
-    with pytest.raises(DataError, match="the name of the data is empty"):
-        load_dataset("")
+@pytest.mark.parametrize("source", ["", " "])
+def test_nothing_is_no_data_set_and_not_the_current_folder(write_folder, monkeypatch, source) -> None:
+    monkeypatch.chdir(write_folder("pets", cat=1, dog=1))
+    with pytest.raises(DataError, match=r"the data are ' ?', which names nothing"):
+        load_dataset(source)

@@ -157,11 +157,19 @@ def test_text_labels_need_no_words():
     assert classes_of(["dog", "cat"]).class_words == {}
 
 
-@pytest.mark.parametrize("labels", [[0, 1], ["0", "1"], ["-1", "1"], ["0.0", "1.0"], [False, True]])
+@pytest.mark.parametrize(
+    "labels", [[0, 1], ["0", "1"], ["1e3", "0x1f"], ["1,5", "\u00bd"], ["-1", "1"], ["0.0", "1.0"], [False, True]]
+)
 def test_a_number_alone_is_never_what_a_prompt_says(labels):
     with pytest.warns(ClassNamesWarning, match="labels are numbers such as"):
         found = classes_of(labels)
     assert [found.class_words[name] for name in found.names] == [f"class {name}" for name in found.names]
+
+
+@pytest.mark.parametrize("names", [["7", "8"], {0: "7", 1: "8"}])
+def test_words_that_are_numbers_are_refused(names):
+    with pytest.raises(DataError, match="'7', '8' are numbers, which say nothing to the model"):
+        classes_of([0, 1], names)
 
 
 def test_a_class_without_pictures_is_left_out_and_named():

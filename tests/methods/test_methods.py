@@ -122,7 +122,14 @@ def test_a_template_needs_one_place_for_the_name(tiny_backbone: Backbone) -> Non
 
 
 @pytest.mark.parametrize(
-    "options", [{"context_length": 0}, {"position": "back"}, {"context_init": " "}, {"engine": "turbo"}]
+    "options",
+    [
+        {"context_length": 0},
+        {"position": "back"},
+        {"context_init": " "},
+        {"context_init": "a {}."},
+        {"engine": "turbo"},
+    ],
 )
 def test_wrong_options_are_refused_where_they_are_made(options: dict[str, object]) -> None:
     with pytest.raises(SettingsError):

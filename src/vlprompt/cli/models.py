@@ -203,8 +203,9 @@ def _note_seen(classifier: FittedClassifier, samples: Sequence[Sample], dataset:
 def _load_data(options: Namespace) -> Dataset:
     """The data set; where it has no splits of its own, all pictures are in train."""
     from vlprompt.data.catalogue import load_dataset
+    from vlprompt.data.doubles import warn_about_doubles
 
-    return load_dataset(
+    dataset = load_dataset(
         options.data,
         class_words=options.class_words,
         image_root=options.image_root,
@@ -213,6 +214,8 @@ def _load_data(options: Namespace) -> Dataset:
         path_column=options.path_column,
         label_column=options.label_column,
     )
+    warn_about_doubles(dataset)
+    return dataset
 
 
 def check_shots(shots: int | None) -> None:

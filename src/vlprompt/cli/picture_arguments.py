@@ -26,10 +26,12 @@ def expand(arguments: Sequence[str]) -> list[Path]:
     A file that is named is taken whatever it is called; of folders and patterns the files that `picture_files` takes.
 
     Raises:
-        DataError: a folder, a pattern or standard input gives no pictures.
+        DataError: a name is empty; a folder, a pattern or standard input gives no pictures.
     """
     if sum(argument in STANDARD_INPUT for argument in arguments) > 1:
         raise DataError("standard input is named more than once (- or -0); it can be read only once.")
+    if not all(arguments):
+        raise DataError("a name of a picture is empty; the current folder is `.`.")
     found: dict[str, Path] = {}
     for argument in arguments:
         if argument in STANDARD_INPUT:

@@ -17,7 +17,7 @@ from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.images import open_image
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import OutputError
-from vlprompt.files import staged_folder
+from vlprompt.files import check_name, staged_folder
 from vlprompt.locks import lock_beside
 
 FORBIDDEN_IN_FOLDER_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
@@ -42,6 +42,7 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
         UnreadableImageError: an image of the data set cannot be read.
     """
     folder = Path(folder)
+    check_name(folder)
     _refuse_filled(folder)
     splits = {name: samples for name in ("train", "val", "test") if (samples := getattr(dataset, name))}
     everything = [sample for samples in splits.values() for sample in samples]

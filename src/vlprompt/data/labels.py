@@ -8,7 +8,6 @@ or a mapping from the text labels, fits.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from vlprompt.data.checks import is_number, refuse_numbers
 from vlprompt.data.class_words import reword
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, UnknownLabelsWarning, UnknownNameError
@@ -29,8 +29,6 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "bool": {"False": False, "True": True}.__getitem__,
 }
 """How a label of each kind is made of its text."""
-
-_NUMERAL = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
 
 class ClassNamesWarning(UserWarning):
@@ -89,6 +87,8 @@ def classes_of(labels: Any, class_names: Sequence[str] | Mapping[Any, str] | Non
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"two labels both read {shown(twice)}; labels must differ as text, too.")
     words = _words(values, names, class_names)
+    if class_names is not None:
+        refuse_numbers(words, "give class_names in words, such as 'giant panda'")
     return Classes(values, names, {name: said for name, said in zip(names, words, strict=True) if said != name})
 
 
@@ -282,7 +282,7 @@ def _words(values: np.ndarray, names: list[str], class_names: Sequence[str] | Ma
 
 def _words_of_names(names: list[str]) -> list[str]:
     """The names themselves; a number alone means nothing to a model, and is said to be a class."""
-    numerals = [name for name in names if _NUMERAL.fullmatch(name) or name in ("True", "False")]
+    numerals = [name for name in names if is_number(name) or name in ("True", "False")]
     if numerals:
         warnings.warn(
             f"labels are numbers such as {numerals[0]}, and nothing says what they mean: prompts say 'class "

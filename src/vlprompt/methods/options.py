@@ -94,7 +94,14 @@ class PromptOptions:
         if self.context_init is not None and not isinstance(self.context_init, str):
             raise SettingsError(f"context_init is {shown(self.context_init)}; it must be words, or None.")
         if self.context_init is not None and not self.context_init.strip():
-            raise SettingsError("context_init is empty; give words such as 'a photo of a', or None for random vectors.")
+            raise SettingsError(
+                "context_init is empty; give words such as 'a photo of a', or context_init=None for random vectors."
+            )
+        if self.context_init is not None and "{}" in self.context_init:
+            raise SettingsError(
+                f"context_init is {quoted(self.context_init)}; it takes no {{}}: the class name stands where position "
+                "says."
+            )
         if self.context_init is not None and not is_unicode(self.context_init):
             raise SettingsError(f"context_init is {quoted(self.context_init)}, which is not valid Unicode text.")
         for option, value, known in (
