@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -47,11 +48,17 @@ def image_encoder_of(model: Any, device: torch.device) -> tuple[ImageEncoder, st
     tower._modules = visual._modules | {
         "transformer": _Blocks(visual.transformer.resblocks, _reads_class_token(visual))
     }
+    return _FewAtATime(tower), BLOCKS
 
-    def encode(images: Tensor) -> Tensor:
-        return torch.cat([tower(some) for some in images.split(IMAGES_AT_ONCE)])
 
-    return encode, BLOCKS
+@dataclass(frozen=True, eq=False)
+class _FewAtATime:
+    """A tower that encodes `IMAGES_AT_ONCE` images at a time; a class, because backbones are pickled with it."""
+
+    tower: Any
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return torch.cat([self.tower(some) for some in images.split(IMAGES_AT_ONCE)])
 
 
 def _is_plain_transformer(visual: nn.Module) -> bool:
