@@ -228,8 +228,9 @@ class FeatureExtractor:
             raise UnreadableImagesError(named)
         lines = [as_list([f"{image}: {reason}"]) for image, reason in named.items()]
         more = [f"  and {len(lines) - _LISTED} others"] if len(lines) > _LISTED else []
-        what = "1 image was" if len(failures) == 1 else f"{len(failures)} images were"
-        message = "\n".join([f"{what} skipped because they cannot be read:", *lines[:_LISTED], *more])
+        one = len(failures) == 1
+        what = "1 image was skipped because it" if one else f"{len(failures)} images were skipped because they"
+        message = "\n".join([f"{what} cannot be read:", *lines[:_LISTED], *more])
         warnings.warn(message, UnreadableImagesWarning, stacklevel=4)
 
     def _table(self, transform: Transform) -> Table | None:
