@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -33,6 +34,7 @@ from vlprompt.data.labels import (
     classes_named,
     classes_of,
     classes_saved,
+    label_array,
     warn_of_unknown,
     with_words,
 )
@@ -105,7 +107,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self,
         *,
         method: str = "cocoop",
-        backbone: str | Backbone = "mini",
+        backbone: str | Path | Backbone = "mini",
         shots: int | None = 16,
         seed: int = 1,
         recipe: str | None = None,
@@ -160,8 +162,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         import torch
 
         settings = self.checked_settings()
-        parameters = parameters_to_save(self.get_params(deep=False))
         dataset, classes = self._checked_dataset(images, labels)
+        parameters = parameters_to_save(self.get_params(deep=False))
         if sample_weight is not None:
             check_weights(sample_weight, len(dataset.train), learns=settings.recipe.training is not None)
         # What learns nothing cannot have too few images to learn from.
@@ -264,10 +266,13 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             UnknownLabelsWarning: a label is none of the classes, as happens in a fold; its images count as wrong.
         """
         check_is_fitted(self)
+        labels = label_array(labels)
         truth = self._classes.places(labels)
         logits, kept = self._logits(images, "off", on_unreadable, labels=truth)
         warn_of_unknown(labels, truth)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(truth))[kept]
+        if not len(kept):
+            raise DataError("none of the images can be read, so there is nothing to score.")
         return float(accuracy_score(truth[kept], logits.argmax(axis=1), sample_weight=weights))
 
     def evaluate(
@@ -299,6 +304,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             if labels is not None:
                 raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
             words, images = images.class_words, images.test
+        elif labels is None and isinstance(images, str | os.PathLike):
+            image_list(images)  # refuses one path
         samples = images if labels is None else self._samples(images, labels)
         for place, sample in enumerate(samples):
             if not isinstance(sample, Sample):
@@ -340,7 +347,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     def load(
         cls,
         folder: str | Path,
-        backbone: str | Backbone | None = None,
+        backbone: str | Path | Backbone | None = None,
         device: str = "auto",
         *,
         method: str | None = None,
@@ -357,7 +364,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """
         fitted = load_fitted(folder, backbone, device, method=method)
         options, template = asdict(fitted.method.options), fitted.method.template
-        parameters = saved_parameters(fitted.training, fitted.method_name, options, template, folder)
+        defaults = cls().get_params(deep=False)
+        parameters = saved_parameters(fitted.training, fitted.method_name, options, template, folder, defaults)
         named = fitted.backbone.name if backbone is None else backbone
         classifier = cls(method=fitted.method_name, backbone=named, device=device, **parameters)
         try:
@@ -405,6 +413,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
                     "labels are missing: fit takes images and labels, or a Dataset (it requires y to be passed, "
                     "but the target y is None)."
                 )
+            labels = label_array(labels)
             classes = classes_of(labels, self.class_names)
             samples = samples_of_classes(images, classes.places(labels).tolist(), classes.names)
             refuse_two_labels(samples)
@@ -414,6 +423,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     def _samples(self, images: Sequence[Any], labels: Any) -> tuple[Sample, ...]:
         """Images with labels that are among the classes."""
+        labels = label_array(labels)
         places = self._classes.places(labels)
         check_known(labels, places)
         return samples_of_classes(images, places.tolist(), self._classes.names)
@@ -435,9 +445,11 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         return {**reading, "cache": self.cache, "progress": plain(self.progress) is not False}
 
     def _load_backbone(self) -> Backbone:
-        from vlprompt.backbones import load_backbone
+        from vlprompt.backbones import Backbone, load_backbone
 
-        return load_backbone(self.backbone, device=self.device) if isinstance(self.backbone, str) else self.backbone
+        return (
+            self.backbone if isinstance(self.backbone, Backbone) else load_backbone(self.backbone, device=self.device)
+        )
 
     def _train(
         self, method: Method, samples: Sequence[Sample], recipe: Recipe, fingerprint: str

@@ -152,7 +152,10 @@ class FittedClassifier:
         return self._finite_logits(features, screening), kept
 
     def _finite_logits(self, features: Tensor, screening: str | int = "off") -> np.ndarray:
-        return _checked(self.predictor.logits(features, screening).float().cpu().numpy())
+        from vlprompt.methods.method import checked_logits
+
+        logits = checked_logits(self.method, self.predictor.logits(features, screening), len(features))
+        return _checked(logits.float().cpu().numpy())
 
     def _features(self, images: Sequence[Any], **options: Any) -> tuple[Tensor, np.ndarray]:
         """Features (k, E) of the images that can be read, and their places (k,)."""
@@ -302,7 +305,7 @@ class FittedClassifier:
 
 def load_fitted(
     folder: str | Path,
-    backbone: str | Backbone | None = None,
+    backbone: str | Path | Backbone | None = None,
     device: str = "auto",
     *,
     method: str | None = None,
@@ -392,9 +395,9 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
     return named
 
 
-def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | None, device: str) -> Backbone:
+def _same_backbone(folder: Path, model: SavedModel, backbone: str | Path | Backbone | None, device: str) -> Backbone:
     """The backbone that the model was trained on."""
-    from vlprompt.backbones import is_fingerprint_of, list_backbones, load_backbone
+    from vlprompt.backbones import Backbone, is_fingerprint_of, list_backbones, load_backbone
 
     if backbone is None and model.backbone not in list_backbones():
         raise ModelFolderError(
@@ -403,7 +406,7 @@ def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | N
             'backbone="PATH".'
         )
     named = model.backbone if backbone is None else backbone
-    frozen = load_backbone(named, device=device) if isinstance(named, str) else named
+    frozen = named if isinstance(named, Backbone) else load_backbone(named, device=device)
     if not is_fingerprint_of(frozen, model.fingerprint):
         raise BackboneError(
             f"{folder} was trained on {model.backbone:.80} with the fingerprint {model.fingerprint:.80}, and "

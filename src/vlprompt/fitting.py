@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vlprompt.data.few_shot import warn_about_lost_shots
 from vlprompt.data.samples import Sample
+from vlprompt.errors import DataError
 from vlprompt.progress import progress_bars
 from vlprompt.recipes import Recipe, TrainingSettings
 
@@ -45,6 +46,8 @@ def train_on_pictures(
     started = time.perf_counter()
     features, kept = training_features(extractor, [sample.image for sample in samples], settings)
     encoded = time.perf_counter()
+    if not len(kept):
+        raise DataError(f"none of the {len(samples)} images drawn for training can be read.")
     warn_about_lost_shots(samples, kept)
     labels = [samples[place].label for place in kept]
     with progress_bars(progress) as board:

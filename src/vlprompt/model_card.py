@@ -46,7 +46,7 @@ def model_card(model: SavedModel) -> str:
     data = model.training.get("data", {})
     sections = [
         f"# {for_markdown(model.method)} on {for_markdown(str(data.get('name', 'your pictures')))}",
-        f"A classifier of {len(model.class_names)} classes: learned prompts for the frozen backbone "
+        f"A classifier of {len(model.class_names)} classes: {_prompts(model)} for the frozen backbone "
         f"{for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
         "## Use\n" + _use(model),
         "## Results\n" + _results(model),
@@ -57,12 +57,20 @@ def model_card(model: SavedModel) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def _prompts(model: SavedModel) -> str:
+    """What the classes are told apart by; a zero-shot model has learned nothing."""
+    return "prompts of a template, in which nothing is learned," if model.method == "zero-shot" else "learned prompts"
+
+
 def _use(model: SavedModel) -> str:
+    argument, option = "", ""
+    if model.method_file_hash is not None:  # a folder alone never decides which code is run
+        argument, option = ', method="path/to/file.py:ClassName"', " --method path/to/file.py:ClassName"
     return (
         "```python\nfrom vlprompt import PromptClassifier\n\n"
-        'classifier = PromptClassifier.load("this folder")\n'
+        f'classifier = PromptClassifier.load("this folder"{argument})\n'
         'classifier.predict(["picture.png"])\n```\n\n'
-        "```sh\nvlprompt predict THIS_FOLDER picture.png\n```"
+        f"```sh\nvlprompt predict THIS_FOLDER picture.png{option}\n```"
     )
 
 

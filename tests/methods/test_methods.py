@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from tests.tiny_models import WordTokenizer, tiny_siglip
 from tests.tiny_models import tiny_backbone as tiny_clip
 from vlprompt.backbones import Backbone
 from vlprompt.errors import DataError, MethodError, SettingsError, UnknownNameError
-from vlprompt.methods import METHODS, build_method
+from vlprompt.methods import METHODS, build_method, method_class
 from vlprompt.methods.coop import CoOp
 from vlprompt.methods.method import Method
 from vlprompt.methods.options import ENSEMBLE_TEMPLATES, PromptOptions, ZeroShotOptions
@@ -227,6 +228,68 @@ def test_class_features_of_another_shape_are_refused(
     for logits in (Wrong(tiny_backbone, NAMES), Wrong(tiny_backbone, NAMES).predict_logits):
         with pytest.raises(MethodError, match=re.escape(str(shape))):
             logits(features)
+
+
+@pytest.mark.parametrize(
+    "given", [None, np.ones((1, 3, 64)), torch.ones(1, 3, 64, dtype=torch.long), torch.ones(1, 3, 64).double()]
+)
+def test_class_features_of_another_type_are_refused(
+    tiny_backbone: Backbone, features: torch.Tensor, given: object
+) -> None:
+    class Wrong(Method):
+        name, options_class, learns = "wrong", ZeroShotOptions, False
+
+        def class_features(self, image_features: torch.Tensor) -> torch.Tensor:
+            return given  # type: ignore[return-value]
+
+    with pytest.raises(MethodError, match="class features of the type .*; they must be a tensor of torch.float32"):
+        Wrong(tiny_backbone, NAMES)(features)
+
+
+def test_what_was_learned_for_each_class_names_no_others(tiny_backbone: Backbone) -> None:
+    class Biased(CoOp):
+        def prepare(self) -> None:
+            super().prepare()
+            self.bias = torch.nn.Parameter(torch.zeros(len(self.class_names)))
+
+    with pytest.raises(SettingsError, match=r"has learned bias of the shape \(3,\), which would be \(2,\)"):
+        Biased(tiny_backbone, NAMES).with_class_names(["cat", "dog"])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("class Mine(Method):\n    options_class = ZeroShotOptions", "does not give class_features"),
+        ("class Mine(Method):\n    class_features = None", "has no dataclass as options_class"),
+        ("class Mine(CoOp):\n    options_class = dict", "has no dataclass as options_class"),
+        (
+            "@dataclass\nclass Bare:\n    depth: int\nclass Mine(CoOp):\n    options_class = Bare",
+            "without a default: depth",
+        ),
+    ],
+)
+def test_a_method_file_that_lacks_what_a_method_must_have_is_named(tmp_path: Path, body: str, said: str) -> None:
+    head = (
+        "from dataclasses import dataclass\nfrom vlprompt.methods.coop import CoOp\n"
+        "from vlprompt.methods.method import Method\nfrom vlprompt.methods.options import ZeroShotOptions\n"
+    )
+    (tmp_path / "mine.py").write_text(f"{head}{body}\n")
+    with pytest.raises(MethodError, match=f"the method Mine of .*mine.py .*{said}"):
+        method_class(f"{tmp_path / 'mine.py'}:Mine")
+
+
+def test_a_method_file_without_its_class_and_one_that_exits_are_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(SettingsError, match=r"names a file without its class; write .*mine\.py:ClassName"):
+        method_class(str(tmp_path / "mine.py"))
+    with pytest.raises(SettingsError, match="cannot be run"):
+        method_class(f"{tmp_path / 'mine.py'}:Mine")
+
+
+@pytest.mark.parametrize("templates", [5, [5], {"a {}.": 1}, []])
+def test_templates_that_are_no_list_of_text_are_refused(templates: object) -> None:
+    with pytest.raises(SettingsError, match="template"):
+        ZeroShotOptions(templates=templates)  # type: ignore[arg-type]
 
 
 OWN_METHOD = '''

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vlprompt.errors import DataError, NonFiniteLossError, SettingsError, TrainingInterrupted
+from vlprompt.errors import DataError, MethodError, NonFiniteLossError, SettingsError, TrainingInterrupted
 from vlprompt.recipes import TrainingSettings, learning_rate_at
 from vlprompt.training import TrainingHistory, train
 from vlprompt.training.batches import epoch_order
@@ -168,6 +168,22 @@ def test_a_method_that_learns_nothing_is_refused(small_method, views):
     method = small_method()
     method.requires_grad_(False)
     with pytest.raises(SettingsError, match="'small' learns nothing"):
+        train(method, views, views.labels, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda logits: logits[:, 1:], "forward of the method .* gives"),
+        (lambda logits: (logits, logits), "gives tuple"),
+        (lambda logits: logits.detach(), "do not depend on its parameters"),
+    ],
+)
+def test_a_forward_that_cannot_be_trained_is_named(small_method, views, monkeypatch, change, said):
+    method = small_method()
+    forward = method.forward
+    monkeypatch.setattr(method, "forward", lambda images: change(forward(images)))
+    with pytest.raises(MethodError, match=said):
         train(method, views, views.labels, SETTINGS)
 
 

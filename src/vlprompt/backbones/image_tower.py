@@ -48,14 +48,14 @@ def image_encoder_of(model: Any, device: torch.device) -> tuple[ImageEncoder, st
     tower._modules = visual._modules | {
         "transformer": _Blocks(visual.transformer.resblocks, _reads_class_token(visual))
     }
-    return _FewAtOnce(tower), BLOCKS
+    return _FewAtATime(tower), BLOCKS
 
 
 @dataclass(frozen=True, eq=False)
-class _FewAtOnce:
-    """A tower that gets a batch a few images at a time, whose activations then stay in the cache."""
+class _FewAtATime:
+    """A tower that encodes `IMAGES_AT_ONCE` images at a time; a class, because backbones are pickled with it."""
 
-    tower: nn.Module
+    tower: Any
 
     def __call__(self, images: Tensor) -> Tensor:
         return torch.cat([self.tower(some) for some in images.split(IMAGES_AT_ONCE)])

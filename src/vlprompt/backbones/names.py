@@ -5,6 +5,7 @@ ViT-B-16,openai                                 OpenCLIP's pairs
 local-dir:path/to/folder                        OpenCLIP's folders
 hf-hub:laion/CLIP-ViT-B-16-laion2B-s34B-b88K    OpenCLIP's repositories, also without hf-hub:
 openai/clip-vit-base-patch16                    repositories of the transformers package
+https://huggingface.co/openai/clip-vit-large-patch14    the page of either
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _OPENAI_PACKAGE = {
     "ViT-L/14@336px": "ViT-L-14-336/openai",
 }
 """How OpenAI's package spells its models."""
+
+_ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([^/]+/[^/]+)(?:/.*)?")
+"""The page of a repository, as people copy it."""
 
 _SIZES = {"base": "B", "large": "L", "so400m": "SO400M", "giant-opt": "gopt"}
 _TRANSFORMERS = re.compile(
@@ -53,13 +57,15 @@ def our_name(name: str) -> str:
         return name
     if name.startswith((".", "/", "~")):
         return name
+    if address := _ADDRESS.fullmatch(name):
+        return _of_repository(address[1], name)
     if name.startswith(REPOSITORY):
         return _of_repository(name.removeprefix(REPOSITORY), name)
     if name in _OPENAI_PACKAGE:
         return _OPENAI_PACKAGE[name]
     # ViT-B/16/openai and ViT-B/16@weights.pt: OpenAI's slash before a tag or a file.
     plain = re.sub(r"^(ViT-[A-Za-z0-9]+)/(\d+)(?=[/,:@]|$)", r"\1-\2", name)
-    plain = re.sub(r"^([^@,:]+?)\s*[,:]\s*([^@,:\s]+)$", r"\1/\2", plain)
+    plain = re.sub(r"^([^@,:]+?)\s*[,:]\s*([^@,:/\s]+)(?=@|$)", r"\1/\2", plain)
     architectures = open_clip.list_models()
     if plain in architectures:
         raise BackboneError(_without_weights(plain))
@@ -72,7 +78,11 @@ def _folder(name: str) -> str:
     folder = name.removeprefix(LOCAL_FOLDER)
     if not folder:
         raise BackboneError(f'{name} names no folder; write the folder\'s path, as in backbone="path/to/folder".')
-    # As a path, so that a folder's name is not taken for a model's.
+    return local_path(folder)
+
+
+def local_path(folder: str) -> str:
+    """The path, so that a folder's name is not taken for a model's."""
     return folder if os.path.isabs(os.path.expanduser(folder)) else os.path.join(os.curdir, folder)
 
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
-from vlprompt.errors import MethodError
+from vlprompt.errors import MethodError, SettingsError
 from vlprompt.methods.options import DEFAULT_TEMPLATE
 from vlprompt.prompting.prompts import refuse_one_prompt
 from vlprompt.settings_checks import seed_number
@@ -109,7 +109,8 @@ class Method(nn.Module, ABC):
         return F.normalize(image_features.to(self.backbone.device, self.backbone.dtype), dim=-1)
 
     def _logits(self, images: Tensor, class_features: Tensor) -> Tensor:
-        """Normalised images (B, E) and class features (b, N, E) -> (B, N); other shapes are refused."""
+        """Normalised images (B, E) and class features (b, N, E) -> (B, N); other shapes and types are refused."""
+        self._check_type(class_features, images)
         wanted = (len(self.class_names), images.shape[-1])
         if (
             class_features.ndim != 3
@@ -123,6 +124,16 @@ class Method(nn.Module, ABC):
         classes = F.normalize(class_features, dim=-1)
         cosines = images @ classes[0].T if len(classes) == 1 else torch.einsum("be,bne->bn", images, classes)
         return self.scaled(cosines)
+
+    def _check_type(self, class_features: Any, images: Tensor) -> None:
+        """Raise MethodError unless class features are a tensor of floats, none wider than the images' features."""
+        floats = isinstance(class_features, Tensor) and class_features.is_floating_point()
+        if not floats or class_features.dtype.itemsize > images.dtype.itemsize:
+            got = class_features.dtype if isinstance(class_features, Tensor) else type(class_features).__name__
+            raise MethodError(
+                f"the method {type(self).__name__} gives class features of the type {got}; they must be a tensor of "
+                f"{images.dtype}."
+            )
 
     def scaled(self, cosines: Tensor) -> Tensor:
         """The logits of cosines, exp(s) cos + b."""
@@ -153,12 +164,7 @@ class Method(nn.Module, ABC):
     def _checked_logits(self, image_features: Tensor) -> Tensor:
         """What `forward` gives for some images, if it is a logit for each image and class."""
         images = image_features.to(self.backbone.device, self.backbone.dtype)
-        logits = self(images)
-        wanted = (len(images), len(self.class_names))
-        if not isinstance(logits, Tensor) or logits.shape != wanted:
-            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise MethodError(f"the forward of the method {type(self).__name__} gives {got}; it must be {wanted}.")
-        return logits
+        return checked_logits(self, self(images), len(images))
 
     def with_class_names(self, class_names: Sequence[str]) -> Self:
         """The same method over other classes, sharing everything that it has learned.
@@ -172,5 +178,28 @@ class Method(nn.Module, ABC):
         # Parameters, and the buffers that are saved with them; what belongs to the classes is a buffer that is not.
         for name in self.state_dict():
             module, _, attribute = name.rpartition(".")
+            self._refuse_per_class(other, name)
             setattr(other.get_submodule(module), attribute, getattr(self.get_submodule(module), attribute))
         return other
+
+    def _refuse_per_class(self, other: Method, name: str) -> None:
+        """Raise SettingsError for a learned tensor that has another shape over other classes."""
+        shape, wanted = (tuple(method.state_dict()[name].shape) for method in (self, other))
+        if shape != wanted:
+            raise SettingsError(
+                f"the method {type(self).__name__} has learned {name} of the shape {shape}, which would be {wanted} "
+                "for these classes: it belongs to the classes that it was trained on, and cannot name others."
+            )
+
+
+def checked_logits(method: nn.Module, logits: Any, images: int) -> Tensor:
+    """What a method's forward gave, if it is a logit for each image and class: (B, N).
+
+    Raises:
+        MethodError: it is something else.
+    """
+    wanted = (images, len(cast(Any, method).class_names))
+    if not isinstance(logits, Tensor) or logits.shape != wanted:
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise MethodError(f"the forward of the method {type(method).__name__} gives {got}; it must be {wanted}.")
+    return logits

@@ -22,9 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vlprompt.errors import DataError, NonFiniteLossError, OutputError, TrainingInterrupted
+from vlprompt.errors import DataError, MethodError, NonFiniteLossError, OutputError, TrainingInterrupted
 from vlprompt.files import check_writable
 from vlprompt.locks import lock_inside
+from vlprompt.methods.method import checked_logits
 from vlprompt.progress import Reporter, Silent
 from vlprompt.recipes import TrainingSettings, learning_rate_at
 from vlprompt.training.batches import Group, epoch_order, epoch_seed, plan_steps
@@ -200,7 +201,12 @@ class _Run:
         for batch in group:
             target = labels[batch]
             with precision.autocast():
-                logits = self.method(features[batch])  # (B, N)
+                logits = checked_logits(self.method, self.method(features[batch]), len(target))  # (B, N)
+            if not logits.requires_grad:
+                raise MethodError(
+                    f"the logits of the method {type(self.method).__name__} do not depend on its parameters (they have "
+                    "no gradient), so training could not change them."
+                )
             loss = functional.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, target)
             if len(group) > 1:  # each batch weighs what it would in the group's own mean
                 loss = loss * (len(target) / size)
