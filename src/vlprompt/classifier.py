@@ -21,22 +21,19 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from vlprompt.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
-from vlprompt.data.checks import check_same_length, check_training_images
+from vlprompt.data.checks import check_same_length
 from vlprompt.data.few_shot import draw_few_shot, warn_about_fewer_shots
-from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.image_lists import image_list
 from vlprompt.data.images import describe
-from vlprompt.data.in_memory import refuse_two_labels, samples_of_classes
+from vlprompt.data.in_memory import samples_of_classes
 from vlprompt.data.labels import (
     Classes,
     ClassNamesWarning,
     check_known,
     classes_named,
-    classes_of,
     classes_saved,
     label_array,
     warn_of_unknown,
-    with_words,
 )
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
@@ -50,9 +47,8 @@ from vlprompt.fitted import (
     log_probabilities,
     probabilities,
 )
-from vlprompt.fitting import train_on_pictures
+from vlprompt.fitting import labelled_data, record_before_fitting, train_on_pictures
 from vlprompt.methods import build_method
-from vlprompt.model_card import package_versions
 from vlprompt.model_folder import DESCRIPTION_FILE
 from vlprompt.parameters import FitSettings, checked_settings, parameters_to_save, saved_parameters
 from vlprompt.recipes import Recipe
@@ -159,10 +155,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             VlpromptError: the data or the settings cannot be used; told before anything is computed where possible.
         """
-        import torch
-
         settings = self.checked_settings()
-        dataset, classes = self._checked_dataset(images, labels)
+        dataset, classes = labelled_data(images, labels, self.class_names)
         parameters = parameters_to_save(self.get_params(deep=False))
         if sample_weight is not None:
             check_weights(sample_weight, len(dataset.train), learns=settings.recipe.training is not None)
@@ -181,14 +175,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         )
         if knows_only_drawings(backbone.name, dataset.bundled):
             warnings.warn(DRAWINGS_ONLY, DrawingsOnlyWarning, stacklevel=2)
-        record: dict[str, Any] = {
-            "data": _facts(dataset, samples),
-            "shots": settings.shots,
-            "seed": settings.seed,
-            "parameters": parameters,
-            "versions": package_versions(),
-            "threads": torch.get_num_threads(),
-        }
+        record = record_before_fitting(dataset, samples, settings.shots, settings.seed, parameters)
         if not dataset.test:
             record["image_keys"] = image_keys(samples) if method.learns else []
         calibration = None
@@ -401,26 +388,6 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """
         return checked_settings(self.get_params(deep=False))
 
-    def _checked_dataset(self, images: Sequence[Any] | Dataset, labels: Any) -> tuple[Dataset, Classes]:
-        if isinstance(images, Dataset):
-            if labels is not None:
-                raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
-            dataset = with_words(images, self.class_names)
-            classes = Classes(np.array(dataset.class_names), dataset.class_names, dict(dataset.class_words))
-        else:
-            if labels is None:
-                raise DataError(
-                    "labels are missing: fit takes images and labels, or a Dataset (it requires y to be passed, "
-                    "but the target y is None)."
-                )
-            labels = label_array(labels)
-            classes = classes_of(labels, self.class_names)
-            samples = samples_of_classes(images, classes.places(labels).tolist(), classes.names)
-            refuse_two_labels(samples)
-            dataset = Dataset("pictures", samples, class_words=classes.class_words)
-        check_training_images(dataset)
-        return dataset, classes
-
     def _samples(self, images: Sequence[Any], labels: Any) -> tuple[Sample, ...]:
         """Images with labels that are among the classes."""
         labels = label_array(labels)
@@ -467,15 +434,3 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             checkpoint=self.checkpoint,
             progress=plain(self.progress),
         )
-
-
-def _facts(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:
-    """What is recorded of the data."""
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset_fingerprint(samples, dataset.class_words),
-        "classes": len(dataset.class_names),
-        "drawn_images": len(samples),
-        "training_images": len(dataset.train),
-        "bundled": dataset.bundled,
-    }

@@ -1,15 +1,22 @@
-"""Training a method on labelled pictures, and what there is to record of it."""
+"""Fitting a method to labelled pictures, and what there is to record of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from vlprompt.data.checks import check_training_images
 from vlprompt.data.few_shot import warn_about_lost_shots
-from vlprompt.data.samples import Sample
+from vlprompt.data.fingerprint import dataset_fingerprint
+from vlprompt.data.in_memory import refuse_two_labels, samples_of_classes
+from vlprompt.data.labels import Classes, classes_of, label_array, with_words
+from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
+from vlprompt.model_card import package_versions
 from vlprompt.progress import progress_bars
 from vlprompt.recipes import Recipe, TrainingSettings
 
@@ -18,6 +25,57 @@ if TYPE_CHECKING:
 
     from vlprompt.features import FeatureExtractor
     from vlprompt.methods.method import Method
+
+
+def labelled_data(
+    images: Sequence[Any] | Dataset, labels: Any, class_names: Sequence[str] | Mapping[Any, str] | None
+) -> tuple[Dataset, Classes]:
+    """What `PromptClassifier.fit` was given, as a data set, and its classes as they were labelled.
+
+    Raises:
+        DataError: it cannot be used.
+    """
+    if isinstance(images, Dataset):
+        if labels is not None:
+            raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
+        dataset = with_words(images, class_names)
+        classes = Classes(np.array(dataset.class_names), dataset.class_names, dict(dataset.class_words))
+    else:
+        if labels is None:
+            raise DataError(
+                "labels are missing: fit takes images and labels, or a Dataset (it requires y to be passed, "
+                "but the target y is None)."
+            )
+        labels = label_array(labels)
+        classes = classes_of(labels, class_names)
+        samples = samples_of_classes(images, classes.places(labels).tolist(), classes.names)
+        refuse_two_labels(samples)
+        dataset = Dataset("pictures", samples, class_words=classes.class_words)
+    check_training_images(dataset)
+    return dataset, classes
+
+
+def record_before_fitting(
+    dataset: Dataset, samples: Sequence[Sample], shots: int | None, seed: int, parameters: dict[str, Any]
+) -> dict[str, Any]:
+    """What is recorded of a fit before it begins; `train_on_pictures` has the rest."""
+    import torch
+
+    return {
+        "data": {
+            "name": dataset.name,
+            "fingerprint": dataset_fingerprint(samples, dataset.class_words),
+            "classes": len(dataset.class_names),
+            "drawn_images": len(samples),
+            "training_images": len(dataset.train),
+            "bundled": dataset.bundled,
+        },
+        "shots": shots,
+        "seed": seed,
+        "parameters": parameters,
+        "versions": package_versions(),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def train_on_pictures(
