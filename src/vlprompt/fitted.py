@@ -152,7 +152,7 @@ class FittedClassifier:
         return self._finite_logits(features, screening), kept
 
     def _finite_logits(self, features: Tensor, screening: str | int = "off") -> np.ndarray:
-        from vlprompt.methods.method import checked_logits
+        from vlprompt.methods.output import checked_logits
 
         logits = checked_logits(self.method, self.predictor.logits(features, screening), len(features))
         return _checked(logits.float().cpu().numpy())

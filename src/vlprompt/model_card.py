@@ -63,14 +63,14 @@ def _prompts(model: SavedModel) -> str:
 
 
 def _use(model: SavedModel) -> str:
-    argument, option = "", ""
+    argument, command = "", "```sh\nvlprompt predict THIS_FOLDER picture.png\n```"
     if model.method_file_hash is not None:  # a folder alone never decides which code is run
-        argument, option = ', method="path/to/file.py:ClassName"', " --method path/to/file.py:ClassName"
+        argument = ', method="path/to/file.py:ClassName"'
+        command = "```sh\nvlprompt predict THIS_FOLDER picture.png --method path/to/file.py:ClassName\n```"
     return (
         "```python\nfrom vlprompt import PromptClassifier\n\n"
         f'classifier = PromptClassifier.load("this folder"{argument})\n'
-        'classifier.predict(["picture.png"])\n```\n\n'
-        f"```sh\nvlprompt predict THIS_FOLDER picture.png{option}\n```"
+        'classifier.predict(["picture.png"])\n```\n\n' + command
     )
 
 

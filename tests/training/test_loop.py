@@ -214,8 +214,9 @@ def test_a_loss_that_explodes_is_explained_and_the_last_good_parameters_stay(sma
     assert same_bits(learned(method), learned(good))
 
 
-def test_parameters_ruined_by_an_epoch_s_last_step_are_noticed(small_method, views, learned):
-    settings = TrainingSettings(epochs=1, warmup_epochs=0, batch_size=32, learning_rate=1e38, weight_decay=1.0)
+@pytest.mark.parametrize("learning_rate", [1e38, 1e25])  # numbers that are none, and such that their squares are none
+def test_parameters_ruined_by_an_epoch_s_last_step_are_noticed(small_method, views, learned, learning_rate):
+    settings = TrainingSettings(epochs=1, warmup_epochs=0, batch_size=32, learning_rate=learning_rate, weight_decay=1.0)
     method = small_method()
     with torch.no_grad():
         method.scale.mul_(100)

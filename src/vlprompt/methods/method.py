@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from vlprompt.backbones import Backbone
 from vlprompt.errors import MethodError, SettingsError
 from vlprompt.methods.options import DEFAULT_TEMPLATE
+from vlprompt.methods.output import checked_logits
 from vlprompt.prompting.prompts import refuse_one_prompt
 from vlprompt.settings_checks import seed_number
 
@@ -190,16 +191,3 @@ class Method(nn.Module, ABC):
                 f"the method {type(self).__name__} has learned {name} of the shape {shape}, which would be {wanted} "
                 "for these classes: it belongs to the classes that it was trained on, and cannot name others."
             )
-
-
-def checked_logits(method: nn.Module, logits: Any, images: int) -> Tensor:
-    """What a method's forward gave, if it is a logit for each image and class: (B, N).
-
-    Raises:
-        MethodError: it is something else.
-    """
-    wanted = (images, len(cast(Any, method).class_names))
-    if not isinstance(logits, Tensor) or logits.shape != wanted:
-        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise MethodError(f"the forward of the method {type(method).__name__} gives {got}; it must be {wanted}.")
-    return logits

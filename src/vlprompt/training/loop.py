@@ -25,7 +25,7 @@ from torch.nn import functional
 from vlprompt.errors import DataError, MethodError, NonFiniteLossError, OutputError, TrainingInterrupted
 from vlprompt.files import check_writable
 from vlprompt.locks import lock_inside
-from vlprompt.methods.method import checked_logits
+from vlprompt.methods.output import checked_logits
 from vlprompt.progress import Reporter, Silent
 from vlprompt.recipes import TrainingSettings, learning_rate_at
 from vlprompt.training.batches import Group, epoch_order, epoch_seed, plan_steps
