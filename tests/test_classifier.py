@@ -389,6 +389,14 @@ def test_the_folder_holds_a_card_json_and_a_few_kilobytes_of_tensors(saved):
     assert json.loads((saved / "model.json").read_text())["class_names"] == ["blue", "green", "red"]
 
 
+def test_a_method_that_is_unknown_is_never_printed_at_length(saved, tiny_backbone):
+    description = json.loads((saved / "model.json").read_text())
+    (saved / "model.json").write_text(json.dumps({**description, "method": "A" * 10_000}))
+    with pytest.raises(ModelFolderError, match="the method 'AA.*AA', which vlprompt lacks") as error:
+        PromptClassifier.load(saved, backbone=tiny_backbone)
+    assert len(str(error.value)) < 500
+
+
 def test_another_backbone_is_refused_with_both_fingerprints(saved, tiny_backbone):
     other = make_backbone(seed=5)
     with pytest.raises(BackboneError, match=rf"{tiny_backbone.fingerprint}.*{other.fingerprint}"):

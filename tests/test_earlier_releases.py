@@ -11,7 +11,7 @@ import pytest
 
 from vlprompt import PromptClassifier
 from vlprompt.data.catalogue import load_dataset
-from vlprompt.errors import BackboneError, DataError
+from vlprompt.errors import BackboneError, DataError, ModelFolderError
 from vlprompt.fitted import load_fitted
 
 RELEASES = sorted((Path(__file__).parent / "models").glob("release-*"))
@@ -53,6 +53,15 @@ def test_a_model_of_another_backbone_is_still_refused(tmp_path: Path) -> None:
     path = tmp_path / "model" / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "0" * 64}))
     with pytest.raises(BackboneError, match="was trained on mini with the fingerprint 0000"):
+        load_fitted(tmp_path / "model")
+
+
+@pytest.mark.parametrize("fingerprint", ["abc", "\x1b[2J" * 1000, "F" * 64])
+def test_what_is_no_fingerprint_is_told_and_not_shown_at_length(tmp_path: Path, fingerprint: str) -> None:
+    shutil.copytree(RELEASES[0] / "coop", tmp_path / "model")
+    path = tmp_path / "model" / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": fingerprint}))
+    with pytest.raises(ModelFolderError, match=r"model\.json was changed: fingerprint is '.{0,80}\.$"):
         load_fitted(tmp_path / "model")
 
 

@@ -59,3 +59,42 @@ def test_what_cannot_be_read_is_told_in_pythons_words(fitted, tmp_path) -> None:
     (tmp_path / "bad.png").touch()
     with pytest.raises(UnreadableImagesError, match=r'skip with on_unreadable="skip"'):
         fitted.predict([tmp_path / "bad.png"])
+
+
+class Frame:
+    """Like a DataFrame of polars: names of columns, and columns by name."""
+
+    def __init__(self, **columns) -> None:
+        self._columns, self.columns = columns, list(columns)
+
+    def __getitem__(self, name):
+        return self._columns[name]
+
+    def __iter__(self):
+        return iter(self._columns.values())
+
+
+def test_a_frame_without_iloc_is_its_one_column(fitted) -> None:
+    pictures = [png(picture) for picture in PIXELS]
+    assert fitted.predict(Frame(image=pictures)).tolist() == fitted.predict(PIXELS).tolist()
+    with pytest.raises(DataError, match="a DataFrame with 2 columns"):
+        fitted.predict(Frame(image=pictures, other=pictures))
+
+
+def test_an_empty_array_has_no_pictures_as_an_empty_list(fitted) -> None:
+    assert fitted.predict(np.array([])).tolist() == fitted.predict([]).tolist() == []
+
+
+def test_a_folder_to_evaluate_on_is_named_as_one_path(fitted) -> None:
+    with pytest.raises(DataError, match="images is one path, 'pictures'"):
+        fitted.evaluate("pictures")
+
+
+@pytest.mark.filterwarnings("ignore::vlprompt.features.extraction.UnreadableImagesWarning")
+def test_where_no_picture_can_be_read_the_error_says_that(fitted, tiny_backbone) -> None:
+    gone = [f"gone-{place}.png" for place in range(6)]
+    with pytest.raises(DataError, match="none of the images can be read, so there is nothing to score"):
+        fitted.score(gone, LABELS, on_unreadable="skip")
+    learning = PromptClassifier(method="coop", backbone=tiny_backbone, cache=None, on_unreadable="skip", shots=1)
+    with pytest.raises(DataError, match="none of the 3 images drawn for training can be read"):
+        learning.fit(gone, LABELS)

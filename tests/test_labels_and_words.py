@@ -138,3 +138,9 @@ def test_a_folder_of_before_there_were_words_loads_with_all_that_it_kept(fit, tm
     assert loaded.classes_.tolist() == list(WORDS)
     assert loaded.fitted_.predictor.tensors().keys() == classifier.fitted_.predictor.tensors().keys()
     assert (loaded.predict_proba(IMAGES) == classifier.predict_proba(IMAGES)).all()
+
+
+def test_one_path_with_two_labels_is_refused(tmp_path, tiny_backbone):
+    paths = [tmp_path / f"{place}.png" for place in (0, 1, 0)]
+    with pytest.raises(DataError, match=r"0.png stands among the images twice with different labels"):
+        PromptClassifier(method="zero-shot", backbone=tiny_backbone).fit(paths, ["cat", "dog", "dog"])

@@ -250,7 +250,7 @@ def test_a_backbone_that_is_no_listed_name_is_not_even_looked_for_unless_the_per
         monkeypatch.setattr(opener, lambda *_, **__: pytest.fail("it opened a file that the model folder named"))
     with pytest.raises(ModelFolderError, match='name the backbone yourself, as backbone="PATH"') as refusal:
         PromptClassifier.load(saved)
-    assert repr(recorded)[:60] in str(refusal.value)
+    assert repr(recorded)[:15] in str(refusal.value)
     assert len(str(refusal.value)) < 600
     assert PromptClassifier.load(saved, backbone=tiny_backbone).method == "coop"
 

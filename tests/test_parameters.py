@@ -140,6 +140,24 @@ def test_labels_that_json_lacks_are_told_to_come_back_as_text(make, tmp_path, ti
     assert loaded.classes_[0] == "('row', 0)"
 
 
+def test_words_of_labels_that_json_lacks_are_saved_too(make, tmp_path, tiny_backbone):
+    labels = [("row", label) for label in LABELS]
+    classifier = make("zero-shot", class_names={("row", label): words for label, words in WORDS.items()})
+    with pytest.warns(UserWarning, match="saved as their text"):
+        classifier.fit(IMAGES, labels).save(tmp_path / "model")
+    loaded = PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone)
+    assert loaded.class_names == {f"('row', {label})": words for label, words in WORDS.items()}
+    assert (loaded.predict_proba(IMAGES) == classifier.predict_proba(IMAGES)).all()
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_parameter_that_is_younger_than_the_model_has_its_default(make, tmp_path, tiny_backbone, name):
+    make(class_names=WORDS).fit(IMAGES, LABELS).save(tmp_path / "model")
+    change(tmp_path / "model", lambda description: description["training"]["parameters"].pop(name))
+    loaded = PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone)
+    assert getattr(loaded, name) == getattr(PromptClassifier(), name)
+
+
 # --- what somebody changed ---
 
 
@@ -186,7 +204,9 @@ anything = st.recursive(
 def test_whatever_stands_there_it_is_used_or_refused_in_a_sentence(name, value):
     values = dict.fromkeys(SAVED) | {"seed": 1, "on_unreadable": "fail", name: value}
     try:
-        parameters = saved_parameters({"parameters": values}, "coop", {}, "a {}.", "model")
+        parameters = saved_parameters(
+            {"parameters": values}, "coop", {}, "a {}.", "model", PromptClassifier().get_params()
+        )
     except ModelFolderError as error:
         said = str(error)
     else:
@@ -212,7 +232,9 @@ def test_whatever_stands_there_it_is_used_or_refused_in_a_sentence(name, value):
         ({"training": "fast"}, "training is 'fast'; it must be a mapping"),
         ({"recipe": 3}, "recipe is 3; it must be text"),
         ({"template": 3}, "template is 3; it must be text"),
-        ({"class_names": {0: object(), 1: "a", 2: "b"}}, "class_names is .* cannot be saved"),
+        ({"cache": True}, "cache is True; it must be a path, or None"),
+        ({"checkpoint": 5}, "checkpoint is 5; it must be a path, or None"),
+        ({"progress": "no"}, "progress is 'no'; it must be true or false"),
     ],
 )
 @pytest.mark.parametrize("method", ["zero-shot", *LEARNED])
@@ -222,6 +244,12 @@ def test_a_setting_that_cannot_be_used_is_told_before_anything_is_computed(
     monkeypatch.setattr(PromptClassifier, "_load_backbone", lambda *_: pytest.fail("it loaded the backbone"))
     with pytest.raises(SettingsError, match=sentence):
         make(**{"method": method} | options).fit(IMAGES, LABELS)
+
+
+def test_words_that_are_no_text_are_told_before_anything_is_computed(make, monkeypatch):
+    monkeypatch.setattr(PromptClassifier, "_load_backbone", lambda *_: pytest.fail("it loaded the backbone"))
+    with pytest.raises(DataError, match="class name 0 is <object"):
+        make(class_names={0: object(), 1: "a", 2: "b"}).fit(IMAGES, LABELS)
 
 
 # --- pictures that cannot be read, and labels of evaluation ---

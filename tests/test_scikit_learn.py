@@ -141,6 +141,12 @@ def test_it_is_a_part_of_other_estimators_and_labels_come_out(make, combine):
     assert 0 <= combined.score(IMAGES, LABELS) <= 1
 
 
+def test_numbers_that_are_fewer_than_the_words_are_told_for_what_they_are_taken(make):
+    # As OneVsRestClassifier's 0 and 1, which are no places in the list.
+    with pytest.warns(ClassNamesWarning, match="taken for the places of 'blue', 'green', and .* no class 'red'"):
+        make(class_names=sorted(COLOURS)).fit(IMAGES, [0, 1] * 6)
+
+
 def test_numbers_without_words_are_told_and_never_asked_of_the_model(make):
     with pytest.warns(ClassNamesWarning, match="labels are numbers such as 0, and nothing says what they mean"):
         classifier = make().fit(IMAGES, np.unique(LABELS, return_inverse=True)[1])
@@ -242,6 +248,12 @@ def test_equal_weights_are_none(make):
     assert (alike.predict_proba(IMAGES) == make("coop").fit(IMAGES, LABELS).predict_proba(IMAGES)).all()
 
 
+def test_weights_that_are_equal_but_for_rounding_are_none(make):
+    weights = np.full(12, 1 / 12)
+    weights[3] = np.nextafter(weights[3], 1)
+    make("coop").fit(IMAGES, LABELS, sample_weight=weights)
+
+
 def test_weights_that_differ_are_refused_because_the_published_loss_has_none(make):
     with pytest.raises(
         DataError, match=r"different weights \(1 to 2\), but the published loss weighs all images alike"
@@ -259,6 +271,14 @@ def test_weights_that_are_none_are_refused(make, weights):
     for weigh in (classifier.fit, classifier.score):
         with pytest.raises(DataError, match="sample_weight"):
             weigh(IMAGES, LABELS, sample_weight=weights)
+
+
+@pytest.mark.parametrize("call", ["fit", "score", "evaluate"])
+def test_labels_may_be_a_generator(make, call):
+    classifier = make().fit(IMAGES, LABELS)
+    told = {"fit": lambda fitted: fitted.classes_.tolist(), "score": float, "evaluate": lambda result: result.correct}
+    once, again = (getattr(classifier, call)(iter(IMAGES), labels) for labels in (iter(LABELS), LABELS))
+    assert told[call](once) == told[call](again)
 
 
 def test_weights_are_routed_to_fit_and_score(make):

@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -31,6 +32,7 @@ from vlprompt.data.labels import (
     check_known,
     classes_named,
     classes_saved,
+    label_array,
     warn_of_unknown,
 )
 from vlprompt.data.limits import MAX_PIXELS
@@ -101,7 +103,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self,
         *,
         method: str = "cocoop",
-        backbone: str | Backbone = "mini",
+        backbone: str | Path | Backbone = "mini",
         shots: int | None = 16,
         seed: int = 1,
         recipe: str | None = None,
@@ -154,8 +156,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             VlpromptError: the data or the settings cannot be used; told before anything is computed where possible.
         """
         settings = self.checked_settings()
-        parameters = parameters_to_save(self.get_params(deep=False))
         dataset, classes = labelled_data(images, labels, self.class_names)
+        parameters = parameters_to_save(self.get_params(deep=False))
         if sample_weight is not None:
             check_weights(sample_weight, len(dataset.train), uses_pictures=settings.uses_pictures)
         # What learns nothing cannot have too few images to learn from.
@@ -251,10 +253,13 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             UnknownLabelsWarning: a label is none of the classes, as happens in a fold; its images count as wrong.
         """
         check_is_fitted(self)
+        labels = label_array(labels)
         truth = self._classes.places(labels)
         logits, kept = self._logits(images, "off", on_unreadable, labels=truth)
         warn_of_unknown(labels, truth)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(truth))[kept]
+        if not len(kept):
+            raise DataError("none of the images can be read, so there is nothing to score.")
         return float(accuracy_score(truth[kept], logits.argmax(axis=1), sample_weight=weights))
 
     def evaluate(
@@ -286,6 +291,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             if labels is not None:
                 raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
             words, images = images.class_words, images.test
+        elif labels is None and isinstance(images, str | os.PathLike):
+            image_list(images)  # refuses one path
         samples = images if labels is None else self._samples(images, labels)
         for place, sample in enumerate(samples):
             if not isinstance(sample, Sample):
@@ -327,7 +334,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     def load(
         cls,
         folder: str | Path,
-        backbone: str | Backbone | None = None,
+        backbone: str | Path | Backbone | None = None,
         device: str = "auto",
         *,
         method: str | None = None,
@@ -344,7 +351,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """
         fitted = load_fitted(folder, backbone, device, method=method)
         options, template = asdict(fitted.method.options), fitted.method.template
-        parameters = saved_parameters(fitted.training, fitted.method_name, options, template, folder)
+        defaults = cls().get_params(deep=False)
+        parameters = saved_parameters(fitted.training, fitted.method_name, options, template, folder, defaults)
         named = fitted.backbone.name if backbone is None else backbone
         classifier = cls(method=fitted.method_name, backbone=named, device=device, **parameters)
         try:
@@ -382,6 +390,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     def _samples(self, images: Sequence[Any], labels: Any) -> tuple[Sample, ...]:
         """Images with labels that are among the classes."""
+        labels = label_array(labels)
         places = self._classes.places(labels)
         check_known(labels, places)
         return samples_of_classes(images, places.tolist(), self._classes.names)
@@ -403,9 +412,11 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         return {**reading, "cache": self.cache, "progress": plain(self.progress) is not False}
 
     def _load_backbone(self) -> Backbone:
-        from vlprompt.backbones import load_backbone
+        from vlprompt.backbones import Backbone, load_backbone
 
-        return load_backbone(self.backbone, device=self.device) if isinstance(self.backbone, str) else self.backbone
+        return (
+            self.backbone if isinstance(self.backbone, Backbone) else load_backbone(self.backbone, device=self.device)
+        )
 
     def _fit(
         self, method: Method, samples: Sequence[Sample], recipe: Recipe, fingerprint: str

@@ -46,10 +46,11 @@ class SettingsWarning(UserWarning):
 class UnknownNameError(SettingsError):
     """A method, backbone, data set, domain or recipe that does not exist."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: Any, known: Iterable[str]) -> None:
         known = list(known)
         by_lower_case = {candidate.lower(): candidate for candidate in known if len(candidate) <= 100}
-        near = [by_lower_case[match] for match in get_close_matches(name[:100].lower(), by_lower_case, 3, 0.4)]
+        asked = name[:100].lower() if isinstance(name, str) else ""
+        near = [by_lower_case[match] for match in get_close_matches(asked, by_lower_case, 3, 0.4)]
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         else:

@@ -117,6 +117,8 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         OSError: it cannot be opened, or is no regular file (a folder, pipe, device or socket, also behind a link);
             `strerror` says which.
     """
+    if "\0" in os.fsdecode(path):  # for which Python has a ValueError
+        raise OSError(errno.EINVAL, "no file can have a name with a NUL character", os.fspath(path))
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         mode = os.fstat(descriptor).st_mode
@@ -154,7 +156,7 @@ def check_writable(folder: str | os.PathLike[str], needed_bytes: int = 0) -> Non
     folder = Path(folder)
     check_name(folder)
     existing = _nearest_existing(folder)
-    if not existing.is_dir():
+    if not os.path.isdir(existing):
         what = "is a file, not a folder" if existing == folder else f"cannot be made, because {existing} is a file"
         raise OutputError(f"the output folder {folder} {what}; name another folder")
     if not _takes_files(existing):

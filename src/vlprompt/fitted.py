@@ -28,6 +28,7 @@ from vlprompt.errors import (
     NonFiniteLogitsError,
     UnreadableImageError,
     VlpromptError,
+    quoted,
 )
 from vlprompt.evaluation import Evaluation, UntestedClassesWarning, measure
 from vlprompt.methods import METHODS, build_method, method_class
@@ -151,7 +152,10 @@ class FittedClassifier:
         return self._finite_logits(features, screening), kept
 
     def _finite_logits(self, features: Tensor, screening: str | int = "off") -> np.ndarray:
-        return _checked(self.predictor.logits(features, screening).float().cpu().numpy())
+        from vlprompt.methods.output import checked_logits
+
+        logits = checked_logits(self.method, self.predictor.logits(features, screening), len(features))
+        return _checked(logits.float().cpu().numpy())
 
     def _features(self, images: Sequence[Any], **options: Any) -> tuple[Tensor, np.ndarray]:
         """Features (k, E) of the images that can be read, and their places (k,)."""
@@ -303,7 +307,7 @@ class FittedClassifier:
 
 def load_fitted(
     folder: str | Path,
-    backbone: str | Backbone | None = None,
+    backbone: str | Path | Backbone | None = None,
     device: str = "auto",
     *,
     method: str | None = None,
@@ -378,11 +382,13 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
     """The method to build; a user's own only from a file that the user names, and only if it is the same code."""
     if model.method_file_hash is None:
         if model.method not in METHODS:
-            raise ModelFolderError(f"{folder} was trained with the method {model.method!r}, which vlprompt lacks.")
+            raise ModelFolderError(
+                f"{folder} was trained with the method {quoted(model.method)}, which vlprompt lacks."
+            )
         return model.method
     if named is None:
         raise ModelFolderError(
-            f"{folder} was trained with a method in a file, {model.method}, which is not run unasked; "
+            f"{folder} was trained with a method in a file, {quoted(model.method)}, which is not run unasked; "
             'name it as method="path/to/file.py:ClassName".'
         )
     if method_file_hash(named) != model.method_file_hash:
@@ -390,23 +396,22 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
     return named
 
 
-def _same_backbone(folder: Path, model: SavedModel, backbone: str | Backbone | None, device: str) -> Backbone:
+def _same_backbone(folder: Path, model: SavedModel, backbone: str | Path | Backbone | None, device: str) -> Backbone:
     """The backbone that the model was trained on."""
-    from vlprompt.backbones import is_fingerprint_of, list_backbones, load_backbone
+    from vlprompt.backbones import Backbone, is_fingerprint_of, list_backbones, load_backbone
 
     if backbone is None and model.backbone not in list_backbones():
-        recorded = model.backbone if len(model.backbone) <= 80 else f"{model.backbone[:77]}..."
         raise ModelFolderError(
-            f"{folder} was trained on the backbone {recorded!r}, which is none of `vlprompt list backbones`, and a "
-            "model folder alone never decides which files are opened; name the backbone yourself, as "
+            f"{folder} was trained on the backbone {quoted(model.backbone)}, which is none of `vlprompt list "
+            "backbones`, and a model folder alone never decides which files are opened; name the backbone yourself, as "
             'backbone="PATH".'
         )
     named = model.backbone if backbone is None else backbone
-    frozen = load_backbone(named, device=device) if isinstance(named, str) else named
+    frozen = named if isinstance(named, Backbone) else load_backbone(named, device=device)
     if not is_fingerprint_of(frozen, model.fingerprint):
         raise BackboneError(
-            f"{folder} was trained on {model.backbone} with the fingerprint {model.fingerprint}, and {frozen.name} has "
-            f"the fingerprint {frozen.fingerprint}; name the backbone that it was trained on."
+            f"{folder} was trained on {model.backbone:.80} with the fingerprint {model.fingerprint:.80}, and "
+            f"{frozen.name} has the fingerprint {frozen.fingerprint}; name the backbone that it was trained on."
         )
     return frozen
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from vlprompt.data.checks import check_dataset
+from vlprompt.data.checks import check_training_images
 from vlprompt.data.few_shot import warn_about_lost_shots
 from vlprompt.data.fingerprint import dataset_fingerprint
-from vlprompt.data.in_memory import samples_of_classes
-from vlprompt.data.labels import Classes, classes_of, with_words
+from vlprompt.data.in_memory import refuse_two_labels, samples_of_classes
+from vlprompt.data.labels import Classes, classes_of, label_array, with_words
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
 from vlprompt.model_card import package_versions
@@ -47,10 +47,12 @@ def labelled_data(
                 "labels are missing: fit takes images and labels, or a Dataset (it requires y to be passed, "
                 "but the target y is None)."
             )
+        labels = label_array(labels)
         classes = classes_of(labels, class_names)
         samples = samples_of_classes(images, classes.places(labels).tolist(), classes.names)
+        refuse_two_labels(samples)
         dataset = Dataset("pictures", samples, class_words=classes.class_words)
-    check_dataset(Dataset(dataset.name, dataset.train, class_words=dataset.class_words))
+    check_training_images(dataset)
     return dataset, classes
 
 
@@ -176,6 +178,8 @@ def _train(
     started = time.perf_counter()
     features, kept = training_features(extractor, [sample.image for sample in samples], settings)
     encoded = time.perf_counter()
+    if not len(kept):
+        raise DataError(f"none of the {len(samples)} images drawn for training can be read.")
     warn_about_lost_shots(samples, kept)
     labels = [samples[place].label for place in kept]
     with progress_bars(progress) as board:

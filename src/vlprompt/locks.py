@@ -79,7 +79,7 @@ def _locked(path: Path, output: Path) -> Iterator[None]:
     if key in held:
         yield
         return
-    made = [above for above in path.parents if not above.exists()]
+    made = [above for above in path.parents if not os.path.exists(above)]
     descriptor = _acquired(path, output)
     held.add(key)
     try:

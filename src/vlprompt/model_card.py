@@ -46,8 +46,8 @@ def model_card(model: SavedModel) -> str:
     data = model.training.get("data", {})
     sections = [
         f"# {for_markdown(model.method)} on {for_markdown(str(data.get('name', 'your pictures')))}",
-        f"A classifier of {len(model.class_names)} classes: {_prompts(model)} for the frozen "
-        f"backbone {for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
+        f"A classifier of {len(model.class_names)} classes: {_prompts(model)} for the frozen backbone "
+        f"{for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
         "## Use\n" + _use(model),
         "## Results\n" + _results(model),
         "## Data\n" + _items(_data(data)),
@@ -65,11 +65,14 @@ def _prompts(model: SavedModel) -> str:
 
 
 def _use(model: SavedModel) -> str:
+    argument, command = "", "```sh\nvlprompt predict THIS_FOLDER picture.png\n```"
+    if model.method_file_hash is not None:  # a folder alone never decides which code is run
+        argument = ', method="path/to/file.py:ClassName"'
+        command = "```sh\nvlprompt predict THIS_FOLDER picture.png --method path/to/file.py:ClassName\n```"
     return (
         "```python\nfrom vlprompt import PromptClassifier\n\n"
-        'classifier = PromptClassifier.load("this folder")\n'
-        'classifier.predict(["picture.png"])\n```\n\n'
-        "```sh\nvlprompt predict THIS_FOLDER picture.png\n```"
+        f'classifier = PromptClassifier.load("this folder"{argument})\n'
+        'classifier.predict(["picture.png"])\n```\n\n' + command
     )
 
 

@@ -168,6 +168,8 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
             )
     if values["template"].count("{}") != 1 or not is_unicode(values["template"]):
         raise ModelFolderError(f"{path} was changed: template is {values['template']!r:.80}; it needs one {{}}.")
+    if not re.fullmatch("[0-9a-f]{64}", values["fingerprint"]):
+        raise ModelFolderError(f"{path} was changed: fingerprint is {values['fingerprint']!r:.80}.")
     if values.get("label_kind", "str") not in LABEL_KINDS:
         raise ModelFolderError(f"{path} was changed: label_kind is {values['label_kind']!r:.80}.")
     _check_class_words(values.get("class_words", {}), values["class_names"], path)

@@ -6,6 +6,7 @@ What is saved says how to train, never where: no path of a backbone, cache or ch
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -18,7 +19,7 @@ from vlprompt.methods import METHODS, method_class
 from vlprompt.methods.options import check_template
 from vlprompt.model_folder import DESCRIPTION_FILE
 from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
-from vlprompt.settings_checks import choice, plain, plain_all, seed_number, shown, whole_number
+from vlprompt.settings_checks import choice, plain, plain_all, seed_number, shown, truth_value, whole_number
 
 SAVED = (
     "shots",
@@ -35,6 +36,8 @@ SAVED = (
     "max_pixels",
 )
 """What of the estimator's parameters is saved with a model."""
+
+_JSON_LABELS = (str, int, float, bool)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
         check_template(_text("template", parameters["template"]))
     choice("on_unreadable", parameters["on_unreadable"], ("fail", "skip"))
     check_max_pixels(plain(parameters["max_pixels"]))
+    for name in ("cache", "checkpoint"):
+        if not isinstance(parameters[name], str | os.PathLike | None):
+            raise SettingsError(f"{name} is {shown(parameters[name])}; it must be a path, or None for none.")
+    if parameters["progress"] is not None:
+        truth_value("progress", parameters["progress"])
     shots, seed = parameters["shots"], seed_number(parameters["seed"])
     if shots is not None:
         shots = whole_number("shots", shots, least=1, instead=", or None for all")
@@ -94,7 +102,7 @@ def parameters_to_save(parameters: Mapping[str, Any]) -> dict[str, Any]:
     saved = {name: plain_all(parameters[name]) for name in SAVED}
     names = parameters["class_names"]
     if isinstance(names, Mapping):  # pairs, because JSON's keys are text
-        saved["class_names"] = [[plain_all(label), words] for label, words in names.items()]
+        saved["class_names"] = [[_saved_label(label), plain(words)] for label, words in names.items()]
     for name, value in saved.items():
         try:
             json.dumps(value, allow_nan=False)
@@ -104,7 +112,12 @@ def parameters_to_save(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def saved_parameters(
-    training: Mapping[str, Any], method: str, options: dict[str, Any], template: str, folder: str | Path
+    training: Mapping[str, Any],
+    method: str,
+    options: dict[str, Any],
+    template: str,
+    folder: str | Path,
+    defaults: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The parameters that a saved model was fitted with.
 
@@ -112,6 +125,7 @@ def saved_parameters(
         training: the model's record of its training.
         method: as it was asked for.
         options, template: of the fitted method, for models saved before parameters were.
+        defaults: of all parameters, for those that are younger than the model.
 
     Raises:
         ModelFolderError: somebody has changed them to what cannot be used.
@@ -122,15 +136,27 @@ def saved_parameters(
         settings = training.get("settings")
         found = {"shots": training.get("shots"), "seed": training.get("seed", 1), "options": options}
         return found | {"template": template, "training": dict(settings) if isinstance(settings, dict) else None}
-    if not isinstance(saved, dict) or set(saved) != set(SAVED):
-        raise ModelFolderError(f"{path} was changed: training.parameters must have {', '.join(SAVED)}.")
+    if not isinstance(saved, dict):
+        raise ModelFolderError(f"{path} was changed: training.parameters is {saved!r:.80}.")
+    for name in saved:
+        if name not in SAVED:
+            raise ModelFolderError(
+                f"{path} was changed: training.parameters has {name!r:.80}, which this vlprompt does not know (a "
+                "newer one may have written it)."
+            )
     try:
         with warnings.catch_warnings(action="ignore", category=SettingsWarning):
-            checked_settings({**saved, "method": method})
-        return {**saved, "class_names": _saved_class_names(saved["class_names"])}
+            checked_settings({**defaults, **saved, "method": method})
+        return {**saved, "class_names": _saved_class_names(saved.get("class_names"))}
     except (VlpromptError, TypeError, ValueError, AttributeError) as error:
         reason = str(error).rstrip(".")
         raise ModelFolderError(f"{path} was changed: training.parameters cannot be used ({reason:.200}).") from error
+
+
+def _saved_label(label: Any) -> Any:
+    """A label as JSON has it; what JSON has not, as its text, as which it comes back (see `data.labels`)."""
+    label = plain(label)
+    return label if isinstance(label, _JSON_LABELS) else str(label)
 
 
 def is_method_file(method: str) -> bool:
@@ -148,8 +174,8 @@ def _saved_class_names(names: Any) -> list[str] | dict[Any, str] | None:
 
 
 def _is_pair(entry: Any) -> bool:
-    labels = (str, int, float, bool)
-    return isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], labels) and isinstance(entry[1], str)
+    is_pair = isinstance(entry, list) and len(entry) == 2
+    return is_pair and isinstance(entry[0], _JSON_LABELS) and isinstance(entry[1], str)
 
 
 def _recipe(method: str, learns: bool, name: Any, shots: int | None) -> Recipe:

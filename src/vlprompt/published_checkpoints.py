@@ -106,7 +106,7 @@ def convert_checkpoint(
         convert_checkpoint("prompt_learner/model.pth.tar-10", load_dataset("emoji-food")).save("model")
         PromptClassifier.load("model")
     """
-    from vlprompt.backbones import load_backbone
+    from vlprompt.backbones import Backbone, load_backbone
 
     names = classes.class_names if isinstance(classes, Dataset) else _checked_names(classes)
     if template is None:
@@ -114,7 +114,7 @@ def convert_checkpoint(
     check_template(template)
     asked = PromptOptions(context_init=None, position=position)  # type: ignore[arg-type]
     read = read_published_checkpoint(Path(checkpoint))
-    frozen = load_backbone(backbone, device=device) if isinstance(backbone, str) else backbone
+    frozen = backbone if isinstance(backbone, Backbone) else load_backbone(backbone, device=device)
     trained = _names_in_order(read, frozen, names)
     options = replace(asked, context_length=read.context_length, class_specific=read.context.ndim == 3)
     method = build_method(read.method, frozen, trained, options=options, template=template, one_prompt_allowed=True)

@@ -6,6 +6,7 @@ that stand twice, and large files. The bounds are checked event by event, before
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -23,6 +24,9 @@ MOST_VALUES = 200_000
 
 _AS_WRITTEN = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"}
 """Kinds of scalars that no option of ours has: they stay the text that was written."""
+
+_PLAIN_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
+"""YAML 1.1 also reads 010 as eight and 1:30 as ninety, which few who write them mean."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -94,11 +98,19 @@ def _value(node: yaml.Node, source: str, error: type[VlpromptError]) -> Any:
         return _mapping(node, source, error)
     if node.tag in _AS_WRITTEN:
         return str(node.value)
+    line = node.start_mark.line + 1
     try:
-        return yaml.constructor.SafeConstructor().construct_document(node)
+        value = yaml.constructor.SafeConstructor().construct_document(node)
     except (ValueError, yaml.YAMLError) as problem:
-        line = node.start_mark.line + 1
         raise error(f"{source} (line {line}) has {quoted(node.value)}, which cannot be read as a value.") from problem
+    if (type(value) is int and not _PLAIN_INTEGER.fullmatch(node.value)) or (
+        type(value) is float and ":" in node.value
+    ):
+        raise error(
+            f"{source} (line {line}) has {node.value:.80}, which YAML reads as {value:g}; write that, or put it in "
+            "quotes if it is text."
+        )
+    return value
 
 
 def _mapping(node: yaml.MappingNode, source: str, error: type[VlpromptError]) -> dict[Any, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from vlprompt.backbones import load_backbone
 from vlprompt.backbones.names import listed_names, our_name
-from vlprompt.errors import BackboneError
+from vlprompt.errors import BackboneError, SettingsError
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,10 @@ from vlprompt.errors import BackboneError
         ("google/siglip-so400m-patch14-384", "ViT-SO400M-14-SigLIP-384/webli"),
         ("google/siglip-base-patch16-256-multilingual", "ViT-B-16-SigLIP-i18n-256/webli"),
         ("google/siglip2-giant-opt-patch16-256", "ViT-gopt-16-SigLIP2-256/webli"),
+        ("https://huggingface.co/openai/clip-vit-base-patch16", "ViT-B-16/openai"),
+        ("https://huggingface.co/laion/CLIP-ViT-B-32-laion2B-s34B-b79K/tree/main", "ViT-B-32/laion2b_s34b_b79k"),
+        ("huggingface.co/timm/ViT-B-16-SigLIP", "ViT-B-16-SigLIP/webli"),
+        ("ViT-B-16,openai@weights.pt", "ViT-B-16/openai@weights.pt"),
         ("local-dir:some/folder", "./some/folder"),
         ("local-dir:/some/folder", "/some/folder"),
         ("local-dir:mini", "./mini"),
@@ -97,3 +101,26 @@ def test_openclips_word_for_a_folder_loads_it() -> None:
     folder = Path(str(open_clip.__file__)).parent  # any folder that is there
     with pytest.raises(BackboneError, match=f"{folder} here: .*open_clip_config.json is missing"):
         load_backbone(f"local-dir:{folder}")
+
+
+def test_a_path_is_a_folder_or_file_and_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BackboneError, match=r"there is no folder or file \./mini"):
+        load_backbone(Path("mini"))
+
+
+@pytest.mark.parametrize("name", [None, 5, b"mini", ["mini"]])
+def test_what_is_no_name_of_a_backbone_is_refused(name: object) -> None:
+    with pytest.raises(SettingsError, match="it must be a name of vlprompt list backbones, a path, or a Backbone"):
+        load_backbone(name)  # type: ignore[arg-type]
+
+
+def test_an_architecture_with_an_empty_path_names_no_file() -> None:
+    with pytest.raises(BackboneError, match="'ViT-B-16@' names no file"):
+        load_backbone("ViT-B-16@")
+
+
+@pytest.mark.parametrize("option", [{"device": None}, {"precision": None}])
+def test_none_is_no_device_and_no_precision(option: dict[str, None]) -> None:
+    with pytest.raises(SettingsError, match="None"):
+        load_backbone("mini", **option)  # type: ignore[arg-type]

@@ -171,3 +171,12 @@ def test_records_and_reports_do_not_import_torch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("place", ["records", "records/pets", "records/pets/mini"])
+def test_results_in_a_folder_that_cannot_be_read_are_not_passed_over(tmp_path, place):
+    folder = tmp_path / place
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(folder.name)  # an error to everybody, unlike a folder without permission
+    with pytest.raises(RecordError, match=f"the results in {folder} cannot be read"):
+        read_records(tmp_path)

@@ -21,6 +21,39 @@ def test_a_folder_that_does_not_exist(vlprompt, tmp_path):
     assert_left_nothing(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("predict", "model", ""), "IMAGES"),
+        (("predict", "model", "pictures", ""), "IMAGES"),
+        (("predict", "", "pictures"), "MODEL"),
+        (("fit", "", "--out", "model"), "DATA"),
+        (("fit", "pictures", "--out", ""), "--out"),
+        (("fit", "pictures", "--out", "model", "--image-root", ""), "--image-root"),
+        (("export", "emoji-food", ""), "FOLDER"),
+    ],
+)
+def test_an_empty_argument_is_not_the_current_folder(vlprompt, pictures, arguments, named):
+    assert_refused(vlprompt(*arguments), f"{named} is empty")
+
+
+NO_NAME = "x" * 300  # with which the system refuses to look for a file, as in a folder without permission
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("report", NO_NAME),
+        ("fit", NO_NAME, "--out", "model"),
+        ("fit", "pictures", "--out", "other", "--method", f"{NO_NAME}.py:Mine"),
+        ("fit", "pictures", "--out", "other", "--backbone", f"RN50@{NO_NAME}.pt"),
+        ("export", "emoji-food", NO_NAME),
+    ],
+)
+def test_a_file_that_cannot_be_looked_for_is_a_sentence(vlprompt, pictures, arguments):
+    assert_refused(vlprompt(*arguments), NO_NAME[:20])
+
+
 def test_a_folder_without_images(vlprompt, tmp_path):
     for name in ("blue", "red"):
         (tmp_path / "pictures" / name).mkdir(parents=True)

@@ -45,7 +45,7 @@ def test_an_output_folder_that_can_be_no_model(vlprompt, pictures, tmp_path, not
 
 
 def test_a_picture_and_class_names_that_are_too_long_for_a_file(vlprompt, model):
-    assert_refused(vlprompt("predict", "model", "x" * 300), "x" * 300, lines=2)
+    assert_refused(vlprompt("predict", "model", "x" * 300), "x" * 100, lines=2)
     assert_refused(vlprompt("predict", "model", "pictures", "--class-names", "x" * 300), "class names")
 
 
@@ -111,6 +111,11 @@ def test_a_second_benchmark_into_one_folder_is_refused(vlprompt, tmp_path, held)
     held(tmp_path / "out" / ".lock")
     quick = ("--epochs", "2", "--views", "1", "--shots", "2", "--seeds", "1", "--workers", "1", "--out", "out")
     assert_refused(vlprompt("benchmark", "base-to-new", "data", *quick), "another process is writing", "out")
+
+
+@pytest.mark.parametrize("folder", ["x" * 300, "x/" * 2500])
+def test_an_export_to_a_name_that_is_too_long_is_one_sentence(vlprompt, folder):
+    assert_refused(vlprompt("export", "emoji-food", folder, "--classes", "2"), "too long")
 
 
 def test_an_export_that_another_one_writes_is_refused(vlprompt, tmp_path, held):

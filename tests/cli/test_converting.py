@@ -51,6 +51,10 @@ def test_names_that_it_was_not_trained_on_are_told(vlprompt, checkpoint, tmp_pat
         ("red, blue,green", None),
         ("names.txt", "red\nblue\ngreen\n"),
         ("names.csv", "red\nblue\ngreen\n"),
+        ("names.tsv", "red\nblue\ngreen\n"),
+        ("names.jsonl", '"red"\n"blue"\n"green"\n'),
+        ("names.names", "red\nblue\ngreen\n"),
+        ("names", "red\nblue\ngreen\n"),
         ("pictures.csv", "path,label\npictures/red/0.png,red\npictures/blue/0.png,blue\npictures/green/0.png,green\n"),
     ],
 )
@@ -66,6 +70,11 @@ def test_wrong_names_are_refused_and_leave_nothing(vlprompt, checkpoint, tmp_pat
     outcome = vlprompt("convert", checkpoint, "blue,green,purple", "--out", "model")
     assert_refused(outcome, "class 3 of the 3", "'red'", "not among the 3 given names")
     assert_left_nothing(tmp_path)
+
+
+def test_one_name_is_refused_as_what_was_typed(vlprompt, checkpoint, tmp_path):
+    (tmp_path / "names.txt").write_text("red\n")
+    assert_refused(vlprompt("convert", checkpoint, "names.txt", "--out", "model"), "DATA gives only 'red'")
 
 
 def test_another_backbone_is_refused(vlprompt, tiny_backbone, tmp_path):

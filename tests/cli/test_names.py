@@ -41,6 +41,10 @@ def test_names_with_commas_are_what_was_typed(value, names) -> None:
         ("gone.json", r"there is no class names file gone.json"),
         ("gone.csv", r"there is no class names file gone.csv"),
         (".", r"the class names file . cannot be read: it is a folder"),
+        ("[ball, box]", r"'\[ball, box\]' stands in brackets; write the names with commas only"),
+        ('["ball","box"]', r"stands in brackets"),
+        ("{0: ball, 1: box}", r"stands in brackets"),
+        ("ball\nbox", r"'ball\\nbox' has several lines; write commas between the names"),
         ("x" * 5000, r"gives only 'xxx.*\.\.\..*xxx'"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -133,3 +134,21 @@ def test_predict_reads_paths_from_standard_input(vlprompt, model, monkeypatch, a
     outcome = vlprompt("predict", "model", argument)
     assert outcome.code == 0, outcome
     assert [line.split("\t")[0] for line in outcome.out.splitlines()] == ["pictures/red/0.png", "pictures/blue/1.png"]
+
+
+def test_patterns_reach_pictures_however_deep_they_are() -> None:
+    start = os.getcwd()
+    for name in ["top", *["a"] * 1100]:
+        os.mkdir(name)
+        os.chdir(name)
+    write("1.png")
+    try:
+        os.chdir(start)
+        assert expanded("top/**/*.png") == ["top/" + "a/" * 1100 + "1.png"]
+    finally:
+        subprocess.run(["rm", "-r", "top"], check=True)  # shutil.rmtree and pytest's clean-up are recursive
+
+
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    with pytest.raises(DataError, match="a name of a picture is empty"):
+        expand(["a.png", ""])

@@ -97,3 +97,10 @@ def test_listing_and_opening_images_needs_no_torch(write_folder) -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'torchvision', 'open_clip', 'sklearn')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("source", ["", " "])
+def test_nothing_is_no_data_set_and_not_the_current_folder(write_folder, monkeypatch, source) -> None:
+    monkeypatch.chdir(write_folder("pets", cat=1, dog=1))
+    with pytest.raises(DataError, match=r"the data are ' ?', which names nothing"):
+        load_dataset(source)

@@ -14,6 +14,7 @@ from vlprompt.data.checks import (
     check_class_names,
     check_dataset,
     check_same_length,
+    check_training_images,
     comparable_words,
     is_number,
     normal_name,
@@ -45,6 +46,32 @@ def test_a_data_set_without_images_is_refused() -> None:
 def test_one_class_only_is_refused_with_its_name() -> None:
     with pytest.raises(DataError, match=r"pets has only the class 'cat'; at least 2 classes are needed"):
         check_dataset(dataset_of("cat"))
+
+
+def test_a_data_set_without_training_images_is_refused_with_what_it_has() -> None:
+    tested = replace(dataset_of(), test=dataset_of("cat", "dog").train)
+    with pytest.raises(DataError, match=r"pets has no images to train on, only test images"):
+        check_training_images(tested)
+
+
+def test_a_data_set_with_training_images_of_one_class_is_refused_with_its_name() -> None:
+    whole = dataset_of("cat", "dog")
+    with pytest.raises(DataError, match=r"pets has images to train on of the class 'cat' only; at least 2"):
+        check_training_images(replace(whole, train=whole.train[:1], test=whole.train))
+
+
+@pytest.mark.parametrize(
+    "sign", ["\u200c", "\u200d", "\u200e", "\u202e", "\u2069", "\ufe0f", "\u061c"], ids=lambda sign: f"{ord(sign):04x}"
+)
+def test_signs_that_nobody_sees_tell_no_classes_apart(sign) -> None:
+    with pytest.raises(DataError, match="are the same words to the model"):
+        check_class_names(["cat", f"cat{sign}"])
+    with pytest.raises(DataError, match="needs at least one word"):
+        check_class_names(["cat", sign])
+
+
+def test_joiners_within_emoji_tell_classes_apart() -> None:
+    check_class_names(["\U0001f469\u200d\U0001f680", "\U0001f469\U0001f680"])
 
 
 def test_one_class_is_enough_where_that_is_said() -> None:

@@ -41,6 +41,16 @@ def test_names_are_read_as_their_ending_says(tmp_path, file, content) -> None:
     assert read_class_names(tmp_path / file) == NAMES
 
 
+def test_a_line_may_begin_as_lists_do_where_others_do_not(tmp_path) -> None:
+    (tmp_path / "n.txt").write_text('- ball\n"box"\n7: nine\nball\n')
+    assert read_class_names(tmp_path / "n.txt") == ["- ball", '"box"', "7: nine", "ball"]
+
+
+def test_a_blank_before_a_quotation_mark_is_no_part_of_a_name(tmp_path) -> None:
+    (tmp_path / "n.csv").write_text('ball, "box, large", "5"" pipe"\n')
+    assert read_class_names(tmp_path / "n.csv") == ["ball", "box, large", '5" pipe']
+
+
 def test_yaml_names_stay_the_text_that_was_written(tmp_path) -> None:
     (tmp_path / "n.yaml").write_text("- no\n- ~\n- 1e3\n- null\n- 2024-01-01\n")
     assert read_class_names(tmp_path / "n.yaml") == ["no", "~", "1e3", "null", "2024-01-01"]
@@ -59,6 +69,14 @@ def test_names_are_in_unicode_s_normal_form_and_other_encodings_are_read(tmp_pat
         ("n.csv", "id,name\n1\n", r"n.csv:2 has 1 cells and no 'name'"),
         ("n.csv", "name\n", r"n.csv holds no class names"),
         ("n.txt", "\n\n", r"n.txt holds no class names"),
+        (
+            "n.txt",
+            '[\n  "ball",\n  "box"\n]\n',
+            r"n.txt must have one name a line, .* begins with '\['",
+        ),
+        ("n.txt", '"ball"\n"box"\n', r"n.txt must have one name a line"),
+        ("n.txt", "- ball\n- box\n", r"n.txt must have one name a line, .* call it .json, .yaml or .csv"),
+        ("names", "0: ball\n1: box\n", r"names must have one name a line"),
         ("n.json", '["a", ""]', r"n.json has an empty class name, number 2"),
         ("n.json", '["a", 7]', r"n.json has 7 as its class name 2; class names must be text"),
         ("n.json", '{"cat": 0, "dog": 1}', r"n.json has 0 as its class name 1"),

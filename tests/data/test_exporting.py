@@ -99,3 +99,9 @@ def test_nothing_is_left_when_an_image_cannot_be_read(tmp_path) -> None:
     with pytest.raises(UnreadableImageError, match=r"gone.png"):
         export_dataset(Dataset("any", (*pictures("cat"), Sample(Path("gone.png"), 1, "dog"))), tmp_path / "x")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_link_to_nowhere_is_left_alone(tmp_path) -> None:
+    (tmp_path / "out").symlink_to("nowhere")
+    with pytest.raises(OutputError, match="out exists and is not an empty folder"):
+        export_dataset(load_dataset("emoji-food"), tmp_path / "out")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import pytest
 
 from vlprompt.data.catalogue import load_dataset
+from vlprompt.data.class_words import ClassCodesWarning
+from vlprompt.data.folders import LikeSplitsWarning
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, FilesLeftOutWarning, UnknownNameError
 
@@ -260,6 +263,50 @@ def test_a_folder_with_the_class_folders_of_train_is_no_class(write_folder, tmp_
         write_folder(f"pets/{name}", cat=1, dog=1)
     with pytest.raises(DataError, match=r"holds train and query with the same class folders, such as cat; if query"):
         load_dataset(tmp_path / "pets")
+
+
+@pytest.mark.parametrize("names", [("seg_train", "seg_test"), ("my-training", "mine"), ("holdout v2", "others")])
+def test_folders_of_the_same_class_folders_with_a_word_for_a_split_in_them_are_no_classes(
+    write_folder, tmp_path, names
+) -> None:
+    for name in names:
+        write_folder(f"pets/{name}", cat=1, dog=1)
+    with pytest.raises(DataError, match=r"the same class folders, such as cat; if they are splits, call them train"):
+        load_dataset(tmp_path / "pets")
+
+
+def test_folders_of_the_same_folders_may_be_splits_of_unknown_words_and_are_told(write_folder, tmp_path) -> None:
+    for name in ("entrenamiento", "prueba"):
+        write_folder(f"pets/{name}", cat=1, dog=1)
+    with pytest.warns(LikeSplitsWarning, match=r"'entrenamiento', 'prueba' with folders of the same names, such as"):
+        assert load_dataset(tmp_path / "pets").class_names == ["entrenamiento", "prueba"]
+
+
+def test_classes_with_few_parts_in_common_are_classes_without_a_word(write_folder, tmp_path, recwarn) -> None:
+    write_folder("pets/cats", old=1, siamese=1)
+    write_folder("pets/dogs", old=1, hound=1)
+    assert load_dataset(tmp_path / "pets").class_names == ["cats", "dogs"]
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("flat", [("train", "test"), ("test",)])
+def test_folders_that_are_all_called_like_splits_are_no_classes(write_folder, tmp_path, flat) -> None:
+    for name in ("train", "test"):
+        write_folder("pets" if name in flat else f"pets/{name}", **({name: 2} if name in flat else {"cat": 1}))
+    with pytest.raises(DataError, match=r"called like splits, but test holds no class|test holds no class folders"):
+        load_dataset(tmp_path / "pets")
+
+
+def test_numbers_of_wordnet_without_words_are_told(write_folder, tmp_path) -> None:
+    folder = write_folder("zoo", n02510455=1, n02504458=1)
+    with pytest.warns(
+        ClassCodesWarning, match=r"codes of WordNet such as n02504458 \(2 in all\), of which a model knows"
+    ):
+        load_dataset(folder)
+    (folder / "class_words.yaml").write_text("n02510455: giant panda\nn02504458: elephant\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_dataset(folder)
 
 
 def test_a_class_called_train_may_have_folders_of_its_own(write_folder, tmp_path) -> None:

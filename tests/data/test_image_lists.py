@@ -171,3 +171,19 @@ def test_a_hugging_face_row_is_its_bytes_or_its_path() -> None:
     by_bytes, by_path = image_list([{"bytes": png(), "path": "x/a.png"}, {"bytes": None, "path": "x/b.png"}])
     assert by_bytes == EncodedImage(png(), "x/a.png")
     assert by_path == Path("x/b.png")
+
+
+def test_an_open_file_at_its_end_is_read_from_its_start() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(file, "PNG")
+    first, again = (image_list([file])[0] for _ in range(2))
+    assert isinstance(first, EncodedImage)
+    assert first == again
+    assert first.data.startswith(b"\x89PNG")
+
+
+def test_a_closed_file_is_refused() -> None:
+    file = io.BytesIO(b"a picture")
+    file.close()
+    with pytest.raises(DataError, match=r"image 0 is an open file that cannot be read \(.*closed"):
+        image_list([file])

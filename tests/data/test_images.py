@@ -116,6 +116,16 @@ def test_wide_grey_values_are_scaled(values, expected) -> None:
     assert [pixel(image, (x, 0))[0] for x in range(3)] == expected
 
 
+def test_a_name_that_no_file_can_have_is_told_as_such() -> None:
+    with pytest.raises(UnreadableImageError, match="no file can have a name with a NUL character"):
+        open_image("a\0b.png")
+
+
+def test_a_picture_without_a_single_number_is_refused() -> None:
+    with pytest.raises(UnreadableImageError, match="none of its pixels is a finite number"):
+        open_image(Image.fromarray(np.full((3, 3), np.nan, np.float32)))
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "HSV", "LAB", "RGBX", "RGBa"])
 def test_every_other_mode_becomes_rgb(mode) -> None:
     assert open_image(Image.new(mode, (5, 4))).size == (5, 4)

@@ -52,6 +52,7 @@ def test_class_names_set_the_order_of_text_labels() -> None:
         ([], [], None, r"there are no images"),
         ([ARRAY] * 3, ["cat", "dog"], None, r"there are 3 images but 2 labels"),
         ([ARRAY] * 2, [0, 1], None, r"labels are numbers such as 0; give class_names"),
+        ([ARRAY] * 2, [None, None], None, r"labels are no text such as None; give class_names"),
         ([ARRAY] * 2, [0, 2], ["cat", "dog"], r"label 1 is 2; with 2 class names it must be 0 to 1"),
         ([ARRAY] * 2, [0, -1], ["cat", "dog"], r"label 1 is -1"),
         ([ARRAY] * 2, [0, 0.5], ["cat", "dog"], r"label 1 is 0.5; it must be a class name or a whole number"),

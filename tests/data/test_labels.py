@@ -157,11 +157,19 @@ def test_text_labels_need_no_words():
     assert classes_of(["dog", "cat"]).class_words == {}
 
 
-@pytest.mark.parametrize("labels", [[0, 1], ["0", "1"], ["-1", "1"], ["0.0", "1.0"], [False, True]])
+@pytest.mark.parametrize(
+    "labels", [[0, 1], ["0", "1"], ["1e3", "0x1f"], ["1,5", "\u00bd"], ["-1", "1"], ["0.0", "1.0"], [False, True]]
+)
 def test_a_number_alone_is_never_what_a_prompt_says(labels):
-    with pytest.warns(ClassNamesWarning, match="labels are numbers such as"):
+    with pytest.warns(ClassNamesWarning, match="labels are (numbers|truth values) such as"):
         found = classes_of(labels)
     assert [found.class_words[name] for name in found.names] == [f"class {name}" for name in found.names]
+
+
+@pytest.mark.parametrize("names", [["7", "8"], {0: "7", 1: "8"}])
+def test_words_that_are_numbers_are_refused(names):
+    with pytest.raises(DataError, match="'7', '8' are numbers, which say nothing to the model"):
+        classes_of([0, 1], names)
 
 
 def test_a_class_without_pictures_is_left_out_and_named():
@@ -211,3 +219,60 @@ def test_saved_labels_are_of_their_kind_again(labels):
 def test_text_that_is_no_label_of_its_kind_is_refused(names, kind):
     with pytest.raises(ValueError, match="kind|literal|could not convert"):
         classes_saved(names, kind)
+
+
+class Kind(str, enum.Enum):  # noqa: UP042 (a StrEnum would print its text)
+    """Text with a name."""
+
+    ANT = "an ant"
+    BEE = "a bee"
+
+
+def test_members_of_an_enumeration_that_are_text_count_as_their_text():
+    classes = classes_of([Kind.BEE, Kind.ANT])
+    assert classes.values.tolist() == ["a bee", "an ant"]
+    assert classes.places(["an ant", Kind.BEE, Kind.ANT]).tolist() == [1, 0, 1]
+
+
+class NAType:
+    """Like pandas' NA, which has no truth value when it is compared."""
+
+    def __eq__(self, other):
+        return self
+
+    def __bool__(self):
+        raise TypeError("boolean value of NA is ambiguous")
+
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (None, "labels are missing"),
+        (5, "labels is a int; it must be a list"),
+        ({0: "cat", 1: "dog"}, "labels is a dict; it must be a list"),
+        ({"cat", "dog"}, "labels is a set; it must be a list"),
+        ([b"cat", b"dog"], "label 0 is b'cat', which is bytes"),
+        (["cat", NAType()], "label 1 is .*every image needs a label"),
+    ],
+)
+def test_what_is_no_list_of_labels_is_named(labels, said):
+    with pytest.raises(DataError, match=said):
+        label_array(labels)
+
+
+@pytest.mark.parametrize("class_names", [5, {"cat", "dog"}, (name for name in ("cat", "dog")), {"cat": 1}.keys()])
+def test_class_names_that_are_no_list_are_refused(class_names):
+    with pytest.raises(DataError, match="it must be a list or a mapping"):
+        classes_of([0, 1], class_names)
+
+
+def test_an_empty_list_of_class_names_is_named():
+    with pytest.raises(DataError, match="class_names is empty"):
+        classes_of(["cat", "dog"], [])
+
+
+def test_a_saved_label_that_another_would_equal_is_refused():
+    with pytest.raises(ValueError, match="'01' is no label of the kind int"):
+        classes_saved(["1", "01"], "int")

@@ -197,6 +197,7 @@ def test_very_many_missing_files_are_counted(write_manifest) -> None:
         "".join(f"{place},{line}\n" for place, line in zip(["", 0, 1, 2], CSV.splitlines(), strict=True)),
         CSV.replace("a.png", " a.png ").replace(",", " , "),
         CSV.replace("a.png", "./x/../a.png"),
+        'path, label, split\n"a.png", "dog", "train"\n"b.png", "cat", "train"\n"c.png", "cat", "test"\n',
     ],
 )
 def test_tables_are_read_as_programs_save_them(write_manifest, text) -> None:
@@ -271,6 +272,16 @@ def test_columns_of_any_other_name_are_chosen(write_manifest) -> None:
         load_dataset(manifest, path_column="where", label_column="wat")
 
 
+def test_a_column_is_found_in_either_normal_form_of_its_name(write_manifest) -> None:
+    manifest = write_manifest(CSV.replace("label", "cate\u0301gorie"))
+    assert load_dataset(manifest, label_column="cat\u00e9gorie").class_names == ["cat", "dog"]
+
+
+def test_one_column_is_not_both_the_path_and_the_label(write_manifest) -> None:
+    with pytest.raises(DataError, match=r"csv has one column, 'path', named for both the path and the label"):
+        load_dataset(write_manifest(CSV), label_column="path")
+
+
 @pytest.mark.parametrize("source", ["emoji-food", "folder"])
 def test_only_manifests_have_columns(write_folder, source) -> None:
     with pytest.raises(SettingsError, match=r"label_column is x, but .* does not take it"):
@@ -306,7 +317,7 @@ def test_a_row_that_stands_twice_counts_once_and_is_told(write_manifest) -> None
         ("path,label,Label\na.png,cat,x\n", r"csv has two columns for the label, 'label' and 'Label'"),
         ("path,class,category\na.png,cat,x\n", r"two columns for the label, 'class' and 'category'.*--label-column"),
         ("path,path,label\na.png,b.png,x\n", r"csv has two columns for the path, 'path' and 'path'"),
-        ("path,label,split,split\na.png,cat,train,test\n", r"csv has two columns for the split"),
+        ("path,label,split,split\na.png,cat,train,test\n", r"csv has two columns for the split, .*; rename one\.$"),
         ("a.png,cat\nb.png,dog\n", r"csv:1 has no header but an image \('a.png', 'cat'\); write a first line"),
         ("a.png;cat\nb.png;dog\n", r"csv:1 has no header but an image"),
         ('path,label\na.png,"cat\nb.png,dog\n', r"csv:2 is not CSV: unexpected end of data; perhaps a quotation"),

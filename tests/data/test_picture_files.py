@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import warnings
 from pathlib import Path
 
@@ -127,6 +128,28 @@ def test_two_links_in_a_circle_end(write_picture, tmp_path) -> None:
     (tmp_path / "self").symlink_to(".")
     assert scanned(tmp_path)[0] == ["a/1.png", "b/2.png"]
     assert scanned(tmp_path / "a")[0] == ["1.png", "to-b/2.png"]
+
+
+def test_links_that_cannot_be_followed_are_left_out(write_picture, tmp_path) -> None:
+    write_picture("1.png")
+    for name, target in {"itself.png": "itself.png", "inside.png": "1.png/2.png", "long": "a" * 3000}.items():
+        (tmp_path / name).symlink_to(target)
+    assert scanned(tmp_path) == (["1.png"], {NOWHERE.split()[0]: ["inside.png", "itself.png", "long"]})
+    assert FolderScan(tmp_path).folders_in(tmp_path) == []
+
+
+def test_hidden_folders_are_counted_however_deep_they_are(write_picture, tmp_path, monkeypatch) -> None:
+    write_picture("1.png")
+    monkeypatch.chdir(tmp_path)
+    for name in [".hidden", *["a"] * 1100]:
+        os.mkdir(name)
+        os.chdir(name)
+    Path("2.png").touch()
+    try:
+        assert scanned(tmp_path) == (["1.png"], {"hidden": [".hidden"]})
+    finally:
+        os.chdir(tmp_path)
+        subprocess.run(["rm", "-r", ".hidden"], check=True)  # shutil.rmtree and pytest's clean-up are recursive
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12), max_size=6))

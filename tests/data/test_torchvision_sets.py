@@ -122,3 +122,33 @@ def test_classes_that_are_numbers_need_class_names() -> None:
     with pytest.raises(DataError, match=r"class names '0', '1', '2' are numbers.*give class_names in words"):
         samples_from_data_set(digits)
     assert samples_from_data_set(digits, ["zero", "one", "two"])[0].class_name == "two"
+
+
+def items(labels, names, **more):
+    """A data set object with such labels and names."""
+    given = Digits((0, 1))
+    given.targets, given.classes = labels, names
+    vars(given).update(more)
+    return given
+
+
+def test_names_are_in_the_order_that_class_to_idx_says() -> None:
+    samples = samples_from_data_set(items([0, 1], ["cat", "dog"], class_to_idx={"dog": 0, "cat": 1}))
+    assert [sample.class_name for sample in samples] == ["dog", "cat"]
+
+
+@pytest.mark.parametrize("label", ["a", None, 0.5, float("nan"), [0, 1], np.array([0, 1])])
+def test_labels_that_are_no_whole_numbers_are_a_sentence(label) -> None:
+    with pytest.raises(DataError, match=r"item 1 of Digits has the label .*; it must be a whole number"):
+        samples_from_data_set(items([0, label], ["cat", "dog"]))
+
+
+@pytest.mark.parametrize("name", [7, None, ()])
+def test_names_that_are_no_text_are_a_sentence(name) -> None:
+    with pytest.raises(DataError, match=r"class name 1 is .*; class names must be text"):
+        samples_from_data_set(items([0, 1], ["cat", name]))
+
+
+def test_names_that_are_one_text_are_refused() -> None:
+    with pytest.raises(DataError, match=r"class_names is the one text 'ab'; it must be a list"):
+        samples_from_data_set(Digits((0, 1)), "ab")

@@ -166,3 +166,10 @@ def test_a_foreign_description_is_no_entry(encoder: SmallEncoder, cache: Path) -
 def test_the_cache_is_looked_after_without_torch() -> None:
     code = "import sys; from vlprompt.features import cache_info, clear_cache; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("work", [cache_info, clear_cache])
+def test_a_cache_that_cannot_be_read_is_not_an_empty_one(tmp_path, work):
+    (tmp_path / "cache").symlink_to("cache")  # an error to everybody, unlike a folder without permission
+    with pytest.raises(OutputError, match=f"the cache {tmp_path / 'cache'} cannot be read"):
+        work(tmp_path / "cache")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -237,7 +238,14 @@ def test_a_template_needs_one_place_for_the_name(tiny_backbone: Backbone) -> Non
 
 
 @pytest.mark.parametrize(
-    "options", [{"context_length": 0}, {"position": "back"}, {"context_init": " "}, {"engine": "turbo"}]
+    "options",
+    [
+        {"context_length": 0},
+        {"position": "back"},
+        {"context_init": " "},
+        {"context_init": "a {}."},
+        {"engine": "turbo"},
+    ],
 )
 def test_wrong_options_are_refused_where_they_are_made(options: dict[str, object]) -> None:
     with pytest.raises(SettingsError):
@@ -335,6 +343,68 @@ def test_class_features_of_another_shape_are_refused(
     for logits in (Wrong(tiny_backbone, NAMES), Wrong(tiny_backbone, NAMES).predict_logits):
         with pytest.raises(MethodError, match=re.escape(str(shape))):
             logits(features)
+
+
+@pytest.mark.parametrize(
+    "given", [None, np.ones((1, 3, 64)), torch.ones(1, 3, 64, dtype=torch.long), torch.ones(1, 3, 64).double()]
+)
+def test_class_features_of_another_type_are_refused(
+    tiny_backbone: Backbone, features: torch.Tensor, given: object
+) -> None:
+    class Wrong(Method):
+        name, options_class, learns = "wrong", ZeroShotOptions, False
+
+        def class_features(self, image_features: torch.Tensor) -> torch.Tensor:
+            return given  # type: ignore[return-value]
+
+    with pytest.raises(MethodError, match="class features of the type .*; they must be a tensor of torch.float32"):
+        Wrong(tiny_backbone, NAMES)(features)
+
+
+def test_what_was_learned_for_each_class_names_no_others(tiny_backbone: Backbone) -> None:
+    class Biased(CoOp):
+        def prepare(self) -> None:
+            super().prepare()
+            self.bias = torch.nn.Parameter(torch.zeros(len(self.class_names)))
+
+    with pytest.raises(SettingsError, match=r"has learned bias of the shape \(3,\), which would be \(2,\)"):
+        Biased(tiny_backbone, NAMES).with_class_names(["cat", "dog"])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("class Mine(Method):\n    options_class = ZeroShotOptions", "does not give class_features"),
+        ("class Mine(Method):\n    class_features = None", "has no dataclass as options_class"),
+        ("class Mine(CoOp):\n    options_class = dict", "has no dataclass as options_class"),
+        (
+            "@dataclass\nclass Bare:\n    depth: int\nclass Mine(CoOp):\n    options_class = Bare",
+            "without a default: depth",
+        ),
+    ],
+)
+def test_a_method_file_that_lacks_what_a_method_must_have_is_named(tmp_path: Path, body: str, said: str) -> None:
+    head = (
+        "from dataclasses import dataclass\nfrom vlprompt.methods.coop import CoOp\n"
+        "from vlprompt.methods.method import Method\nfrom vlprompt.methods.options import ZeroShotOptions\n"
+    )
+    (tmp_path / "mine.py").write_text(f"{head}{body}\n")
+    with pytest.raises(MethodError, match=f"the method Mine of .*mine.py .*{said}"):
+        method_class(f"{tmp_path / 'mine.py'}:Mine")
+
+
+def test_a_method_file_without_its_class_and_one_that_exits_are_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(SettingsError, match=r"names a file without its class; write .*mine\.py:ClassName"):
+        method_class(str(tmp_path / "mine.py"))
+    with pytest.raises(SettingsError, match="cannot be run"):
+        method_class(f"{tmp_path / 'mine.py'}:Mine")
+
+
+@pytest.mark.parametrize("templates", [5, [5], {"a {}.": 1}, []])
+def test_templates_that_are_no_list_of_text_are_refused(templates: object) -> None:
+    with pytest.raises(SettingsError, match="template"):
+        ZeroShotOptions(templates=templates)  # type: ignore[arg-type]
 
 
 OWN_METHOD = '''
@@ -459,7 +529,7 @@ class TooFew(CoOp):
     [
         (OfTheOldContract, r"the forward of the method OfTheOldContract gives a Tensor; it must be an Output"),
         (TakesATensor, r"TakesATensor takes what super\(\)\.forward gives for a tensor .* logits are in \.logits"),
-        (TooFew, r"TooFew gives logits of the shape \(12, 2\); it must be .* the shape \(12, 3\)"),
+        (TooFew, r"TooFew gives logits of the shape \(12, 2\); they must be of \(12, 3\)"),
     ],
 )
 def test_a_forward_that_gives_something_else_is_refused_in_training_and_in_prediction(

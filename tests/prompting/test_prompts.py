@@ -14,6 +14,7 @@ from tests.tiny_models import tiny_siglip
 from vlprompt.backbones import Backbone
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
 from vlprompt.prompting import PlainEngine, SegmentsEngine, build_prompts, text_engine, words_of
+from vlprompt.prompting.prompts import tokenize
 
 
 def test_underscores_become_spaces() -> None:
@@ -64,6 +65,15 @@ def test_a_name_up_to_the_token_limit_is_encoded(tiny_backbone: Backbone) -> Non
         rtol=1e-4,
         atol=1e-4,
     )
+
+
+def test_what_the_tokenizer_ends_a_text_with_is_refused_within_one(tiny_backbone: Backbone) -> None:
+    texts = ["a photo of a cat.", "<end_of_text> a photo of a dog."]
+    with pytest.raises(
+        DataError, match="class 'dog' has a sign in it with which this backbone's tokenizer ends a text"
+    ):
+        tokenize(tiny_backbone, texts, ["cat", "dog"])
+    assert tokenize(tiny_backbone, texts[:1], ["cat"]).shape == (1, 77)
 
 
 def test_an_unknown_position_names_the_known_ones(tiny_backbone: Backbone) -> None:

@@ -57,6 +57,12 @@ def test_one_seed_has_no_interval(of):
         assert "harmonic mean of base and new accuracy" in text
 
 
+def test_one_shot_is_one_image(of):
+    for text in everywhere([replace(record, shots=1) for record in of(coop=(1,), cocoop=(1,))]):
+        assert "1 shot, 1 seed" in text
+        assert "1 images" not in text
+
+
 def test_several_seeds_have_a_mean_and_an_interval(of):
     for text in everywhere(of(coop=(1, 2, 3), cocoop=(1, 2, 3))):
         assert "16 shots, 3 seeds" in text

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from vlprompt.errors import DataError, NonFiniteLossError, SettingsError, TrainingInterrupted
+from vlprompt.errors import DataError, MethodError, NonFiniteLossError, SettingsError, TrainingInterrupted
+from vlprompt.methods.method import Output
 from vlprompt.recipes import TrainingSettings, learning_rate_at
 from vlprompt.training import TrainingHistory, train
 from vlprompt.training.batches import epoch_order
@@ -172,6 +173,27 @@ def test_a_method_that_learns_nothing_is_refused(small_method, views):
         train(method, views, views.labels, SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda logits: logits[:, 1:], r"gives logits of the shape \(4, 3\); they must be of \(4, 4\)"),
+        (lambda logits: (logits, logits), "gives logits of tuple"),
+        (lambda logits: logits.detach(), "do not depend on its parameters"),
+    ],
+)
+def test_a_forward_that_cannot_be_trained_is_named(small_method, views, monkeypatch, change, said):
+    method = small_method()
+    forward = method.forward
+
+    def changed(images: torch.Tensor) -> Output:
+        output = forward(images)
+        return replace(output, logits=change(output.logits))
+
+    monkeypatch.setattr(method, "forward", changed)
+    with pytest.raises(MethodError, match=said):
+        train(method, views, views.labels, SETTINGS)
+
+
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_half_precision_is_refused_on_a_cpu(small_method, views, precision):
     with pytest.raises(SettingsError, match=f"precision is '{precision}', which needs a CUDA GPU"):
@@ -202,8 +224,9 @@ def test_a_loss_that_explodes_is_explained_and_the_last_good_parameters_stay(sma
     assert same_bits(learned(method), learned(good))
 
 
-def test_parameters_ruined_by_an_epoch_s_last_step_are_noticed(small_method, views, learned):
-    settings = TrainingSettings(epochs=1, warmup_epochs=0, batch_size=32, learning_rate=1e38, weight_decay=1.0)
+@pytest.mark.parametrize("learning_rate", [1e38, 1e25])  # numbers that are none, and such that their squares are none
+def test_parameters_ruined_by_an_epoch_s_last_step_are_noticed(small_method, views, learned, learning_rate):
+    settings = TrainingSettings(epochs=1, warmup_epochs=0, batch_size=32, learning_rate=learning_rate, weight_decay=1.0)
     method = small_method()
     with torch.no_grad():
         method.scale.mul_(100)

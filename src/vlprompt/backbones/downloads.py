@@ -74,7 +74,7 @@ def cached_file(config: dict[str, Any]) -> str | None:
                 return path
         return None
     path = Path(os.path.expanduser("~/.cache/clip")) / os.path.basename(config.get("url", "-"))
-    return str(path) if path.is_file() else None
+    return str(path) if os.path.isfile(path) else None
 
 
 def reachable(address: str) -> bool:

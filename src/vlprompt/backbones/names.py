@@ -5,6 +5,7 @@ ViT-B-16,openai                                 OpenCLIP's pairs
 local-dir:path/to/folder                        OpenCLIP's folders
 hf-hub:laion/CLIP-ViT-B-16-laion2B-s34B-b88K    OpenCLIP's repositories, also without hf-hub:
 openai/clip-vit-base-patch16                    repositories of the transformers package
+https://huggingface.co/openai/clip-vit-large-patch14    the page of either
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import open_clip
 from open_clip.pretrained import get_pretrained_cfg
 
 from vlprompt.errors import BackboneError
+from vlprompt.wording import others
 
 LOCAL_FOLDER, REPOSITORY = "local-dir:", "hf-hub:"
 
@@ -25,6 +27,9 @@ _OPENAI_PACKAGE = {
     "ViT-L/14@336px": "ViT-L-14-336/openai",
 }
 """How OpenAI's package spells its models."""
+
+_ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([^/]+/[^/]+)(?:/.*)?")
+"""The page of a repository, as people copy it."""
 
 _SIZES = {"base": "B", "large": "L", "so400m": "SO400M", "giant-opt": "gopt"}
 _TRANSFORMERS = re.compile(
@@ -52,13 +57,15 @@ def our_name(name: str) -> str:
         return name
     if name.startswith((".", "/", "~")):
         return name
+    if address := _ADDRESS.fullmatch(name):
+        return _of_repository(address[1], name)
     if name.startswith(REPOSITORY):
         return _of_repository(name.removeprefix(REPOSITORY), name)
     if name in _OPENAI_PACKAGE:
         return _OPENAI_PACKAGE[name]
     # ViT-B/16/openai and ViT-B/16@weights.pt: OpenAI's slash before a tag or a file.
     plain = re.sub(r"^(ViT-[A-Za-z0-9]+)/(\d+)(?=[/,:@]|$)", r"\1-\2", name)
-    plain = re.sub(r"^([^@,:]+?)\s*[,:]\s*([^@,:\s]+)$", r"\1/\2", plain)
+    plain = re.sub(r"^([^@,:]+?)\s*[,:]\s*([^@,:/\s]+)(?=@|$)", r"\1/\2", plain)
     architectures = open_clip.list_models()
     if plain in architectures:
         raise BackboneError(_without_weights(plain))
@@ -71,7 +78,11 @@ def _folder(name: str) -> str:
     folder = name.removeprefix(LOCAL_FOLDER)
     if not folder:
         raise BackboneError(f'{name} names no folder; write the folder\'s path, as in backbone="path/to/folder".')
-    # As a path, so that a folder's name is not taken for a model's.
+    return local_path(folder)
+
+
+def local_path(folder: str) -> str:
+    """The path, so that a folder's name is not taken for a model's."""
     return folder if os.path.isabs(os.path.expanduser(folder)) else os.path.join(os.curdir, folder)
 
 
@@ -118,7 +129,7 @@ def _without_weights(architecture: str) -> str:
     if not tags:
         return f"{architecture!r} is an architecture that has no published weights; name {of_a_file}."
     named = ", ".join(f"{architecture}/{tag}" for tag in tags[:6])
-    more = f" and {len(tags) - 6} others" if len(tags) > 6 else ""
+    more = f" and {others(len(tags) - 6)}" if len(tags) > 6 else ""
     return f"{architecture!r} is an architecture without its weights; say which: {named}{more}, or {of_a_file}."
 
 

@@ -28,9 +28,9 @@ from torch import nn
 from vlprompt.backbones.backbone import Backbone, ImagePreprocessing, freeze
 from vlprompt.backbones.downloads import download_weights, unasked_if_unreachable
 from vlprompt.backbones.listing import MINI, extra_needed, require_extra
-from vlprompt.backbones.names import listed_names, our_name
+from vlprompt.backbones.names import listed_names, local_path, our_name
 from vlprompt.backbones.weight_files import plain_folder, plain_weights, read_config, refuse_prompts
-from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError
+from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError, quoted
 
 
 def list_backbones() -> list[str]:
@@ -38,11 +38,11 @@ def list_backbones() -> list[str]:
     return [MINI, *listed_names()]
 
 
-def load_backbone(name: str = MINI, *, device: str = "auto", precision: str = "fp32") -> Backbone:
+def load_backbone(name: str | os.PathLike[str] = MINI, *, device: str = "auto", precision: str = "fp32") -> Backbone:
     """Load a frozen backbone.
 
     Args:
-        name: see the top of this file; the backbone is then called by our spelling.
+        name: see the top of this file; the backbone is then called by our spelling. A `Path` is a folder or file.
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1".
         precision: "fp32"; on CUDA also "fp16" or "bf16", in which the frozen towers then run by autocast.
 
@@ -56,6 +56,7 @@ def load_backbone(name: str = MINI, *, device: str = "auto", precision: str = "f
         raise UnknownNameError("precision", precision, ("fp32", "fp16", "bf16"))
     if precision != "fp32" and where.type != "cuda":
         raise SettingsError(f"precision {precision} needs a CUDA device, and this is {where}; use fp32.")
+    name = _as_text(name)
     ours = our_name(name)
     try:
         model, config_name = _open_model(ours)
@@ -73,13 +74,24 @@ def load_backbone(name: str = MINI, *, device: str = "auto", precision: str = "f
     )
 
 
-def _device(name: str) -> torch.device:
+def _as_text(name: Any) -> str:
+    """The name; of a path so that it cannot be taken for a model's."""
+    if isinstance(name, os.PathLike):
+        return local_path(os.fsdecode(name))
+    if not isinstance(name, str):
+        raise SettingsError(
+            f"backbone is {quoted(name)}; it must be a name of vlprompt list backbones, a path, or a Backbone."
+        )
+    return name
+
+
+def _device(name: Any) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:
-        raise SettingsError(f"device {name!r} is none that torch knows; use auto, cpu or cuda.") from None
+    except (RuntimeError, TypeError):
+        raise SettingsError(f"device {quoted(name)} is none that torch knows; use auto, cpu or cuda.") from None
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device.type, False) or (device.index or 0) >= max(1, torch.cuda.device_count()):
         usable = ", ".join(kind for kind, found in there.items() if found)
@@ -97,6 +109,8 @@ def _open_model(name: str) -> tuple[nn.Module, str]:
             warnings.warn(f"{name} is the listed backbone; the folder is ./{name}.", BackboneWarning, stacklevel=3)
         return _from_list(name)
     architecture, at, path = name.partition("@")
+    if at and not path:
+        raise BackboneError(f"backbone {name!r} names no file; write its path behind the @.")
     if at:
         return _from_file(name, architecture, Path(os.path.expanduser(path)))
     local = os.path.expanduser(name)
@@ -125,7 +139,7 @@ def _from_file(name: str, architecture: str, path: Path) -> tuple[nn.Module, str
     architecture, _, tag = architecture.partition("/")
     if architecture not in open_clip.list_models():
         raise UnknownNameError("architecture", architecture, open_clip.list_models())
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise BackboneError(f"backbone {name!r}: there is no file {path}.")
     config = open_clip.get_model_config(architecture)
     require_extra(name, config)

@@ -7,6 +7,7 @@ OpenCLIP reads safetensors itself. What `torch.save` wrote, and OpenAI's TorchSc
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,7 +84,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(read_bounded(path, LARGEST_CONFIG))
     except FileNotFoundError as error:
-        foreign = (folder / "config.json").is_file()
+        foreign = os.path.isfile(folder / "config.json")
         kind = "; this is a folder of the transformers package, whose models are not read" if foreign else ""
         raise BackboneError(f"{path} is missing; an OpenCLIP model folder has it beside the weights{kind}.") from error
     except OSError as error:
@@ -118,7 +119,7 @@ def refuse_prompts(path: Path) -> None:
 def _chosen_weights(folder: Path) -> Path:
     """The weights that OpenCLIP would take: by name, then safetensors before others, then the first."""
     try:
-        found = [path for path in folder.iterdir() if path.suffix in _WEIGHTS and path.is_file()]
+        found = [path for path in folder.iterdir() if path.suffix in _WEIGHTS and os.path.isfile(path)]
     except OSError as error:
         raise BackboneError(f"{folder} cannot be read: {error.strerror}.") from error
     if not found:

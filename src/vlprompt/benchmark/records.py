@@ -263,9 +263,8 @@ def read_records(out: Path) -> list[ResultRecord]:
     Raises:
         RecordError: as `read_record`.
     """
-    paths = sorted((out / RECORDS_FOLDER).glob("*/*/*.json"))
     records: dict[Path, tuple[Path, ResultRecord]] = {}
-    for path in paths:
+    for path in _record_paths(out):
         if path.name.startswith(TEMPORARY_PREFIX):
             continue
         record = read_record(path)
@@ -276,6 +275,25 @@ def read_records(out: Path) -> list[ResultRecord]:
             )
         records[run] = path, record
     return [record for _, record in records.values()]
+
+
+def _record_paths(out: Path) -> list[Path]:
+    """The files `DATA/BACKBONE/*.json`; unlike a glob, this passes over no folder that cannot be read."""
+    places = [out / RECORDS_FOLDER]
+    for _ in range(3):
+        places = [path for folder in places for path in _entries_of(folder)]
+    return sorted(path for path in places if path.name.endswith(".json"))
+
+
+def _entries_of(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise RecordError(
+            f"the results in {folder} cannot be read: {(error.strerror or str(error)).lower()}."
+        ) from error
 
 
 def _check_results(record: ResultRecord) -> None:

@@ -69,6 +69,7 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     name, options = parsed.subcommand, parsed[parsed.subcommand]
     while "subcommand" in options:
         name, options = f"{name} {options.subcommand}", options[options.subcommand]
+    _refuse_empty(options)
     module, function = FUNCTIONS[name].split(":")
     return getattr(import_module(f"vlprompt.cli.{module}"), function), options
 
@@ -392,6 +393,17 @@ def _explained(message: str, arguments: list[str]) -> SettingsError:
 
 
 _POSITIONALS = {"checkpoint", "data", "model", "images", "results", "what", "dataset", "folder", "action"}
+
+
+_PATHS = (*sorted(_POSITIONALS), "out", "image_root", "class_words")
+
+
+def _refuse_empty(options: Namespace) -> None:
+    """As a path an empty text is the current folder, which whoever has an unset variable in a script does not mean."""
+    for name in _PATHS:
+        value = options.get(name)
+        if value == "" or (isinstance(value, list) and "" in value):
+            raise SettingsError(f"{_as_typed(name)} is empty; the current folder is written as a full stop (.).")
 
 
 def _explained_value(option: str, problem: str) -> str:

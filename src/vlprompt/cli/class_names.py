@@ -1,4 +1,4 @@
-"""The class names of --class-names: a file of them, or names with commas."""
+"""Class names on the command line (--class-names, and what `convert` takes): a file of them, or names with commas."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from pathlib import Path
 from vlprompt.errors import DataError, quoted
 
 
-def names_from(value: str) -> list[str]:
-    """The names that a value of --class-names gives; a name that has a comma stands in quotes.
+def names_from(value: str, called: str = "--class-names") -> list[str]:
+    """The names that a value gives; a name that has a comma stands in quotes.
+
+    Args:
+        called: the argument, for messages.
 
     Raises:
-        DataError: the file cannot be used, a quotation mark is not closed, or it is one name only.
+        DataError: the file cannot be used, the names are not parted by commas, or it is one name only.
     """
     from vlprompt.data.checks import normal_name
     from vlprompt.data.class_names import READERS, read_class_names
@@ -23,18 +26,27 @@ def names_from(value: str) -> list[str]:
     if (value and os.path.exists(path)) or ("," not in value and path.suffix.lower() in READERS):
         names = read_class_names(path)
     else:
-        names = [normal_name(name) for name in _listed(value)]
+        names = [normal_name(name) for name in _listed(value, called)]
     if len(names) < 2:
         raise DataError(
-            f"--class-names gives only {quoted(names[0])}; at least two class names are needed, with commas or in a "
-            "file."
+            f"{called} gives only {quoted(names[0])}; at least two class names are needed, with commas or in a file."
         )
     return names
 
 
-def _listed(value: str) -> list[str]:
+def _listed(value: str, called: str) -> list[str]:
+    lines = value.strip("\r\n")
+    if "\n" in lines or "\r" in lines:
+        raise DataError(
+            f"{called} {quoted(value)} has several lines; write commas between the names, or name the file."
+        )
+    if (value.strip()[:1], value.strip()[-1:]) in (("[", "]"), ("{", "}")):
+        raise DataError(
+            f"{called} {quoted(value)} stands in brackets; write the names with commas only, or name a .json or .yaml "
+            "file of them."
+        )
     try:
         rows = list(csv.reader([value], skipinitialspace=True, strict=True))
     except csv.Error as error:
-        raise DataError(f"--class-names {quoted(value)} cannot be read as names with commas: {error}.") from error
+        raise DataError(f"{called} {quoted(value)} cannot be read as names with commas: {error}.") from error
     return rows[0] if rows and rows[0] else [value]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from vlprompt.data.samples import Dataset
 
 MODEL_BYTES = 20_000_000
+MAY_BE_DATA = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+"""Endings that lists of pictures and lists of names share."""
 
 
 def convert(options: Namespace) -> None:
@@ -45,13 +47,17 @@ def convert(options: Namespace) -> None:
 
 def _data_or_names(options: Namespace) -> Dataset | list[str]:
     """The data set, or where there is none of this name the class names."""
+    from vlprompt.checkpoint_files import is_checkpoint_name
     from vlprompt.data.catalogue import DATASETS, load_dataset
+    from vlprompt.data.class_names import READERS
 
     path = Path(os.path.expanduser(options.data))
-    words_only = path.suffix.lower() in (".txt", ".yaml", ".yml")
-    is_names = words_only or ("," in options.data and not os.path.exists(path))
+    suffix = path.suffix.lower()
+    is_names = suffix in READERS and suffix not in MAY_BE_DATA
+    is_names = is_names or (os.path.isfile(path) and suffix not in MAY_BE_DATA and not is_checkpoint_name(path))
+    is_names = is_names or ("," in options.data and not os.path.exists(path))
     if is_names and options.data not in DATASETS:
-        return names_from(options.data)
+        return names_from(options.data, "DATA")
     try:
         return load_dataset(
             options.data,
@@ -63,6 +69,6 @@ def _data_or_names(options: Namespace) -> Dataset | list[str]:
         raise
     except DataError:
         # A .csv or .json file may also hold just names.
-        if not os.path.isfile(path) or path.suffix.lower() not in (".csv", ".json"):
+        if not os.path.isfile(path) or suffix not in MAY_BE_DATA:
             raise
-        return names_from(options.data)
+        return names_from(options.data, "DATA")

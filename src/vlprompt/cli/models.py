@@ -201,8 +201,9 @@ def _note_seen(classifier: FittedClassifier, samples: Sequence[Sample], dataset:
 def _load_data(options: Namespace) -> Dataset:
     """The data set; where it has no splits of its own, all pictures are in train."""
     from vlprompt.data.catalogue import load_dataset
+    from vlprompt.data.doubles import warn_about_doubles
 
-    return load_dataset(
+    dataset = load_dataset(
         options.data,
         class_words=options.class_words,
         image_root=options.image_root,
@@ -211,6 +212,8 @@ def _load_data(options: Namespace) -> Dataset:
         path_column=options.path_column,
         label_column=options.label_column,
     )
+    warn_about_doubles(dataset)
+    return dataset
 
 
 def check_shots(shots: int | None) -> None:
@@ -290,7 +293,7 @@ def _rescued(classifier: PromptClassifier, out: Path, checkpoint: Path) -> str:
     except OSError:  # there is no temporary folder, or the same limit holds there
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-        if checkpoint.is_dir():
+        if os.path.isdir(checkpoint):
             return f"the training is kept in {checkpoint}, and the same command goes on from there."
         return "the same command makes the model again."
     return f"the trained model is kept in {folder / (out.name or 'model')}."

@@ -26,10 +26,12 @@ def expand(arguments: Sequence[str]) -> list[Path]:
     A file that is named is taken whatever it is called; of folders and patterns the files that `picture_files` takes.
 
     Raises:
-        DataError: a folder, a pattern or standard input gives no pictures.
+        DataError: a name is empty; a folder, a pattern or standard input gives no pictures.
     """
     if sum(argument in STANDARD_INPUT for argument in arguments) > 1:
         raise DataError("standard input is named more than once (- or -0); it can be read only once.")
+    if not all(arguments):
+        raise DataError("a name of a picture is empty; the current folder is `.`.")
     found: dict[str, Path] = {}
     for argument in arguments:
         if argument in STANDARD_INPUT:
@@ -80,30 +82,31 @@ def _told(pictures: list[Path], left_out: LeftOut, folder: Path, called: str) ->
 def _glob(pattern: str) -> Iterator[Path]:
     """Like `glob.glob(recursive=True)`, but `**` follows no links, so that a link in a circle is no endless tree."""
     path = Path(pattern)
-    start = Path(path.anchor)
     parts = path.parts[1:] if path.anchor else path.parts
-    return _match(start, list(parts))
+    waiting = [(Path(path.anchor), list(parts))]  # no function that calls itself: folders may be nested very deeply
+    while waiting:
+        place, left = waiting.pop()
+        if left:
+            waiting += _one_step(place, left[0], left[1:])
+        else:
+            yield place
 
 
-def _match(folder: Path, parts: list[str]) -> Iterator[Path]:
-    """The paths below a folder that match what is left of a pattern."""
-    if not parts:
-        yield folder
-        return
-    part, rest = parts[0], parts[1:]
+def _one_step(folder: Path, part: str, rest: list[str]) -> Iterator[tuple[Path, list[str]]]:
+    """What the first part of a pattern matches in a folder, each with the parts that are left for it."""
     if part == "**":
-        yield from _match(folder, rest or ["*"])
+        yield folder, rest or ["*"]
         for below in _names_in(folder):
             path = folder / below
-            if not is_hidden(below) and path.is_dir() and not path.is_symlink():
-                yield from _match(path, parts)
+            if not is_hidden(below) and os.path.isdir(path) and not path.is_symlink():
+                yield path, [part, *rest]
     elif not any(sign in part for sign in MAGIC):
         if os.path.lexists(folder / part):
-            yield from _match(folder / part, rest)
+            yield folder / part, rest
     else:
         for name in _names_in(folder):
             if fnmatchcase(name, part) and (part.startswith(".") or not is_hidden(name)):
-                yield from _match(folder / name, rest)
+                yield folder / name, rest
 
 
 def _names_in(folder: Path) -> list[str]:

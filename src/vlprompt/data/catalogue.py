@@ -9,7 +9,13 @@ from pathlib import Path
 
 from vlprompt.checkpoint_files import how_to_convert, is_checkpoint_name
 from vlprompt.data.checks import check_dataset
-from vlprompt.data.class_words import BESIDE_THE_CLASSES, ClassWords, read_class_words, refuse_bare_numbers
+from vlprompt.data.class_words import (
+    BESIDE_THE_CLASSES,
+    ClassWords,
+    read_class_words,
+    refuse_bare_numbers,
+    warn_about_codes,
+)
 from vlprompt.data.entries import dataset_from_entries
 from vlprompt.data.export_split import arranged, read_export_split
 from vlprompt.data.folders import folder_entries
@@ -108,10 +114,10 @@ def _load_path(
     suffix = path.suffix.lower()
     class_order: list[str] = []
     split, bundled = None, ""
-    if path.is_dir():
+    if os.path.isdir(path):
         _refuse_options(path, image_root=image_root, **columns)
         beside = path / BESIDE_THE_CLASSES
-        class_words = beside if class_words is None and beside.is_file() else class_words
+        class_words = beside if class_words is None and os.path.isfile(beside) else class_words
         entries, called = folder_entries(path), path.resolve().name
         keys, hint = f"the class folders of {path}", f"class_words='FILE', or {beside}"
         split = read_export_split(path)
@@ -133,7 +139,9 @@ def _load_path(
     words = read_class_words(class_words) if class_words is not None else {}
     if split is not None:  # folders are what the person sees, also where the class is called otherwise
         words = {split.class_names.get(key, key): said for key, said in words.items()}
-    refuse_bare_numbers({entry.class_key for entry in entries}, words, keys, hint)
+    found = {entry.class_key for entry in entries}
+    refuse_bare_numbers(found, words, keys, hint)
+    warn_about_codes(found, words, keys, hint)
     words_source = "class_words" if isinstance(class_words, Mapping) else str(class_words)
     dataset = dataset_from_entries(
         entries,
@@ -148,6 +156,8 @@ def _load_path(
 
 
 def _existing(source: str | Path) -> Path:
+    if isinstance(source, str) and not source.strip():
+        raise DataError(f"the data are {quoted(source)}, which names nothing; the current folder is `.`.")
     path = _expanded(source)
     if os.path.exists(path):  # unlike Path.exists, no error for a name that is too long or a folder without permission
         return path

@@ -14,8 +14,11 @@ from vlprompt.text_files import is_unicode
 _OTHER_BLANKS = re.compile(r"[^\S ]+")
 _LOOK_ALIKE = str.maketrans(
     {"_": " ", "\u2018": "'", "\u2019": "'", "\u02bc": "'", "\uff07": "'", "\u201c": '"', "\u201d": '"'}
-    | dict.fromkeys("\u00ad\u200b\u2060\ufeff")  # soft hyphen, zero-width space and its kin: nobody sees them
+    | dict.fromkeys("\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\ufe0e\ufe0f\ufeff")
+    | dict.fromkeys(map(chr, (*range(0x202A, 0x202F), *range(0x2060, 0x2070))))
 )
+"""Signs of which another stands in a prompt, or none: nobody sees zero-width spaces, variation selectors and marks of
+direction. The joiner U+200D counts within a word, where emoji and scripts of India have it."""
 
 
 def check_same_length(images: Sized, labels: Sized) -> None:
@@ -46,7 +49,7 @@ def check_class_names(names: Sequence[str], *, may_repeat: bool = False) -> None
         if not isinstance(name, str):
             raise DataError(f"class name {place} is {quoted(name)}; class names must be text.")
         if not is_unicode(name):
-            raise DataError(f"class name {place} is {name!a}, which is not valid Unicode text; rename its folder.")
+            raise DataError(f"class name {place} is {name!a}, which is not valid Unicode text; rename it.")
         words = comparable_words(name)
         if not words:
             raise DataError(f"class name {place} is {quoted(name)}; a class name needs at least one word.")
@@ -117,6 +120,21 @@ def check_dataset(dataset: Dataset, minimum_classes: int = 2, *, names_may_repea
     check_class_names(dataset.prompt_names, may_repeat=names_may_repeat)
 
 
+def check_training_images(dataset: Dataset) -> None:
+    """Raises a `DataError` as `check_dataset`, for the training images alone: two classes must have some."""
+    if not dataset.train and (dataset.val or dataset.test):
+        raise DataError(
+            f"{dataset.name} has no images to train on, only {'test' if dataset.test else 'validation'} images; put "
+            "some into a train split."
+        )
+    trained = {sample.class_name for sample in dataset.train}
+    if len(trained) == 1 and len(dataset.class_names) > 1:
+        raise DataError(
+            f"{dataset.name} has images to train on of the class {quoted(*trained)} only; at least 2 classes need some."
+        )
+    check_dataset(Dataset(dataset.name, dataset.train, class_words=dataset.class_words))
+
+
 def check_labels(labels: Sequence[str]) -> None:
     """Raises a `DataError` when a class's own name is empty, no valid text, or given twice."""
     seen: set[str] = set()
@@ -124,7 +142,7 @@ def check_labels(labels: Sequence[str]) -> None:
         if not isinstance(label, str):
             raise DataError(f"class name {place} is {quoted(label)}; class names must be text.")
         if not is_unicode(label):
-            raise DataError(f"class name {place} is {label!a}, which is not valid Unicode text; rename its folder.")
+            raise DataError(f"class name {place} is {label!a}, which is not valid Unicode text; rename it.")
         if not label.strip():
             raise DataError(f"class name {place} is {quoted(label)}; a class name needs at least one word.")
         if label in seen:
@@ -139,7 +157,7 @@ def comparable_words(class_name: str) -> str:
     has no width do not count. What a backbone's own tokenizer takes for the same is found where the tokenizer is.
     """
     text = unicodedata.normalize("NFC", html.unescape(class_name)).translate(_LOOK_ALIKE).casefold()
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(word.strip("\u200d") for word in unicodedata.normalize("NFC", text).split()).strip()
 
 
 def _same_words(first: str, second: str) -> str:
@@ -152,5 +170,5 @@ def _same_words(first: str, second: str) -> str:
         )
     return (
         f"the class names {quoted(first)} and {quoted(second)} are the same words to the model (case, blanks, "
-        "underscores and the kind of quotation marks do not count); rename or merge one of them."
+        "underscores, kinds of quotation marks and signs that nobody sees do not count); rename or merge one of them."
     )

@@ -14,6 +14,7 @@ written, in Unicode's normal form (`checks.normal_name`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ HEADERS = ("words", "name", "names", "class_name", "classname", "class", "classe
 """What a column of names may be called; of several the first in this order holds them."""
 
 MOST_BYTES = 2_000_000
+
+_MARKUP = re.compile(r"""[\[\]{}],?|- .*|".*",?|'.*',?|\[.*\]|\{.*\}|\d+[:;,\t].*""")
+"""Lines as JSON, YAML and CSV have them."""
 
 
 def read_class_names(path: Path) -> list[str]:
@@ -57,7 +61,13 @@ def _text(path: Path) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in lines_of(_text(path)) if line.strip()]
+    lines = [line for line in lines_of(_text(path)) if line.strip()]
+    if lines and all(_MARKUP.fullmatch(line.strip()) for line in lines):
+        raise DataError(
+            f"{path} must have one name a line, and nothing else; it begins with {quoted(lines[0].strip())}, as lists "
+            "of JSON, YAML or CSV do: call it .json, .yaml or .csv."
+        )
+    return lines
 
 
 def _table(path: Path) -> list[str]:

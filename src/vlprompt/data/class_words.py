@@ -11,6 +11,8 @@ in Unicode's normal form (`checks.normal_name`).
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -32,6 +34,13 @@ BESIDE_THE_CLASSES = "class_words.yaml"
 KEY_HEADERS = {"folder", "class", "label", "key", "id"}
 WORD_HEADERS = {"words", "name", "class_name", "class_words"}
 """What the first row of a CSV file may be called."""
+
+
+_WORDNET = re.compile(r"n\d{8}")
+
+
+class ClassCodesWarning(UserWarning):
+    """Classes are called by codes, which prompts spell out."""
 
 
 def read_class_words(source: ClassWords) -> dict[str, str]:
@@ -81,6 +90,25 @@ def refuse_bare_numbers(keys: Iterable[str], words: Mapping[str, str], source: s
             f"{source} are numbers; give class words for {', '.join(key[:40] for key in bare[:10])}"
             f"{' and others' if len(bare) > 10 else ''}, in a file with lines such as `{bare[0][:40]}: giant panda` "
             f"({hint})."
+        )
+
+
+def warn_about_codes(keys: Iterable[str], words: Mapping[str, str], source: str, hint: str) -> None:
+    """Warn of class names that are numbers of WordNet (ImageNet's folders) without words: prompts would spell them out.
+
+    Args:
+        keys, words, source, hint: as in `refuse_bare_numbers`.
+
+    Warns:
+        ClassCodesWarning: once, with the first of them.
+    """
+    codes = sorted(key for key in keys if _WORDNET.fullmatch(words.get(key, key)))
+    if codes:
+        warnings.warn(
+            f"{source} have codes of WordNet such as {codes[0]} ({len(codes)} in all), of which a model knows nothing; "
+            f"give class words, in a file with lines such as `{codes[0]}: giant panda` ({hint}).",
+            ClassCodesWarning,
+            stacklevel=4,
         )
 
 

@@ -13,6 +13,7 @@ new classes behind the others. A warning says that the folder is no longer what 
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
@@ -78,7 +79,7 @@ def read_export_split(folder: Path) -> ExportSplit | None:
         DataError: the file cannot be read, or was changed to something that it cannot mean.
     """
     path = folder / SPLIT_FILE
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     try:
         content = json.loads(read_bounded(path, MOST_BYTES))

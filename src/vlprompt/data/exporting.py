@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.images import open_image
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import OutputError
-from vlprompt.files import staged_folder
+from vlprompt.files import check_name, staged_folder
 from vlprompt.locks import lock_beside
 
 FORBIDDEN_IN_FOLDER_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
@@ -41,6 +42,7 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
         UnreadableImageError: an image of the data set cannot be read.
     """
     folder = Path(folder)
+    check_name(folder)
     _refuse_filled(folder)
     splits = {name: samples for name in ("train", "val", "test") if (samples := getattr(dataset, name))}
     everything = [sample for samples in splits.values() for sample in samples]
@@ -61,7 +63,7 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
             if said := {name: own for name, own in words.items() if own is not None}:
                 text = yaml.safe_dump(said, allow_unicode=True, sort_keys=True)
                 (unfinished / BESIDE_THE_CLASSES).write_text(text, encoding="utf-8")
-            if folder.exists():
+            if os.path.lexists(folder):
                 folder.rmdir()
             unfinished.rename(folder.absolute())
     except OutputError:
@@ -72,7 +74,11 @@ def export_dataset(dataset: Dataset, folder: str | Path, *, progress: Callable[[
 
 
 def _refuse_filled(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    try:
+        empty = not os.path.lexists(folder) or not os.listdir(folder)
+    except OSError:  # a file, a link to nowhere, or a folder that may not be read
+        empty = False
+    if not empty:
         raise OutputError(f"{folder} exists and is not an empty folder; name a new one.")
 
 

@@ -9,14 +9,21 @@ folders without files, and pictures beside the class folders are told in one lin
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 from vlprompt.data.checks import normal_name
 from vlprompt.data.entries import Entry, Split
 from vlprompt.data.picture_files import EMPTY, FolderScan
-from vlprompt.data.split_words import splits_of, two_words_for_one
+from vlprompt.data.split_words import holds_split_word, splits_of, two_words_for_one
 from vlprompt.errors import DataError
+from vlprompt.wording import some_of
+
+
+class LikeSplitsWarning(UserWarning):
+    """The folders that are taken for classes hold folders of the same names, as splits do."""
 
 
 def folder_entries(folder: Path) -> list[Entry]:
@@ -30,8 +37,8 @@ def folder_entries(folder: Path) -> list[Entry]:
         DataError: there is no such folder, it holds no class folders, a class folder holds files but no pictures, two
             have one name but for the spelling in Unicode, or the folders look like splits but not which is which.
     """
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}." if not folder.exists() else f"{folder} is not a folder.")
+    if not os.path.isdir(folder):
+        raise DataError(f"there is no folder {folder}." if not os.path.exists(folder) else f"{folder} is not a folder.")
     scan = FolderScan(folder)
     below = scan.folders_in(folder)
     splits = _split_folders(folder, below)
@@ -55,6 +62,7 @@ def _split_folders(folder: Path, places: list[Path]) -> dict[Split, Path]:
     named = splits_of(below)
     if not any(split == "train" and _folders_in(below[word]) for word, split in named.items()):
         _refuse_splits_without_train(folder, below, named)
+        _refuse_or_warn_of_unknown_splits(folder, places)
         return {}
     if clash := two_words_for_one(named, spellings_differ=True):
         raise DataError(
@@ -73,12 +81,49 @@ def _split_folders(folder: Path, places: list[Path]) -> dict[Split, Path]:
 
 
 def _refuse_splits_without_train(folder: Path, below: dict[str, Path], named: dict[str, Split]) -> None:
-    """All folders are called like splits, and hold folders; they are hardly classes."""
-    if below and len(named) == len(below) and all(_folders_in(path) for path in below.values()):
+    """All folders are called like splits; they are hardly classes."""
+    if len(named) < len(below):
+        return
+    flat = [word for word, path in below.items() if not _folders_in(path)]
+    if flat and len(below) > 1:
+        raise DataError(
+            f"{folder} holds {' and '.join(below)}, which are called like splits, but {flat[0]} holds no class "
+            "folders; put the images of each class into a folder of its name."
+        )
+    if below and not flat:
         raise DataError(
             f"{folder} holds {' and '.join(below)} but no train folder; add one, or name one of them, such as "
             f"{below[next(iter(named))]}, to use its pictures alone."
         )
+
+
+def _refuse_or_warn_of_unknown_splits(folder: Path, places: list[Path]) -> None:
+    """Folders that hold folders of the same names may be splits, called as we do not know, or classes of like parts.
+
+    Raises:
+        DataError: the name of one of them has a word for a split in it, as `seg_train`.
+
+    Warns:
+        LikeSplitsWarning: none has.
+    """
+    parts = [{normal_name(path.name) for path in _folders_in(place)} for place in places]
+    if len(places) < 2 or not all(parts):
+        return
+    shared = set.intersection(*parts)
+    if len(shared) <= max(map(len, parts)) / 2:
+        return
+    named = some_of([place.name for place in places], 3)
+    if any(holds_split_word(place.name) for place in places):
+        raise DataError(
+            f"{folder} holds {named} with the same class folders, such as {min(shared)}; if they are splits, call them "
+            "train and test."
+        )
+    warnings.warn(
+        f"{folder} holds {named} with folders of the same names, such as {min(shared)!r}, and each is taken for one "
+        "class; if they are splits, call them train and test.",
+        LikeSplitsWarning,
+        stacklevel=5,
+    )
 
 
 def _refuse_twins(folder: Path, train: Path, below: Iterable[Path]) -> None:

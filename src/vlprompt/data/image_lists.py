@@ -43,7 +43,7 @@ def image_list(images: Any) -> list[Source]:
         images = _pictures_of_array(channels_last(_array_of(images)))
     elif isinstance(images, np.ndarray):
         images = _pictures_of_array(images)
-    elif hasattr(images, "iloc"):
+    elif hasattr(images, "iloc") or _is_frame(images):
         images = _column(images)
     elif isinstance(images, AbstractSet):
         raise DataError("images is a set, which has no order; give a list of images.")
@@ -72,6 +72,8 @@ def _refuse_one_image(images: Any) -> None:
 
 def _pictures_of_array(array: np.ndarray[Any, Any]) -> Iterable[Any]:
     """The pictures of an array of several, or the items of an array of paths and the like."""
+    if array.shape == (0,):  # np.array([])
+        return []
     if array.dtype.kind in "OUS":
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
@@ -97,9 +99,15 @@ def _column(frame: Any) -> Iterable[Any]:
                 f"images is a DataFrame with {len(frame.columns)} columns ({named:.200}); give one, such as "
                 "frame['path']."
             )
-        frame = frame.iloc[:, 0]
-    values: list[Any] = frame.tolist()
+        frame = frame.iloc[:, 0] if hasattr(frame, "iloc") else frame[frame.columns[0]]
+    values: list[Any] = frame.tolist() if hasattr(frame, "tolist") else list(frame)
     return values
+
+
+def _is_frame(images: Any) -> bool:
+    """Whether it is a DataFrame of another package than pandas, such as polars."""
+    columns = getattr(images, "columns", None)
+    return isinstance(columns, list) and all(isinstance(name, str) for name in columns)
 
 
 def _source(image: Any, place: int) -> Source:
@@ -134,7 +142,14 @@ def _hugging_face_image(image: Mapping[str, Any], place: int) -> Source:
 
 def _read_file(file: Any, place: int) -> EncodedImage:
     name = getattr(file, "name", "")
-    content = file.read(MOST_ENCODED_BYTES + 1)
+    try:
+        content = file.read(MOST_ENCODED_BYTES + 1)
+        if not content and file.seekable() and file.tell() > 0:
+            # Whoever has just written it, or read it once already, has left it at its end.
+            file.seek(0)
+            content = file.read(MOST_ENCODED_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise DataError(f"image {place} is an open file that cannot be read ({error!s:.200}).") from error
     if not isinstance(content, bytes):
         raise DataError(f"image {place} is a file that is open for text; open it with open(path, 'rb').")
     if len(content) > MOST_ENCODED_BYTES:

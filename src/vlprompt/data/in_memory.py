@@ -80,8 +80,8 @@ def dataset_from_lists(
     tests = image_list(test_images)
     train = label_images(images, train_labels, class_names)
     test = label_images(tests, test_values, class_names) if tests or test_values else ()
-    _refuse_two_labels(train, "")
-    _refuse_two_labels(test, "test ")
+    refuse_two_labels(train)
+    refuse_two_labels(test, "test ")
     present = {sample.label for sample in (*train, *test)}
     for label, class_name in enumerate(class_names):
         if label not in present:
@@ -91,7 +91,7 @@ def dataset_from_lists(
     return dataset
 
 
-def _refuse_two_labels(samples: Sequence[Sample], what: str) -> None:
+def refuse_two_labels(samples: Sequence[Sample], what: str = "") -> None:
     """Raises a `DataError` when one path stands there with two labels."""
     first: dict[Path, int] = {}
     for place, sample in enumerate(samples):
@@ -112,7 +112,8 @@ def _plain(label: Any) -> Any:
 def _names_among(values: Sequence[Any]) -> list[str]:
     names = {value for value in values if isinstance(value, str)}
     if len(names) == 0 and values:
-        raise DataError(f"labels are numbers such as {values[0]!r}; give class_names to say what they mean.")
+        what = "numbers" if isinstance(values[0], int | float) else "no text"
+        raise DataError(f"labels are {what} such as {quoted(values[0])}; give class_names to say what they mean.")
     return sorted(names)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vlprompt.errors import DataError, quoted
 from vlprompt.escaping import as_list
+from vlprompt.wording import others
 
 LISTED_AT_MOST = 20
 """An error lists this many missing files; more are counted."""
@@ -70,7 +71,7 @@ def refuse_missing(paths: Sequence[Path], source: Path, advice: str) -> None:
     if not missing:
         return
     listed = as_list(map(str, missing[:LISTED_AT_MOST]))
-    more = f"\n  and {len(missing) - LISTED_AT_MOST} others" if len(missing) > LISTED_AT_MOST else ""
+    more = f"\n  and {others(len(missing) - LISTED_AT_MOST)}" if len(missing) > LISTED_AT_MOST else ""
     raise DataError(
         f"{len(missing)} of the {len(paths)} images that {source} lists do not exist ({advice}):\n{listed}{more}"
     )

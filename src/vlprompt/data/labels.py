@@ -8,19 +8,21 @@ or a mapping from the text labels, fits.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from vlprompt.data.checks import is_number, refuse_numbers
 from vlprompt.data.class_words import reword
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, UnknownLabelsWarning, UnknownNameError
 from vlprompt.settings_checks import plain, shown
+from vlprompt.wording import some_of
 
 KINDS: dict[str, Callable[[str], Any]] = {
     "str": str,
@@ -29,8 +31,6 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "bool": {"False": False, "True": True}.__getitem__,
 }
 """How a label of each kind is made of its text."""
-
-_NUMERAL = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
 
 class ClassNamesWarning(UserWarning):
@@ -89,6 +89,8 @@ def classes_of(labels: Any, class_names: Sequence[str] | Mapping[Any, str] | Non
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"two labels both read {shown(twice)}; labels must differ as text, too.")
     words = _words(values, names, class_names)
+    if class_names is not None:
+        refuse_numbers(words, "give class_names in words, such as 'giant panda'")
     return Classes(values, names, {name: said for name, said in zip(names, words, strict=True) if said != name})
 
 
@@ -118,6 +120,9 @@ def classes_saved(names: Sequence[str], kind: str) -> Classes:
         values = [KINDS[kind](name) for name in names]
     except KeyError as error:
         raise ValueError(f"{error} is no label of the kind {kind}") from error
+    for name, value in zip(names, values, strict=True):
+        if str(value) != name:  # "01" would be the same label as "1"
+            raise ValueError(f"{name!r:.80} is no label of the kind {kind}")
     return Classes(np.array(values), list(names), {})
 
 
@@ -163,6 +168,10 @@ def label_array(labels: Any) -> np.ndarray:
     Raises:
         DataError: they are not one per picture, of several kinds, missing (None, NaN), or measures instead of classes.
     """
+    if labels is None:
+        raise DataError("labels are missing; there must be one for each image.")
+    if isinstance(labels, Mapping | AbstractSet) or not (isinstance(labels, Iterable) or hasattr(labels, "__array__")):
+        raise DataError(f"labels is a {type(labels).__name__}; it must be a list with a label for each image.")
     if isinstance(labels, str | bytes):
         raise DataError(f"labels is the one text {shown(labels)}; it must be a list with a label for each image.")
     if hasattr(labels, "detach"):  # a tensor, perhaps on a GPU
@@ -177,7 +186,7 @@ def label_array(labels: Any) -> np.ndarray:
     if array.ndim != 1:
         raise DataError(f"labels have the shape {array.shape}; there must be one for each image.")
     if array.dtype.kind == "S":
-        raise DataError(f"label 0 is {shown(array[0])}, which is bytes; decode labels to text.")
+        _refuse_bytes(0, array[0])
     if array.dtype.kind == "O":
         array = _of_one_kind(array)
     if array.dtype.kind in "fc":
@@ -188,7 +197,8 @@ def label_array(labels: Any) -> np.ndarray:
 def _comparable(label: Any) -> Any:
     """A label by which others are found: text in Unicode's normal form C, in which all names are kept."""
     label = plain(label)
-    return unicodedata.normalize("NFC", label) if isinstance(label, str) else label
+    # What is text and more, as the members of a StrEnum are, counts as its text.
+    return unicodedata.normalize("NFC", str.__str__(label)) if isinstance(label, str) else label
 
 
 def _from_list(labels: list[Any]) -> np.ndarray:
@@ -199,7 +209,7 @@ def _from_list(labels: list[Any]) -> np.ndarray:
     if any(isinstance(label, list | np.ndarray) for label in labels):
         return _from_rows(labels)
     array = _of_one_kind(array)
-    return array.astype(str) if _is_text(array) else array
+    return np.array([str.__str__(label) for label in array], dtype=str) if _is_text(array) else array
 
 
 def _from_rows(labels: list[Any]) -> np.ndarray:
@@ -213,8 +223,9 @@ def _from_rows(labels: list[Any]) -> np.ndarray:
 def _of_one_kind(array: np.ndarray) -> np.ndarray:
     """An array of objects, as one of numbers or truth values where all are that."""
     for place, label in enumerate(array):
-        if label is None or (isinstance(label, float) and label != label):
+        if _is_missing(label):
             raise DataError(f"label {place} is {label}; every image needs a label (Input contains NaN or None).")
+        _refuse_bytes(place, label)
     kinds = {_kind(plain(label)) for label in array}
     if len(kinds) > 1:
         raise DataError(f"labels are of several kinds ({', '.join(sorted(kinds))}); they must be all of one.")
@@ -224,6 +235,18 @@ def _of_one_kind(array: np.ndarray) -> np.ndarray:
             _refuse_unhashable(place, label)
         return array
     return array if kind == "text" else np.array([plain(label) for label in array])
+
+
+def _is_missing(label: Any) -> bool:
+    """Whether it is None, or what is not equal to itself, as NaN; of pandas' NA not even that can be said."""
+    if label is None or type(label).__name__ == "NAType":
+        return True
+    return isinstance(label, float) and label != label
+
+
+def _refuse_bytes(place: int, label: Any) -> None:
+    if isinstance(label, bytes):
+        raise DataError(f"label {place} is {shown(label)}, which is bytes; decode labels to text.")
 
 
 def _kind(label: Any) -> str:
@@ -274,18 +297,28 @@ def _words(values: np.ndarray, names: list[str], class_names: Sequence[str] | Ma
         raise DataError(f"class_names is the one text {shown(class_names)}; it must be a list or a mapping.")
     if isinstance(class_names, Mapping):
         return _words_of_mapping(values, names, class_names)
-    given = list(class_names)
+    given = _listed(class_names)
     if _is_text(values):
         return _words_of_list(names, given)
     return [_text(given[place], place) for place in _list_places(values, given)]
 
 
+def _listed(class_names: Any) -> list[Any]:
+    """The entries of a list, an array or a Series."""
+    if not isinstance(class_names, Sequence) and not hasattr(class_names, "tolist"):
+        raise DataError(f"class_names is {shown(class_names)}; it must be a list or a mapping.")
+    if not len(class_names):
+        raise DataError("class_names is empty; leave it out, or name every class.")
+    return list(class_names)
+
+
 def _words_of_names(names: list[str]) -> list[str]:
     """The names themselves; a number alone means nothing to a model, and is said to be a class."""
-    numerals = [name for name in names if _NUMERAL.fullmatch(name) or name in ("True", "False")]
+    numerals = [name for name in names if is_number(name) or name in ("True", "False")]
     if numerals:
+        what = "truth values" if numerals[0] in ("True", "False") else "numbers"
         warnings.warn(
-            f"labels are numbers such as {numerals[0]}, and nothing says what they mean: prompts say 'class "
+            f"labels are {what} such as {numerals[0]}, and nothing says what they mean: prompts say 'class "
             f"{numerals[0]}', of which a model knows nothing; give class_names, a mapping from labels to words or a "
             "list of words in the order of the sorted labels.",
             ClassNamesWarning,
@@ -301,6 +334,7 @@ def _words_of_mapping(values: np.ndarray, names: list[str], given: Mapping[Any, 
         if len(by_text) < len(names) and _count_from_0(values, len(words)):
             # scikit-learn has numbered the text labels of the mapping in their sorted order.
             ordered = sorted(words)
+            _warn_of_fewer(values, ordered)
             return [_text(words[ordered[int(value)]], int(value)) for value in values]
         words = by_text
         labels: list[Any] = names
@@ -338,12 +372,27 @@ def _list_places(values: np.ndarray, given: list[Any]) -> list[int]:
     if len(given) == len(values):
         return list(range(len(given)))
     if _count_from_0(values, len(given)) and values[0] == 0:  # some classes are missing, as in a fold
+        _warn_of_fewer(values, given)
         return [int(value) for value in values]
     listed = ", ".join(shown(plain(value)) for value in values[:10])
     raise DataError(
         f"class_names has {len(given)} entries for the {len(values)} labels {listed}{', ...' * (len(values) > 10)}; "
         "give a mapping from labels to words."
     )
+
+
+def _warn_of_fewer(values: np.ndarray, words: list[Any]) -> None:
+    """Say how labels that are fewer than the words are understood: they may be of some other numbering."""
+    places = [int(value) for value in values]
+    absent = [word for place, word in enumerate(words) if place not in places]
+    if absent:
+        taken = [word for place, word in enumerate(words) if place in places]
+        warnings.warn(
+            f"class_names has {len(words)} entries, and the labels are {len(places)} numbers: they are taken for the "
+            f"places of {some_of(taken)}, and the classifier has no class {some_of(absent)}.",
+            ClassNamesWarning,
+            stacklevel=6,
+        )
 
 
 def _count_from_0(values: np.ndarray, count: int) -> bool:

@@ -142,19 +142,17 @@ def _names_columns(cells: Sequence[str], chosen: Mapping[str, str]) -> bool:
 
 def _columns(names: Sequence[str], chosen: Mapping[str, str], where: str) -> dict[str, tuple[str, int]]:
     """The name and place of each column that is needed, and of `split` where there is one."""
-    plain = [name.strip().lower() for name in names]
+    plain = [normal_name(name).lower() for name in names]
     found: dict[str, tuple[str, int]] = {}
     for what, others in COLUMNS.items():
-        wanted = chosen.get(what, what).strip().lower()
+        wanted = normal_name(chosen.get(what, what)).lower()
         places = [place for place, name in enumerate(plain) if name == wanted]
         if not places and what not in chosen:
             places = [place for place, name in enumerate(plain) if name in others]
         if len(places) > 1:
             both = " and ".join(quoted(names[place].strip()) for place in places[:2])
-            raise DataError(
-                f"{where} has two columns for the {what}, {both}; rename one, or name the right one with "
-                f"{what}_column (--{what}-column)."
-            )
+            choose = f", or name the right one with {what}_column (--{what}-column)" if what != "split" else ""
+            raise DataError(f"{where} has two columns for the {what}, {both}; rename one{choose}.")
         if places:
             found[what] = (names[places[0]].strip(), places[0])
         elif what != "split":
@@ -163,6 +161,8 @@ def _columns(names: Sequence[str], chosen: Mapping[str, str], where: str) -> dic
                 f"{where} has no column {quoted(chosen.get(what, what))}; its columns are {there}. Name the right one "
                 f"with {what}_column (--{what}-column)."
             )
+    if found["path"][1] == found["label"][1]:
+        raise DataError(f"{where} has one column, {quoted(found['path'][0])}, named for both the path and the label.")
     return found
 
 

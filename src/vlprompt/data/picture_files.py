@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vlprompt.data.formats import has_extension, image_suffixes, needed_for, needed_for_format, sniffed_format
 from vlprompt.errors import DataError, FilesLeftOutWarning
+from vlprompt.wording import others
 
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 """What unpacking, network disks and operating systems leave behind."""
@@ -102,7 +103,7 @@ class FolderScan:
         Raises:
             DataError: the folder cannot be read.
         """
-        found = [Path(entry.path) for entry in _entries(folder) if entry.is_dir() and not self._pass_over(entry)]
+        found = [Path(entry.path) for entry in _entries(folder) if _is_folder(entry) and not self._pass_over(entry)]
         return sorted((below for below in found if not self._leads_up(below)), key=lambda below: below.name)
 
     def take_apart(self, folders: list[Path]) -> None:
@@ -126,7 +127,7 @@ class FolderScan:
                 continue
             for entry in sorted(_entries(place), key=lambda entry: entry.name):
                 path = Path(entry.path)
-                if entry.is_dir():
+                if _is_folder(entry):
                     if not self._pass_over(entry):
                         (linked_folders if entry.is_symlink() else waiting).append(path)
                 elif self._takes(entry):
@@ -137,7 +138,7 @@ class FolderScan:
     def loose_pictures(self, folder: Path) -> None:
         """Note the pictures that lie directly in a folder whose folders are the classes."""
         for entry in _entries(folder):
-            if not entry.is_dir() and not entry.name.startswith(".") and _is_named_like_one(entry.name):
+            if not _is_folder(entry) and not entry.name.startswith(".") and _is_named_like_one(entry.name):
                 self.left_out.add(BESIDE, Path(entry.path))
 
     def other_folders(self, folders: list[Path]) -> None:
@@ -221,7 +222,8 @@ def _why_not(entry: os.DirEntry[str]) -> str | None:
     if entry.name.startswith("."):
         # Of .DS_Store and the like nothing is said.
         return HIDDEN if _is_named_like_one(entry.name) else ""
-    if not entry.is_file():
+    is_file = os.path.isfile(path) if entry.is_symlink() else entry.is_file()
+    if not is_file:
         return NOT_REGULAR if os.path.exists(path) else NOWHERE
     return why_no_picture(path)
 
@@ -234,11 +236,15 @@ def _is_named_like_one(name: str) -> bool:
 def _count_pictures(folder: Path) -> int:
     """How many files below a folder are named like pictures; links are not followed."""
     count = seen = 0
-    for _, _, files in os.walk(folder):
-        count += sum(map(_is_named_like_one, files))
-        seen += len(files)
-        if seen > _COUNTED:
-            break
+    waiting = [os.fspath(folder)]
+    while waiting and seen <= _COUNTED:
+        # Not os.walk, which calls itself for each folder within another.
+        for entry in _entries_if_any(waiting.pop()):
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            else:
+                count += _is_named_like_one(entry.name)
+            seen += 1
     return count
 
 
@@ -248,6 +254,19 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         raise DataError(f"the folder {folder} cannot be read: {error.strerror or error}") from error
+
+
+def _entries_if_any(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; `entry.is_dir` raises for a link in a circle, say."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _identity(folder: Path) -> FolderId | None:
@@ -267,7 +286,7 @@ def _named(paths: list[Path], folder: Path) -> str:
     different = list(dict.fromkeys(paths))
     names = [_shortened(path, folder) for path in different[:_NAMED]]
     more = len(different) - len(names)
-    return ", ".join(names) + (f" and {more} other{'s' if more > 1 else ''}" if more else "")
+    return ", ".join(names) + (f" and {others(more)}" if more else "")
 
 
 def _shortened(path: Path, folder: Path) -> str:

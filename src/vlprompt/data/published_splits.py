@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,9 @@ def _read(split_file: Path) -> dict[str, Any]:
 
 def _find_images(split_file: Path, content: dict[str, Any]) -> Path:
     listed = [item[0] for split in ("train", "test") for item in _items(split_file, split, content[split])[:LOOKED_AT]]
-    candidates = [split_file.parent, *sorted(below for below in split_file.parent.iterdir() if below.is_dir())]
+    candidates = [split_file.parent]
+    with suppress(OSError):  # a file can be read in a folder that cannot
+        candidates += sorted(below for below in split_file.parent.iterdir() if os.path.isdir(below))
     found = [sum(os.path.isfile(folder / path) for path in listed) for folder in candidates]
     return candidates[found.index(max(found))]
 

@@ -33,6 +33,11 @@ def splits_of(words: Iterable[str]) -> dict[str, Split]:
     return {word: found.get(word, either) for word in known}
 
 
+def holds_split_word(name: str) -> bool:
+    """Whether a part of the name is such a word, as in `seg_train` and `test-v2`."""
+    return any(_plain(part) in _SPLIT_OF for part in re.split(r"[\W_]+", name) if part)
+
+
 def two_words_for_one(splits: dict[str, Split], spellings_differ: bool = False) -> Sequence[str]:
     """Two words that name one split; () when there are none.
 

@@ -56,7 +56,9 @@ def _separator(text: str, order: Sequence[str], fits: Callable[[list[str]], bool
 
 
 def _rows(text: str, separator: str, source: str, skipped: int = 0) -> Iterator[Row]:
-    reader = csv.reader(lines_of(text), delimiter=separator, strict=True)
+    # Some programs write `a.png, "a cat"`. Elsewhere a blank stays: the name of a file may begin with one.
+    blanks = re.search(rf'{re.escape(separator)} +"', text) is not None
+    reader = csv.reader(lines_of(text), delimiter=separator, strict=True, skipinitialspace=blanks)
     line = skipped + 1
     try:
         for cells in reader:

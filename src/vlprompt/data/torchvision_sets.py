@@ -19,6 +19,7 @@ from vlprompt.data.images import image_key, to_rgb
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.data.splits import keep_labels
 from vlprompt.errors import DataError
+from vlprompt.settings_checks import LARGEST, plain, shown
 
 LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "y")
 """Where torchvision's data sets keep their labels, so that no picture is opened to learn them."""
@@ -63,6 +64,8 @@ def samples_from_data_set(data_set: Any, class_names: Sequence[str] | None = Non
     if hasattr(data_set, "dataset") and hasattr(data_set, "indices"):
         whole = samples_from_data_set(data_set.dataset, class_names)
         return tuple(whole[index] for index in data_set.indices)
+    if isinstance(class_names, str):
+        raise DataError(f"class_names is the one text {shown(class_names)}; it must be a list.")
     names = list(class_names) if class_names is not None else _class_names(data_set)
     check_class_names(names)
     refuse_numbers(names, "give class_names in words, such as 'giant panda'")
@@ -115,20 +118,38 @@ def _images(data_set: Any) -> list[Path | IndexedImage]:
 
 
 def _labels(data_set: Any) -> list[int]:
-    change = getattr(data_set, "target_transform", None) or int
+    change = getattr(data_set, "target_transform", None)
     for attribute in LABEL_ATTRIBUTES:
         labels = getattr(data_set, attribute, None)
         if labels is not None and len(labels) == len(data_set):
-            return [int(change(int(label))) for label in labels]
-    return [int(data_set[index][1]) for index in range(len(data_set))]
+            numbers = [_whole(data_set, index, label) for index, label in enumerate(labels)]
+            return numbers if change is None else [_whole(data_set, *item) for item in enumerate(map(change, numbers))]
+    return [_whole(data_set, index, data_set[index][1]) for index in range(len(data_set))]
+
+
+def _whole(data_set: Any, index: int, label: Any) -> int:
+    value = plain(label)
+    if not isinstance(value, int | float) or not abs(value) < LARGEST or value != int(value):
+        raise DataError(f"item {index} of {_name(data_set)} has the label {shown(value)}; it must be a whole number.")
+    return int(value)
 
 
 def _class_names(data_set: Any) -> list[str]:
+    """The names in the order of the labels, which `class_to_idx` says where there is one of the same names."""
     for attribute in NAME_ATTRIBUTES:
         names = getattr(data_set, attribute, None)
         if names is not None:
-            return [name if isinstance(name, str) else str(name[0]) for name in names]
+            listed = [_first_name(name) for name in names]
+            places = getattr(data_set, "class_to_idx", None)
+            if isinstance(places, dict) and sorted(places.values(), key=str) == sorted(range(len(listed)), key=str):
+                listed = sorted(listed, key=lambda name: places[name]) if places.keys() == set(listed) else listed
+            return listed
     raise DataError(f"{_name(data_set)} has no attribute `classes`; give class_names.")
+
+
+def _first_name(name: Any) -> Any:
+    """The first of several names; what is no text is refused with the names."""
+    return name[0] if isinstance(name, list | tuple) and name else name
 
 
 def _name(data_set: Any) -> str:

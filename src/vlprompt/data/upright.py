@@ -123,6 +123,8 @@ def _scaling(image: Image.Image) -> Convert:
         return lambda tile: Image.fromarray(table[np.asarray(tile)])
     ranges = [(tile.min(), tile.max()) for tile in (_values(image.crop(box)) for box in _tiles(image.size))]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    if low == high == 0 and not any(np.isfinite(np.asarray(image.crop(box))).any() for box in _tiles(image.size)):
+        raise DataError("none of its pixels is a finite number.")
     white = 65535.0 if image.mode != "F" else 1.0 if high <= 1 else 255.0
     stretched = low < 0 or high > white
     black, white = (low, max(high - low, 1e-12)) if stretched else (0.0, white)

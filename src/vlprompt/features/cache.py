@@ -130,8 +130,13 @@ def content_key_table(cache: Path) -> Table:
 
 
 def cache_info(cache: str | os.PathLike[str] = "default") -> CacheInfo:
-    """What the cache holds, from the largest entry to the smallest."""
+    """What the cache holds, from the largest entry to the smallest.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
     root = cache_folder(cache)
+    _refuse_unreadable(root)
     entries = []
     for path in sorted((root / _LAYOUT).glob(f"*/{ABOUT_FILE}")):
         # Something else's about.json, or one of a later version, is no entry.
@@ -148,9 +153,10 @@ def clear_cache(cache: str | os.PathLike[str] = "default") -> int:
     """Remove everything that this package cached, and nothing else; returns the bytes freed.
 
     Raises:
-        OutputError: a file cannot be removed.
+        OutputError: the cache cannot be read, or a file cannot be removed.
     """
     root = cache_folder(cache)
+    _refuse_unreadable(root)
     freed = 0
     for path in _our_files(root):
         try:
@@ -163,6 +169,19 @@ def clear_cache(cache: str | os.PathLike[str] = "default") -> int:
         with suppress(OSError):  # not there, or with something in it that is not ours
             folder.rmdir()
     return freed
+
+
+def _refuse_unreadable(root: Path) -> None:
+    """`glob` passes over folders that may not be read, as if they were empty."""
+    for folder in (root, root / _LAYOUT):
+        try:
+            os.listdir(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise OutputError(
+                f"the cache {folder} cannot be read: {(error.strerror or str(error)).lower()}."
+            ) from error
 
 
 def _our_files(root: Path) -> list[Path]:

@@ -29,6 +29,7 @@ from vlprompt.features.table import Table
 from vlprompt.features.transforms import EvaluationTransform, Preprocessing, Transform, ViewTransform
 from vlprompt.progress import Counting, OnProgress, progress_bars
 from vlprompt.settings_checks import plain
+from vlprompt.wording import others
 
 SAVE_SECONDS = 20.0
 """How much computing a stopped run may lose."""
@@ -227,9 +228,10 @@ class FeatureExtractor:
         if self.on_unreadable == "fail":
             raise UnreadableImagesError(named)
         lines = [as_list([f"{image}: {reason}"]) for image, reason in named.items()]
-        more = [f"  and {len(lines) - _LISTED} others"] if len(lines) > _LISTED else []
-        what = "1 image was" if len(failures) == 1 else f"{len(failures)} images were"
-        message = "\n".join([f"{what} skipped because they cannot be read:", *lines[:_LISTED], *more])
+        more = [f"  and {others(len(lines) - _LISTED)}"] if len(lines) > _LISTED else []
+        one = len(failures) == 1
+        what = "1 image was skipped because it" if one else f"{len(failures)} images were skipped because they"
+        message = "\n".join([f"{what} cannot be read:", *lines[:_LISTED], *more])
         warnings.warn(message, UnreadableImagesWarning, stacklevel=4)
 
     def _table(self, transform: Transform) -> Table | None:

@@ -101,7 +101,7 @@ class Table:
         records = np.empty(len(keys), self._record)
         records["key"], records["value"] = keys, values
         try:
-            if self._about is not None and not (self.folder / ABOUT_FILE).exists():
+            if self._about is not None and not os.path.exists(self.folder / ABOUT_FILE):
                 write_atomically(self.folder / ABOUT_FILE, self._about)
             self._write(records)
             self._merge_small_shards()
@@ -212,7 +212,7 @@ class Table:
         for name in names:
             self._forget(name)
             # Where it cannot be removed, it is not looked at again.
-            if (self.folder / name).exists():
+            if os.path.exists(self.folder / name):
                 self._unusable.add(name)
         which = f"{names[0]} is" if len(names) == 1 else f"{len(names)} files are"
         message = f"{which} damaged or foreign in the cache folder {self.folder}; what is missing is computed again"

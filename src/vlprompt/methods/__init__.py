@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlprompt.errors import SettingsError, UnknownNameError
+from vlprompt.errors import MethodError, SettingsError, UnknownNameError
 from vlprompt.methods.options import DEFAULT_TEMPLATE
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ def method_class(name: str) -> type[Method]:
     Raises:
         UnknownNameError: no such method.
         SettingsError: a file that is not there, cannot be run, or has no such method class.
+        MethodError: the class does not give what a method must.
     """
     if name in METHODS:
         module, _, class_name = METHODS[name].partition(":")
         return getattr(importlib.import_module(module), class_name)
+    if name.endswith(".py"):
+        raise SettingsError(f"method {name} names a file without its class; write {name}:ClassName.")
     path, _, class_name = name.rpartition(":")
     if not path.endswith(".py"):
         raise UnknownNameError("method", name, METHODS)
@@ -58,7 +62,7 @@ def methods_with_open_names() -> list[str]:
 def _class_from_file(path: Path, class_name: str) -> type[Method]:
     from vlprompt.methods.method import Method
 
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise SettingsError(f"method {path}:{class_name}: there is no file {path}.")
     spec = importlib.util.spec_from_file_location(f"vlprompt_user_method_{path.stem}", path)
     assert spec is not None
@@ -66,12 +70,28 @@ def _class_from_file(path: Path, class_name: str) -> type[Method]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SettingsError(f"method file {path} cannot be run ({type(error).__name__}: {error}).") from error
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise SettingsError(f"{path} has no class {class_name} that derives from vlprompt.methods.method.Method.")
+    _check_contract(found, f"the method {class_name} of {path}")
     return found
+
+
+def _check_contract(method: type[Method], called: str) -> None:
+    """Raise MethodError for a class that lacks what can be known before it is built."""
+    missing = sorted(method.__abstractmethods__)
+    if missing:
+        raise MethodError(f"{called} does not give {' and '.join(missing)}.")
+    options = getattr(method, "options_class", None)
+    if not (isinstance(options, type) and is_dataclass(options)):
+        raise MethodError(
+            f"{called} has no dataclass as options_class; name one, such as vlprompt.methods.options.PromptOptions."
+        )
+    bare = [option.name for option in fields(options) if option.default is option.default_factory is MISSING]
+    if bare:
+        raise MethodError(f"{called} has options without a default: {', '.join(bare)}.")
 
 
 def build_method(

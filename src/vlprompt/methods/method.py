@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
-from vlprompt.errors import MethodError
+from vlprompt.errors import MethodError, SettingsError
 from vlprompt.methods.options import DEFAULT_TEMPLATE
 from vlprompt.methods.output import Output, TrainingSet, checked_output
 from vlprompt.prompting.prompts import refuse_one_prompt
@@ -141,7 +141,8 @@ class Method(nn.Module, ABC):
         return F.normalize(image_features.to(self.backbone.device, self.backbone.dtype), dim=-1)
 
     def _output(self, images: Tensor, class_features: Tensor) -> Output:
-        """Normalised images (B, E) and class features (b, N, E), not normalised; other shapes are refused."""
+        """Normalised images (B, E) and class features (b, N, E), not normalised; other shapes and types are refused."""
+        self._check_type(class_features, images)
         wanted = (len(self.class_names), images.shape[-1])
         if (
             class_features.ndim != 3
@@ -155,6 +156,16 @@ class Method(nn.Module, ABC):
         classes = F.normalize(class_features, dim=-1)
         cosines = images @ classes[0].T if len(classes) == 1 else torch.einsum("be,bne->bn", images, classes)
         return Output(self.scaled(cosines), images, classes)
+
+    def _check_type(self, class_features: Any, images: Tensor) -> None:
+        """Raise MethodError unless class features are a tensor of floats, none wider than the images' features."""
+        floats = isinstance(class_features, Tensor) and class_features.is_floating_point()
+        if not floats or class_features.dtype.itemsize > images.dtype.itemsize:
+            got = class_features.dtype if isinstance(class_features, Tensor) else type(class_features).__name__
+            raise MethodError(
+                f"the method {type(self).__name__} gives class features of the type {got}; they must be a tensor of "
+                f"{images.dtype}."
+            )
 
     def scaled(self, cosines: Tensor) -> Tensor:
         """The logits of cosines, exp(s) cos + b."""
@@ -210,8 +221,18 @@ class Method(nn.Module, ABC):
         # Parameters, and the buffers that are saved with them; what belongs to the classes is a buffer that is not.
         for name in self.state_dict():
             module, _, attribute = name.rpartition(".")
+            self._refuse_per_class(other, name)
             setattr(other.get_submodule(module), attribute, getattr(self.get_submodule(module), attribute))
         return other
+
+    def _refuse_per_class(self, other: Method, name: str) -> None:
+        """Raise SettingsError for a learned tensor that has another shape over other classes."""
+        shape, wanted = (tuple(method.state_dict()[name].shape) for method in (self, other))
+        if shape != wanted:
+            raise SettingsError(
+                f"the method {type(self).__name__} has learned {name} of the shape {shape}, which would be {wanted} "
+                "for these classes: it belongs to the classes that it was trained on, and cannot name others."
+            )
 
 
 __all__ = ["Method", "Output", "TrainingSet"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
-from vlprompt.settings_checks import number, plain, shown, truth_value, whole_number
+from vlprompt.settings_checks import number, plain, plain_all, shown, truth_value, whole_number
 from vlprompt.text_files import is_unicode
 
 DEFAULT_TEMPLATE = "a photo of a {}."
@@ -43,10 +43,11 @@ class ZeroShotOptions:
         object.__setattr__(self, "ensemble", truth_value("ensemble", self.ensemble))
         if self.templates is None:
             return
-        if isinstance(self.templates, str) or not self.templates:
-            raise SettingsError(f"templates is {self.templates!r}; it must be a list of at least one template.")
         # JSON and YAML give lists.
-        object.__setattr__(self, "templates", tuple(self.templates))
+        templates = plain_all(self.templates)
+        if not isinstance(templates, list) or not templates:
+            raise SettingsError(f"templates is {shown(self.templates)}; it must be a list of at least one template.")
+        object.__setattr__(self, "templates", tuple(templates))
         if self.ensemble:
             raise SettingsError("templates and ensemble were both given; leave one of them out.")
         for template in self.templates:
@@ -59,6 +60,8 @@ def check_template(template: str) -> str:
     Raises:
         SettingsError: it has none or several, or is no Unicode text.
     """
+    if not isinstance(template, str):
+        raise SettingsError(f"template is {shown(template)}; it must be text with {{}} for the class name.")
     if not is_unicode(template):
         raise SettingsError(f"template {quoted(template)} is not valid Unicode text.")
     if template.count("{}") != 1:
@@ -94,7 +97,14 @@ class PromptOptions:
         if self.context_init is not None and not isinstance(self.context_init, str):
             raise SettingsError(f"context_init is {shown(self.context_init)}; it must be words, or None.")
         if self.context_init is not None and not self.context_init.strip():
-            raise SettingsError("context_init is empty; give words such as 'a photo of a', or None for random vectors.")
+            raise SettingsError(
+                "context_init is empty; give words such as 'a photo of a', or context_init=None for random vectors."
+            )
+        if self.context_init is not None and "{}" in self.context_init:
+            raise SettingsError(
+                f"context_init is {quoted(self.context_init)}; it takes no {{}}: the class name stands where position "
+                "says."
+            )
         if self.context_init is not None and not is_unicode(self.context_init):
             raise SettingsError(f"context_init is {quoted(self.context_init)}, which is not valid Unicode text.")
         for option, value, known in (

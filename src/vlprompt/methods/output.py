@@ -58,9 +58,18 @@ def checked_output(method: Any, image_features: Tensor) -> Output:
         raise
     if not isinstance(output, Output):
         raise MethodError(f"the forward of the method {name} gives a {type(output).__name__}; it must be {expected}.")
-    if output.logits.shape != wanted:
-        raise MethodError(
-            f"the forward of the method {name} gives logits of the shape {tuple(output.logits.shape)}; it must be "
-            f"{expected}."
-        )
+    checked_logits(method, output.logits, len(image_features))
     return output
+
+
+def checked_logits(method: Any, logits: Any, images: int) -> Tensor:
+    """Logits that a method gave for some images, if they are of the shape (B, N).
+
+    Raises:
+        MethodError: they are something else.
+    """
+    wanted = (images, len(method.class_names))
+    if not isinstance(logits, Tensor) or logits.shape != wanted:
+        got = f"the shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise MethodError(f"the method {type(method).__name__} gives logits of {got}; they must be of {wanted}.")
+    return logits

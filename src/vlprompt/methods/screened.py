@@ -113,7 +113,7 @@ def _screened_batch(method: CoCoOp, screen: Screen, image_features: Tensor) -> t
     true_cosines = torch.einsum("be,bke->bk", images, features)
     approximate, exact = method.scaled(cosines), method.scaled(true_cosines)
     # Below the best exact logit, not at it: of equal logits the first class would win, encoded or not. The step down is
-    # one of single precision, in which logits are handed on.
+    # one of single precision, the type of the logits that are returned.
     winner = exact.max(1, keepdim=True).values.float()
     below = torch.nextafter(winner, torch.full_like(winner, float("-inf")))
     logits = approximate.minimum(below.to(approximate.dtype)).scatter(1, best, exact)

@@ -30,7 +30,7 @@ KeysValues = Tensor
 
 
 class Norm:
-    """A frozen LayerNorm over rows (n, D), with the way back to its input."""
+    """A frozen LayerNorm over rows (n, D), with its input gradient."""
 
     def __init__(self, norm: Any) -> None:
         self.shape, self.weight, self.bias, self.eps = list(norm.normalized_shape), norm.weight, norm.bias, norm.eps

@@ -1,7 +1,7 @@
 """A frozen text tower over packed rows, forwards and backwards, written out by hand.
 
-Frozen weights need no gradient, so the way back is the way there with the weights transposed, and needs the inputs of
-the norms, queries, keys, values, attention weights and the MLP's inner layer, nothing else. Written out, both
+Frozen weights need no gradient, so backward is forward with the weights transposed. It needs the inputs of the norms,
+queries, keys, values, attention weights and the MLP's inner layer, nothing else. Written out, both
 directions run in buffers that are kept from step to step and in matrix products that are large and contiguous:
 
     rows n = B T R    projections and MLPs, each one product over the rows of all images and classes
@@ -76,7 +76,7 @@ class PackedPass:
         return mask.to(self.device).repeat_interleave(self.heads, dim=0)
 
     def shapes(self, images: int, keep: bool) -> Shapes:
-        """The buffers of one pass; `keep` holds what the way back needs, else layers overwrite one another."""
+        """The buffers of one pass; keep=True saves activations for backward; otherwise layers share buffers."""
         tiles, width = images * self.tiles, self.width
         heads, head_width = tiles * self.heads, self.width // self.heads
         rows, ends, last = tiles * self.rows, images * len(self.ends), len(self.blocks) - 1
@@ -118,7 +118,7 @@ class PackedPass:
         """All layers: embeddings of the varying rows (B, V, D) -> hidden states of the distinct [EOS], (B, U, D).
 
         Args:
-            recompute: hold no activations for the way back, but run the way there again when it comes.
+            recompute: save no activations, and run forward again in backward.
         """
         keep = torch.is_grad_enabled() and varying.requires_grad and not recompute
         return _Differentiable.apply(varying, self, pool, keep)
@@ -126,7 +126,7 @@ class PackedPass:
     def buffers(self, workspace: Workspace, images: int, keep: bool) -> Buffers:
         return workspace.buffers((id(self), images, keep), lambda: self.shapes(images, keep))
 
-    # ------------------------------------------------------------------------------------------------ the way there
+    # -------------------------------------------------------------------------------------------------- forward
 
     def forward(self, varying: Tensor, held: Buffers, keep: bool) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         """Fill the buffers; returns the result (B U, D), which is one of them, and the norms' means and deviations."""
@@ -241,7 +241,7 @@ class PackedPass:
         slots = slots.view(images, self.tiles, self.slots_per_tile, self.heads, -1).transpose(2, 3)
         heads.view(slots.shape).copy_(slots)
 
-    # ------------------------------------------------------------------------------------------------ the way back
+    # ------------------------------------------------------------------------------------------------- backward
 
     def backward(self, result: Tensor, held: Buffers, statistics: list[tuple[Tensor, ...]]) -> Tensor:
         """Gradient of the result (B, U, D) -> gradient of the varying rows' embeddings, (B, V, D)."""
@@ -376,7 +376,7 @@ class _Differentiable(torch.autograd.Function):
     def backward(ctx: Any, result: Tensor) -> Any:
         packed, pool = ctx.packed, ctx.pool
         (varying,) = ctx.saved_tensors
-        # A second way back over the same graph finds nothing kept, and runs the way there again.
+        # A second backward over the same graph finds no saved activations, and runs forward again.
         kept, ctx.kept = ctx.kept, None
         workspace = kept[0] if kept else pool.take()
         held = packed.buffers(workspace, len(varying), True)

@@ -193,7 +193,8 @@ def tokenize(backbone: Backbone, texts: Sequence[str], class_names: Sequence[str
     """Token ids (n, context length) of texts; a text that would be cut is refused with its class name.
 
     Raises:
-        DataError: a text has more tokens than the tower takes.
+        DataError: a text has more tokens than the tower takes, or has in it what the tokenizer ends a text with
+            ("<end_of_text>"), at which the model would stop reading.
     """
     limit = backbone.text.context_length
     # Room for twice the limit shows what the tokenizer, asked for the limit only, would silently cut.
@@ -204,9 +205,18 @@ def tokenize(backbone: Backbone, texts: Sequence[str], class_names: Sequence[str
             least = "at least " if length >= 2 * limit - 1 else ""
             raise DataError(
                 f"the prompt of class {_shown(name)} has {least}{length} tokens, and this backbone takes {limit}; "
-                "shorten the name."
+                "shorten the name, or what the template says around it."
             )
-    return roomy[:, :limit]
+    token_ids = roomy[:, :limit]
+    for name, length, pooled in zip(
+        class_names, lengths.tolist(), backbone.text.pooled_positions(token_ids).tolist(), strict=True
+    ):
+        if 0 < pooled < length - 1:
+            raise DataError(
+                f"the prompt of class {_shown(name)} has a sign in it with which this backbone's tokenizer ends a "
+                "text, so that the model would not read the rest; take it out of the name or the template."
+            )
+    return token_ids
 
 
 def _filler(backbone: Backbone) -> str:

@@ -30,7 +30,7 @@ def setting_words(summary: Summary) -> str:
     """Shots and seeds; a method that learns nothing has neither."""
     if not summary.learned:
         return "no shots and no seeds"
-    return f"{summary.shots} shots, {_seeds(summary)}"
+    return f"{counted(summary.shots, 'shot')}, {_seeds(summary)}"
 
 
 def interval_words(summary: Summary) -> str:
@@ -98,8 +98,9 @@ def protocol_words(summary: Summary) -> str:
         )
     which = "Each method" if len(summary.learned) == len(summary.methods) else "Each method that learns"
     rest = "" if len(summary.learned) == len(summary.methods) else " The others learn nothing and are tested likewise."
+    images = counted(summary.shots, "image")
     return (
-        f"{which} trains on {summary.shots} images of every base class, the first half of a data set’s classes, and is "
+        f"{which} trains on {images} of every base class, the first half of a data set’s classes, and is "
         "tested on test images of those and, with the new names in its prompts, of the other half, which it never saw."
         f"{rest}"
     )
@@ -123,7 +124,12 @@ def _seeds(summary: Summary) -> str:
     least, most = _seed_counts(summary)
     if least != most:
         return f"{least} to {most} seeds"
-    return f"{most} seed{'' if most == 1 else 's'}"
+    return counted(most, "seed")
+
+
+def counted(number: int, what: str) -> str:
+    """So many, in words: 1 shot, 2 shots."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _over(summary: Summary) -> str:

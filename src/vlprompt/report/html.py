@@ -153,7 +153,8 @@ def _facts(records: Sequence[ResultRecord], summary: Summary) -> list[tuple[str,
 def _shots(summary: Summary) -> str:
     if not summary.learned:
         return "none (nothing is learned)"
-    return f"{summary.shots} images a class, drawn over all classes; trained on the first half of the classes"
+    images = captions.counted(summary.shots, "image")
+    return f"{images} a class, drawn over all classes; trained on the first half of the classes"
 
 
 def _minute(finished: str) -> str:

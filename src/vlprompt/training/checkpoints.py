@@ -27,6 +27,7 @@ from vlprompt.files import open_regular, remove_leftovers, write_atomically
 from vlprompt.json_files import parse_json
 from vlprompt.training.history import epochs_from
 from vlprompt.training.state import LEARNED, MOMENTUM, Snapshot
+from vlprompt.wording import others
 
 FORMAT = 1
 KEPT = 2
@@ -201,7 +202,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], within: str 
 
 def _some(differences: list[str]) -> str:
     more = len(differences) - _LISTED
-    return "; ".join(differences[:_LISTED]) + (f"; and {more} others" if more > 0 else "")
+    return "; ".join(differences[:_LISTED]) + (f"; and {others(more)}" if more > 0 else "")
 
 
 def _list_difference(called: str, old: list[Any], new: list[Any]) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from vlprompt.errors import DataError, NonFiniteLossError, OutputError, TrainingInterrupted
+from vlprompt.errors import DataError, MethodError, NonFiniteLossError, OutputError, TrainingInterrupted
 from vlprompt.files import check_writable
 from vlprompt.locks import lock_inside
 from vlprompt.methods.output import checked_output
@@ -211,6 +211,11 @@ class _Run:
             target = labels[batch]
             with precision.autocast():
                 output = checked_output(self.method, features[batch])
+            if not output.logits.requires_grad:
+                raise MethodError(
+                    f"the logits of the method {type(self.method).__name__} do not depend on its parameters (they have "
+                    "no gradient), so training could not change them."
+                )
             logits, loss = output.logits, self.method.loss(output, target)  # (B, N), ()
             if len(group) > 1:  # each batch weighs what it would in the group's own mean
                 loss = loss * (len(target) / size)

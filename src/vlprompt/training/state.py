@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vlprompt.errors import SettingsError
@@ -51,8 +50,8 @@ class TrainingState:
         self.epochs: tuple[EpochResult, ...] = ()
 
     def is_finite(self) -> bool:
-        """Whether all learned parameters are finite numbers."""
-        return all(bool(torch.isfinite(tensor).all()) for tensor in self.parameters.values())
+        """Whether all learned parameters are finite numbers, and so are their squares, which normalising needs."""
+        return all(bool(tensor.norm().isfinite()) for tensor in self.parameters.values())
 
     def snapshot(self) -> Snapshot:
         """A copy, on the CPU."""
