@@ -21,7 +21,7 @@ def words(evaluation: Evaluation, learns: bool = True) -> str:
 
 
 def test_a_result_that_is_plainly_better_has_no_cautions() -> None:
-    assert cautions(result(270, 150), learns=True) == []
+    assert cautions(result(270, 150), uses_pictures=True) == []
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_a_result_below_chance_is_called_worse() -> None:
 
 
 def test_zero_shot_is_not_held_against_itself() -> None:
-    assert cautions(result(200, 200), learns=False) == []
-    assert "zero-shot" not in against_what(result(200, 200), learns=False)
+    assert cautions(result(200, 200), uses_pictures=False) == []
+    assert "zero-shot" not in against_what(result(200, 200), uses_pictures=False)
 
 
 def test_uneven_classes_are_held_against_the_most_frequent_one() -> None:
@@ -80,7 +80,7 @@ def test_a_training_that_learned_only_what_is_frequent_says_that_rare_classes_lo
 
 
 def test_pictures_that_were_trained_on_are_called_so_and_are_compared_with_nothing() -> None:
-    (said,) = cautions(result(150, 200, trained_on=True), learns=True)
+    (said,) = cautions(result(150, 200, trained_on=True), uses_pictures=True)
     assert "was trained on" in said
     assert "fewer shots" in said
 
@@ -98,7 +98,7 @@ def test_chance_zero_shot_and_the_most_frequent_class_stand_beside_an_accuracy()
 def test_an_evaluation_of_an_older_version_says_nothing_that_it_does_not_know() -> None:
     older = Evaluation(50.0, 50.0, 1, 2, {})
     assert against_what(older) == ""
-    assert cautions(older, learns=True) == []
+    assert cautions(older, uses_pictures=True) == []
 
 
 def test_many_classes_without_pictures_are_counted_and_the_first_named() -> None:

@@ -309,7 +309,7 @@ def test_no_number_of_shots_takes_all_images(make):
     ],
 )
 def test_a_wrong_option_is_refused_by_name(make, monkeypatch, options, error, match):
-    monkeypatch.setattr(PromptClassifier, "_train", lambda *_: pytest.fail("it computed features"))
+    monkeypatch.setattr(PromptClassifier, "_fit", lambda *_: pytest.fail("it computed features"))
     with pytest.raises(error, match=match):
         make(**options).fit(*pictures())
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlprompt.errors import SettingsError, SettingsWarning, UnknownNameError
-from vlprompt.recipes import RECIPES, TrainingSettings, learning_rate_at, recipe_for
+from vlprompt.methods import METHODS, method_class
+from vlprompt.recipes import PROTOCOLS, RECIPES, TrainingSettings, learning_rate_at, recipe_for
 
 
 def test_the_defaults_are_the_published_values():
@@ -132,7 +133,7 @@ def test_base_to_new_starts_from_the_four_words_on_vit_b_16():
 def test_zero_shot_has_nothing_to_train():
     recipe = recipe_for("zero-shot")
     assert recipe.training is None
-    with pytest.raises(SettingsError, match="zero-shot learns nothing, so epochs cannot be set"):
+    with pytest.raises(SettingsError, match="zero-shot has no training settings, so epochs cannot be set"):
         recipe.with_training(epochs=3)
 
 
@@ -178,3 +179,32 @@ def test_a_warm_up_that_somebody_asked_for_is_not_shortened():
 @pytest.mark.filterwarnings("error")
 def test_epochs_enough_leave_the_warm_up_as_published():
     assert RECIPES["cocoop"].with_training(epochs=2).training.warmup_epochs == 1
+
+
+def test_every_method_has_a_recipe_for_every_protocol_with_a_source_and_no_other_methods_have():
+    for method in METHODS:
+        for protocol in PROTOCOLS:
+            recipe = recipe_for(method, protocol)
+            assert recipe.method == method
+            assert recipe.source or method == "zero-shot"
+            assert (recipe.training is not None) == method_class(method).learns
+    assert {recipe.method for recipe in RECIPES.values()} == set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("method", "published"),
+    [
+        ("kgcoop", {"epochs": 100, "batch_size": 128, "learning_rate": 0.002, "warmup_epochs": 1, "optimizer": "sgd"}),
+        ("clap", {"epochs": 300, "batch_size": 256, "learning_rate": 0.1, "weight_decay": 0.0, "warmup_epochs": 1}),
+        ("tip-adapter-f", {"epochs": 20, "batch_size": 256, "learning_rate": 0.001, "optimizer": "adamw"}),
+    ],
+)
+def test_later_methods_are_trained_as_published(method, published):
+    training = recipe_for(method).training
+    assert {name: getattr(training, name) for name in published} == published
+
+
+@pytest.mark.parametrize("method", ["cocoop-fast", "gdaa"])
+def test_a_recipes_name_is_no_methods(method):
+    with pytest.raises(UnknownNameError, match="no recipe for a method"):
+        recipe_for(method)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vlprompt import PromptClassifier, prediction
 from vlprompt.errors import ModelFolderError, NonFiniteLogitsError, VlpromptError
+from vlprompt.methods import METHODS, method_class
 
 IMAGES = [np.full((40, 40, 3), grey, np.uint8) for grey in (30, 200)]
 MODELS: dict[str, dict[str, object]] = {
@@ -120,6 +121,43 @@ def test_every_tensor_of_every_method_changed_in_every_way_is_refused_or_answers
             assert change in HARMLESS or same, (folder.name, file, name, change)
             assert np.isfinite(given).all(), (folder.name, file, name, change)
     assert tried >= 200
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if not method_class(name).open_names])
+def test_every_tensor_of_every_head_changed_in_every_way_is_refused_or_answers_in_numbers(
+    tiny_backbone, tmp_path, method
+):
+    settings = {"epochs": 2, "training": {"views": 1}} if method_class(method).learns else {}
+    made = PromptClassifier(method=method, backbone=tiny_backbone, cache=None, shots=1, **settings)
+    made.fit(IMAGES, ["dark", "light"]).save(tmp_path / "model")
+    tensors, refused = load_file(tmp_path / "model/prompts.safetensors"), {}
+    for name, tensor in tensors.items():
+        for change, changed in CHANGES.items():
+            try:
+                tensors_now = {**tensors, name: changed(tensor)}
+            except (RuntimeError, IndexError, ValueError):  # a number has no axis, and a label is no infinity
+                continue
+            target = tampered(tmp_path / "model", tmp_path / f"{name} {change}", "prompts.safetensors", tensors_now)
+            try:
+                given = probabilities(target, tiny_backbone)
+            except (ModelFolderError, NonFiniteLogitsError) as refusal:
+                refused[change] = str(refusal)
+            else:
+                assert change in HARMLESS, (name, change)
+                assert np.isfinite(given).all(), (name, change)
+    assert set(CHANGES) - HARMLESS <= refused.keys()
+    assert all("\n" not in sentence and len(sentence) < 500 for sentence in refused.values())
+
+
+def test_labels_of_a_cache_that_are_no_class_are_refused(tiny_backbone, tmp_path):
+    made = PromptClassifier(method="tip-adapter", backbone=tiny_backbone, cache=None, shots=1)
+    made.fit(IMAGES, ["dark", "light"]).save(tmp_path / "model")
+    tensors = load_file(tmp_path / "model/prompts.safetensors")
+    for label in (-1, 2, 2**40):
+        changed = {**tensors, "labels": torch.tensor([0, label])}
+        target = tampered(tmp_path / "model", tmp_path / str(label), "prompts.safetensors", changed)
+        with pytest.raises(ModelFolderError, match=r"prompts\.safetensors was changed: labels must be from 0 to 1"):
+            probabilities(target, tiny_backbone)
 
 
 @pytest.mark.parametrize("name", MODELS)

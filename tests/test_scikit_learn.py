@@ -210,6 +210,18 @@ def test_a_pickled_classifier_gives_the_same_bits(make, method, names):
     assert (copy.predict_proba(IMAGES) == classifier.predict_proba(IMAGES)).all()
 
 
+@pytest.mark.parametrize("method", ["kgcoop", "linear-probe", "clap", "lp++", "gda", "tip-adapter", "tip-adapter-f"])
+@pytest.mark.parametrize("names", [None, ["red", "blue"]])
+def test_a_pickled_head_gives_the_same_bits(make, method, names):
+    options = {} if method in ("kgcoop", "clap", "tip-adapter-f") else {"epochs": None, "training": None}
+    classifier = make(method, **options).fit(IMAGES, LABELS)
+    if names is not None:
+        classifier.set_class_names(names)
+    copy = pickle.loads(pickle.dumps(classifier))
+    assert copy.classes_.tolist() == classifier.classes_.tolist()
+    assert (copy.predict_proba(IMAGES) == classifier.predict_proba(IMAGES)).all()
+
+
 def test_a_pickled_classifier_has_a_method_of_the_users_own(make, tmp_path):
     (tmp_path / "mine.py").write_text(
         "from vlprompt.methods.coop import CoOp\n\n\nclass Mine(CoOp):\n    name = 'mine'\n"

@@ -20,12 +20,12 @@ def knows_only_drawings(backbone: str, bundled: str) -> bool:
     return backbone == "mini" and not bundled
 
 
-def against_what(evaluation: Evaluation, learns: bool = True) -> str:
+def against_what(evaluation: Evaluation, uses_pictures: bool = True) -> str:
     """What the accuracy is to be held against, in one sentence; empty where an older version did not measure it."""
     if evaluation.chance is None or evaluation.majority is None:
         return ""
     parts = []
-    if evaluation.zero_shot is not None and learns:
+    if evaluation.zero_shot is not None and uses_pictures:
         balanced = f" (balanced {evaluation.zero_shot_balanced:.1f}%)" if evaluation.uneven else ""
         parts.append(f"zero-shot, without training, {evaluation.zero_shot:.1f}%{balanced}")
     if evaluation.majority > evaluation.chance + 0.05:
@@ -34,21 +34,21 @@ def against_what(evaluation: Evaluation, learns: bool = True) -> str:
     return f"On the same pictures: {'; '.join(parts)}."
 
 
-def cautions(evaluation: Evaluation, learns: bool) -> list[str]:
+def cautions(evaluation: Evaluation, uses_pictures: bool) -> list[str]:
     """What must be known of a result so that it does not mislead; nothing where it is plainly better than no training.
 
     Classes without a picture are `untested_words`'s.
 
     Args:
-        learns: whether the method was trained; a zero-shot result is not held against itself.
+        uses_pictures: whether the method was trained; a zero-shot result is not held against itself.
     """
     if evaluation.trained_on:
         return [
             "These are the pictures that it was trained on, which flatters it: keep some in a test folder, or train on "
             "fewer shots, to learn how good it is on others."
         ]
-    found = [_not_above_zero_shot(evaluation) if learns else "", _not_above_chance(evaluation)]
-    if learns:
+    found = [_not_above_zero_shot(evaluation) if uses_pictures else "", _not_above_chance(evaluation)]
+    if uses_pictures:
         found.append(_rare_classes_lost(evaluation))
     return [sentence for sentence in found if sentence]
 

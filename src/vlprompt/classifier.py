@@ -1,4 +1,4 @@
-"""The estimator: learn a prompt from a few labelled pictures, then name pictures, in scikit-learn's conventions.
+"""The estimator: learn from a few labelled pictures, then name pictures, in scikit-learn's conventions.
 
 Example:
     >>> from vlprompt import PromptClassifier
@@ -47,7 +47,7 @@ from vlprompt.fitted import (
     log_probabilities,
     probabilities,
 )
-from vlprompt.fitting import labelled_data, record_before_fitting, train_on_pictures
+from vlprompt.fitting import fit_to_pictures, labelled_data, record_before_fitting
 from vlprompt.methods import build_method
 from vlprompt.model_folder import DESCRIPTION_FILE
 from vlprompt.parameters import FitSettings, checked_settings, parameters_to_save, saved_parameters
@@ -67,7 +67,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     """A classifier of pictures over class names: a frozen vision-language model with a learned prompt.
 
     Args:
-        method: "zero-shot", "coop", "cocoop", or "path/to/file.py:ClassName" for a method of your own.
+        method: a name of `vlprompt.methods.METHODS`, or "path/to/file.py:ClassName" for a method of your own.
         backbone: a name for `load_backbone` ("mini", "ViT-B-16/openai", a local folder or file), or a `Backbone`.
         shots: training pictures per class, drawn with `seed`; None takes all.
         seed: of the draw, the initial prompt and the order of training.
@@ -141,7 +141,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.progress = progress
 
     def fit(self, images: Sequence[Any] | Dataset, labels: Any = None, sample_weight: Any = None) -> Self:
-        """Learn the prompt.
+        """Learn the prompt, or whatever else the method learns.
 
         Args:
             images: paths, Pillow images, arrays, tensors, bytes or open files of pictures, as a list, a column of a
@@ -159,9 +159,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         dataset, classes = labelled_data(images, labels, self.class_names)
         parameters = parameters_to_save(self.get_params(deep=False))
         if sample_weight is not None:
-            check_weights(sample_weight, len(dataset.train), learns=settings.recipe.training is not None)
+            check_weights(sample_weight, len(dataset.train), uses_pictures=settings.uses_pictures)
         # What learns nothing cannot have too few images to learn from.
-        asked = settings.shots if settings.recipe.training is not None else None
+        asked = settings.shots if settings.uses_pictures else None
         warn_about_fewer_shots(dataset.train, asked, dataset.class_names)
         samples, _ = draw_few_shot(dataset.train, (), settings.shots, settings.seed)
         backbone = self._load_backbone()
@@ -177,11 +177,11 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             warnings.warn(DRAWINGS_ONLY, DrawingsOnlyWarning, stacklevel=2)
         record = record_before_fitting(dataset, samples, settings.shots, settings.seed, parameters)
         if not dataset.test:
-            record["image_keys"] = image_keys(samples) if method.learns else []
+            record["image_keys"] = image_keys(samples) if settings.uses_pictures else []
         calibration = None
-        if method.learns:
-            trained, calibration = self._train(method, samples, settings.recipe, record["data"]["fingerprint"])
-            record |= trained
+        if settings.uses_pictures:
+            of_fit, calibration = self._fit(method, samples, settings.recipe, record["data"]["fingerprint"])
+            record |= of_fit
         self.training_samples_ = samples
         fitted = FittedClassifier(
             backbone,
@@ -309,7 +309,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
         Raises:
             DataError: fewer than two names, or one that is empty or given twice.
-            SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
+            SettingsError: what was learned belongs to the classes trained on (heads, class-specific contexts).
         """
         check_is_fitted(self)
         classes = classes_named(names)
@@ -418,13 +418,13 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             self.backbone if isinstance(self.backbone, Backbone) else load_backbone(self.backbone, device=self.device)
         )
 
-    def _train(
+    def _fit(
         self, method: Method, samples: Sequence[Sample], recipe: Recipe, fingerprint: str
     ) -> tuple[dict[str, Any], Tensor | None]:
-        """Train the method on the samples; what there is to record of it, and what calibrates screening."""
+        """Fit the method to the samples; what there is to record of it, and what calibrates screening."""
         from vlprompt.features import FeatureExtractor
 
-        return train_on_pictures(
+        return fit_to_pictures(
             method,
             samples,
             recipe,

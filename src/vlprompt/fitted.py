@@ -43,7 +43,7 @@ from vlprompt.model_folder import (
     write_model_folder,
 )
 from vlprompt.progress import Counting, progress_bars
-from vlprompt.saved_tensors import check_kept, check_learned
+from vlprompt.saved_tensors import check_kept, load_checked
 from vlprompt.settings_checks import plain_all
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class FittedClassifier:
 
     Attributes:
         backbone: the frozen model.
-        method: prompts over the classes' words, with what was learned.
+        method: prompts over the classes' words, or a head over the classes, with what was learned.
         method_name: as the method was asked for.
         trained_class_names: the words of the classes that it was trained on.
         training: what repeats the training, as plain values.
@@ -104,7 +104,7 @@ class FittedClassifier:
         words, tensors, kept = (state.pop(name) for name in ("class_words", "tensors", "kept"))
         trained = state["trained_class_names"]
         method = build_method(state["method_name"], state["backbone"], trained, **state["method"])
-        method.load_state_dict(tensors)
+        method.load_learned(tensors)
         method.eval()
         state["method"] = method if words == trained else method.with_class_names(words)
         self.__dict__.update(state, predictor=Predictor.restored(state["method"], *kept))
@@ -255,7 +255,7 @@ class FittedClassifier:
         Raises:
             DataError: fewer than two names, one that is empty or given twice, or two that are one prompt to the model;
                 likewise the words.
-            SettingsError: the learned contexts belong to the classes trained on (class-specific contexts).
+            SettingsError: what was learned belongs to the classes trained on (heads, class-specific contexts).
         """
         from vlprompt.prompting import refuse_one_prompt
 
@@ -263,6 +263,8 @@ class FittedClassifier:
         if len(labels) < 2:
             raise DataError(f"class names are {labels!r}; at least two are needed.")
         words = list(names.values()) if isinstance(names, Mapping) else labels
+        known = {} if self.method.open_names else self.class_words  # a head's names are its classes' own
+        words = [known.get(label, said) if said == label else said for label, said in zip(labels, words, strict=True)]
         check_class_names(words)
         refuse_numbers(words, "give words, such as 'giant panda'")
         refuse_one_prompt(self.backbone, words)
@@ -326,9 +328,8 @@ def load_fitted(
     name = _trusted_method(folder, model, method)
     frozen = _same_backbone(folder, model, backbone, device)
     built = _rebuilt(folder, name, model, frozen)
-    check_learned(folder / TENSORS_FILE, tensors, built.state_dict())
+    load_checked(folder / TENSORS_FILE, built, tensors, pictures=model.training.get("images", 0))
     check_kept(folder / KEPT_FILE, kept, frozen.dtype)
-    built.load_state_dict(tensors)
     words = [model.class_words.get(name, name) for name in model.class_names]
     if words != model.trained_class_names:
         try:

@@ -19,6 +19,7 @@ from vlprompt.errors import DataError
 from vlprompt.model_card import package_versions
 from vlprompt.progress import progress_bars
 from vlprompt.recipes import Recipe, TrainingSettings
+from vlprompt.wording import some_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,7 @@ def labelled_data(
 def record_before_fitting(
     dataset: Dataset, samples: Sequence[Sample], shots: int | None, seed: int, parameters: dict[str, Any]
 ) -> dict[str, Any]:
-    """What is recorded of a fit before it begins; `train_on_pictures` has the rest."""
+    """What is recorded of a fit before it begins; `fit_to_pictures` has the rest."""
     import torch
 
     return {
@@ -78,7 +79,7 @@ def record_before_fitting(
     }
 
 
-def train_on_pictures(
+def fit_to_pictures(
     method: Method,
     samples: Sequence[Sample],
     recipe: Recipe,
@@ -89,13 +90,86 @@ def train_on_pictures(
     checkpoint: str | Path | None,
     progress: bool | None,
 ) -> tuple[dict[str, Any], Tensor | None]:
-    """Train the method in place; the record of it, and what calibrates screening.
+    """Set the method up and train it, as far as it asks for either; the record of it, and what calibrates screening.
 
     Args:
         extractor: of the pictures' features; it also says what becomes of pictures that cannot be read.
         name: of the method, as the row of its progress shows it.
         fingerprint: of the data, by which a checkpoint is known.
+
+    Raises:
+        DataError: a class has no picture, and the method learns every class from its pictures.
     """
+    record: dict[str, Any] = {"recipe": recipe.source or "vlprompt's defaults"}
+    calibration = None
+    if method.has_setup():
+        samples, of_setup = set_up(method, samples, extractor)
+        record |= of_setup
+    if method.learns:
+        identity = {"backbone": method.backbone.fingerprint, "data": fingerprint, **_of_own_loss(method)}
+        of_training, calibration = _train(method, samples, recipe, extractor, name, identity, checkpoint, progress)
+        of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
+        record |= of_training
+    return record, calibration
+
+
+def set_up(
+    method: Method, samples: Sequence[Sample], extractor: FeatureExtractor
+) -> tuple[Sequence[Sample], dict[str, Any]]:
+    """Hand the method the pictures' own features; the samples that can be read, and the record of it.
+
+    Raises:
+        DataError: a class has no picture that can be read.
+    """
+    import torch
+
+    from vlprompt.methods.method import TrainingSet
+
+    started = time.perf_counter()
+    _check_all_have_pictures(method, [sample.label for sample in samples])
+    extracted = extractor.extract([sample.image for sample in samples])
+    encoded = time.perf_counter()
+    warn_about_lost_shots(samples, extracted.kept.tolist())
+    samples = [samples[place] for place in extracted.kept.tolist()]
+    labels = [sample.label for sample in samples]
+    _check_all_have_pictures(method, labels)
+    features = method.normalised(torch.from_numpy(extracted.values))
+    method.setup(TrainingSet(features, torch.tensor(labels, device=features.device)))
+    record: dict[str, Any] = {
+        "images": len(labels),
+        "features_s": round(encoded - started, 3),
+        "setup_s": round(time.perf_counter() - encoded, 3),
+    }
+    if method.cross_validated is not None:
+        record["cross_validated"] = dict(zip(("right", "seen"), method.cross_validated, strict=True))
+    return samples, record
+
+
+def _check_all_have_pictures(method: Method, labels: Sequence[int]) -> None:
+    """Raise DataError where a class has no picture, and the method learns every class from its pictures."""
+    there = set(labels)
+    missing = [words for label, words in enumerate(method.class_names) if label not in there]
+    if method.has_setup() and missing:
+        from vlprompt.methods import methods_with_open_names
+
+        raise DataError(
+            f"{some_of(missing)} {'has' if len(missing) == 1 else 'have'} no training picture that can be read, and "
+            f"{method.name} learns every class from its pictures: add some, leave the class out, or fit one of "
+            f"{', '.join(methods_with_open_names())}."
+        )
+
+
+def _train(
+    method: Method,
+    samples: Sequence[Sample],
+    recipe: Recipe,
+    extractor: FeatureExtractor,
+    name: str,
+    identity: Mapping[str, Any],
+    checkpoint: str | Path | None,
+    progress: bool | None,
+) -> tuple[dict[str, Any], Tensor | None]:
+    """Train the method in place; the record of it, and what calibrates screening."""
     from vlprompt.features import training_features
     from vlprompt.prediction import calibration_for
     from vlprompt.training import train
@@ -115,11 +189,10 @@ def train_on_pictures(
             labels,
             settings,
             checkpoint=checkpoint,
-            identity={"backbone": method.backbone.fingerprint, "data": fingerprint},
+            identity=identity,
             reporter=board.training(f"{name}, {len(labels)} pictures"),
         )
-    record = {
-        "recipe": recipe.source or "vlprompt's defaults",
+    record: dict[str, Any] = {
         "settings": settings.as_dict(),
         "images": len(labels),
         "losses": [epoch.loss for epoch in history.epochs],
@@ -127,3 +200,10 @@ def train_on_pictures(
         "train_s": round(time.perf_counter() - encoded, 3),
     }
     return record, calibration_for(method, features.epoch(settings.epochs - 1))
+
+
+def _of_own_loss(method: Method) -> dict[str, Any]:
+    """What else a loss of the method's own may depend on; the usual one, on logits alone, does not."""
+    from vlprompt.methods.method import Method
+
+    return {} if type(method).loss is Method.loss else {"template": method.template}

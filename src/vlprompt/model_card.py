@@ -59,7 +59,9 @@ def model_card(model: SavedModel) -> str:
 
 def _prompts(model: SavedModel) -> str:
     """What the classes are told apart by; a zero-shot model has learned nothing."""
-    return "prompts of a template, in which nothing is learned," if model.method == "zero-shot" else "learned prompts"
+    if model.method == "zero-shot":
+        return "prompts of a template, in which nothing is learned,"
+    return f"what {for_markdown(model.method)} learned"
 
 
 def _use(model: SavedModel) -> str:
@@ -78,11 +80,11 @@ def _results(model: SavedModel) -> str:
     """A row an evaluation, then what keeps each from being taken for more than it is."""
     lines = ["| on | " + " | ".join(RESULT_COLUMNS) + " |", "| --- |" + " --- |" * len(RESULT_COLUMNS)]
     remarks = []
-    learns = "settings" in model.training
+    uses_pictures = "images" in model.training  # all that uses pictures has their number recorded
     for name, values in model.evaluation.items():
         result = Evaluation.from_dict(values)
         lines.append(f"| {for_markdown(name)} | " + " | ".join(_result_row(result)) + " |")
-        found = cautions(result, learns)
+        found = cautions(result, uses_pictures)
         if result.untested:
             found.append(untested_words(result.untested, len(result.classes)))
         remarks += [for_markdown(f"On {name}: {sentence}") for sentence in found]

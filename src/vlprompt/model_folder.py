@@ -46,6 +46,8 @@ DESCRIPTION_BYTES = 64_000_000
 """Of model.json, with the content keys of a million training pictures."""
 TENSOR_BYTES, CLASS_BYTES = 64_000_000, 500_000
 """Of a file of tensors, and more of it for each class: a context of 77 vectors, or an expansion, of width 1280."""
+PICTURE_BYTES, MOST_PICTURES = 5_200, 100_000
+"""More of it for each training picture, and how many count: a cache's feature of width 1280, and its label."""
 LONGEST_MODEL_NAME = 230
 """Bytes of a model's name, so that the names of its unfinished and its old folder also fit."""
 
@@ -208,6 +210,7 @@ def _check_training(training: dict[str, Any], path: Path) -> None:
     keys, losses = training.get("image_keys", []), training.get("losses", [])
     wrong = {
         "seed": not _is_count(seed),
+        "images": not _is_count(training.get("images", 0)),
         "shots": shots is not None and not _is_count(shots),
         "data": not isinstance(training.get("data", {}), dict),
         "image_keys": not isinstance(keys, list) or not all(isinstance(key, str) for key in keys),
@@ -377,10 +380,13 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 
 def _most_tensor_bytes(description: dict[str, Any]) -> int:
-    """What the tensors of so many classes take at most, so that no file is read that cannot be right."""
+    """What the tensors of so many classes and pictures take at most, so that no file is read that cannot be right."""
     names = description.get("trained_class_names"), description.get("class_names")
     classes = max(len(entry) if isinstance(entry, list) else 0 for entry in names)
-    return TENSOR_BYTES + CLASS_BYTES * classes
+    training = description.get("training")
+    pictures: Any = training.get("images") if isinstance(training, dict) else 0
+    counted = min(pictures, MOST_PICTURES) if _is_count(pictures) else 0
+    return TENSOR_BYTES + CLASS_BYTES * classes + PICTURE_BYTES * counted
 
 
 def _read_tensors(path: Path, sha256: str, most_bytes: int) -> dict[str, torch.Tensor]:

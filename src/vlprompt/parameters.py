@@ -47,12 +47,14 @@ class FitSettings:
     Attributes:
         shots: training pictures per class, None for all.
         seed: of the draw and the method's initial values.
+        uses_pictures: whether pictures change the method.
         recipe: with the changes to its training.
         options: of the method, by name: the recipe's with the changes to them.
     """
 
     shots: int | None
     seed: int
+    uses_pictures: bool
     recipe: Recipe
     options: dict[str, Any]
 
@@ -82,12 +84,13 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
     shots, seed = parameters["shots"], seed_number(parameters["seed"])
     if shots is not None:
         shots = whole_number("shots", shots, least=1, instead=", or None for all")
-    recipe = _recipe(method, parameters["recipe"], shots)
+    recipe = _recipe(method, found.learns, parameters["recipe"], shots)
     short = {name: parameters[name] for name in ("epochs", "batch_size", "learning_rate")}
     changes = {name: value for name, value in short.items() if value is not None}
     changes |= _mapping("training", parameters["training"])
     options = _with_options(method, found.options_class, recipe, parameters["options"])
-    return FitSettings(shots, seed, _with_training(recipe, changes, seed), options)
+    why = "has no training settings" if found.uses_pictures() else "learns nothing"
+    return FitSettings(shots, seed, found.uses_pictures(), _with_training(recipe, changes, seed, why), options)
 
 
 def parameters_to_save(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,10 +178,11 @@ def _is_pair(entry: Any) -> bool:
     return is_pair and isinstance(entry[0], _JSON_LABELS) and isinstance(entry[1], str)
 
 
-def _recipe(method: str, name: Any, shots: int | None) -> Recipe:
+def _recipe(method: str, learns: bool, name: Any, shots: int | None) -> Recipe:
     """The recipe by name, or the method's base-to-new one; a method of the user's own takes the settings' defaults."""
     if name is None:
-        return Recipe(method, TrainingSettings()) if is_method_file(method) else recipe_for(method, shots=shots)
+        own = Recipe(method, TrainingSettings() if learns else None)
+        return own if is_method_file(method) else recipe_for(method, shots=shots)
     recipe = RECIPES.get(_text("recipe", name))
     if recipe is None:
         raise UnknownNameError("recipe", name, RECIPES)
@@ -187,10 +191,10 @@ def _recipe(method: str, name: Any, shots: int | None) -> Recipe:
     return recipe
 
 
-def _with_training(recipe: Recipe, changes: dict[str, Any], seed: int) -> Recipe:
+def _with_training(recipe: Recipe, changes: dict[str, Any], seed: int, why_not: str) -> Recipe:
     if recipe.training is None:
         TrainingSettings.from_dict({"warmup_epochs": 0, **changes})  # what is wrong for all methods is wrong here, too
-        _warn_of_ignored(changes, recipe.method, "learns nothing")
+        _warn_of_ignored(changes, recipe.method, why_not)
         return recipe
     return recipe.with_training(**{"seed": seed, **changes})
 

@@ -1,7 +1,8 @@
-"""How a prompt is trained: one settings class, and the recipes that the papers published, by name.
+"""How a method is trained: one settings class, and the recipes that the papers published, by name.
 
-The figures are those of the published configuration files (CoOp, arXiv 2109.01134; CoCoOp, arXiv 2203.05557); each
-recipe names its file. One is ours, for haste: cocoop-fast. Nothing here imports torch.
+The figures are those of the published configuration files (of the papers that the methods' own files name); each
+recipe names its file, or what is chosen on the training pictures. One is ours, for haste: cocoop-fast. Nothing here
+imports torch.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from vlprompt.settings_checks import choice, number, seed_number, truth_value, w
 
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("fp32", "fp16", "bf16")
+OPTIMIZERS = ("sgd", "adamw")
 PROTOCOLS = ("base-to-new", "cross-dataset", "domain-shift", "few-shot")
 
 
@@ -29,11 +31,11 @@ class TrainingSettings:
         batch_size: images per forward pass. 32 for CoOp, 1 for CoCoOp.
         accumulate: batches whose gradients are joined into one step; the gradient is that of one batch of
             `batch_size * accumulate` images.
-        learning_rate: of SGD, reached after the warm-up.
+        learning_rate: reached after the warm-up.
         momentum: of SGD.
         dampening: of SGD's momentum.
         nesterov: Nesterov's momentum; needs `momentum` above 0 and `dampening` 0.
-        weight_decay: of SGD, on every learned parameter.
+        weight_decay: on every learned parameter.
         schedule: "cosine" (falls over `epochs`, set once per epoch) or "constant".
         warmup_epochs: first epochs, at the constant `warmup_learning_rate`.
         warmup_learning_rate: see `warmup_epochs`; ignored when that is 0.
@@ -42,6 +44,8 @@ class TrainingSettings:
         precision: of the frozen text tower on a GPU: "fp32", or "fp16"/"bf16" by autocast. Learned parameters, their
             gradients and the loss stay fp32. A CPU takes "fp32" only.
         seed: decides the order of the images and the augmented views.
+        optimizer: "sgd", as published for prompts, or "adamw".
+        epsilon: of AdamW, added to the root of the second moment.
     """
 
     epochs: int = 200
@@ -58,6 +62,8 @@ class TrainingSettings:
     views: int | None = 10
     precision: str = "fp32"
     seed: int = 1
+    optimizer: str = "sgd"
+    epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
@@ -68,12 +74,13 @@ class TrainingSettings:
         if self.views is not None:
             fresh = " or None (fresh views every epoch)"
             checked["views"] = whole_number("views", self.views, least=1, instead=fresh)
-        for name in ("learning_rate", "warmup_learning_rate"):
+        for name in ("learning_rate", "warmup_learning_rate", "epsilon"):
             checked[name] = number(name, getattr(self, name), above=0.0)
         checked["weight_decay"] = number("weight_decay", self.weight_decay, least=0.0)
         for name in ("momentum", "dampening"):
             checked[name] = number(name, getattr(self, name), least=0.0, below=1.0)
         checked["nesterov"] = truth_value("nesterov", self.nesterov)
+        checked["optimizer"] = choice("optimizer", self.optimizer, OPTIMIZERS)
         checked["schedule"] = choice("schedule", self.schedule, SCHEDULES)
         checked["precision"] = choice("precision", self.precision, PRECISIONS)
         for name, value in checked.items():
@@ -93,8 +100,13 @@ class TrainingSettings:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as plain JSON values, in the order of the fields."""
-        return asdict(self)
+        """The settings as plain JSON values, in the order of the fields.
+
+        What an earlier release did not have is left out at its default, so that results of then still count.
+        """
+        values = asdict(self)
+        added = {name for name, default in _ADDED_LATER.items() if values[name] == default}
+        return {name: value for name, value in values.items() if name not in added}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingSettings:
@@ -104,6 +116,9 @@ class TrainingSettings:
             if name not in known:
                 raise UnknownNameError("training option", name, known)
         return cls(**values)
+
+
+_ADDED_LATER = {"optimizer": "sgd", "epsilon": 1e-8}
 
 
 def learning_rate_at(settings: TrainingSettings, epoch: int) -> float:
@@ -129,7 +144,7 @@ class Recipe:
 
     Attributes:
         method: name of the method.
-        training: its settings; None for a method that learns nothing.
+        training: its settings; None for a method that is not trained step by step.
         prompt: options of the prompt that differ from `PromptOptions`' own defaults.
         backbone: the backbone that the paper used with it.
         source: the published configuration file, or that it is ours.
@@ -151,7 +166,7 @@ class Recipe:
             SettingsWarning: the warm-up was shortened.
         """
         if self.training is None:
-            raise SettingsError(f"{self.method} learns nothing, so {', '.join(changes)} cannot be set.")
+            raise SettingsError(f"{self.method} has no training settings, so {', '.join(changes)} cannot be set.")
         values = {**self.training.as_dict(), **changes}
         if "warmup_epochs" not in changes:
             epochs = whole_number("epochs", values["epochs"], least=1)
@@ -170,6 +185,12 @@ _COOP_200 = TrainingSettings(epochs=200, batch_size=32)
 _COOP_100 = TrainingSettings(epochs=100, batch_size=32)
 _COOP_50 = TrainingSettings(epochs=50, batch_size=32)
 _COCOOP = TrainingSettings(epochs=10, batch_size=1)
+_KGCOOP = TrainingSettings(epochs=100, batch_size=128)
+_CLAP = TrainingSettings(epochs=300, batch_size=256, learning_rate=0.1, weight_decay=0.0, views=20)
+# As published the rate falls with every step; here with every epoch, which is one step up to 256 pictures.
+_TIP_ADAPTER_F = TrainingSettings(
+    epochs=20, batch_size=256, optimizer="adamw", learning_rate=0.001, weight_decay=0.01, epsilon=1e-4, warmup_epochs=0
+)
 _COCOOP_FAST = TrainingSettings(epochs=10, batch_size=8, learning_rate=0.016)
 _WORDS = {"context_length": 4, "context_init": "a photo of a"}
 
@@ -178,9 +199,10 @@ def _random(context_length: int) -> dict[str, Any]:
     return {"context_length": context_length, "context_init": None}
 
 
-# All are published but cocoop-fast, whose accuracy stands beside the published recipe's in benchmarks/RESULTS.md.
-# Few-shot CoOp was published with the class name at the end and in the middle, with one context for all classes and
-# with one per class: the recipe holds the first of each; the others are `PromptOptions`' position and class_specific.
+# All are published but cocoop-fast, whose accuracy stands beside the published recipe's in benchmarks/RESULTS.md, and
+# what heads choose on the training pictures. Few-shot CoOp was published with the class name at the end and in the
+# middle, with one context for all classes and with one per class: the recipe holds the first of each; the others are
+# `PromptOptions`' position and class_specific.
 RECIPES: dict[str, Recipe] = {
     "zero-shot": Recipe("zero-shot", None),
     "coop-few-shot-1": Recipe("coop", _COOP_50, _random(16), "RN50/openai", "rn50_ep50.yaml"),
@@ -196,6 +218,13 @@ RECIPES: dict[str, Recipe] = {
     "cocoop-random-4": Recipe("cocoop", _COCOOP, _random(4), source="vit_b16_c4_ep10_batch1.yaml"),
     "cocoop-random-8": Recipe("cocoop", _COCOOP, _random(8), source="vit_b16_c8_ep10_batch1.yaml"),
     "cocoop-random-16": Recipe("cocoop", _COCOOP, _random(16), source="vit_b16_c16_ep10_batch1.yaml"),
+    "kgcoop": Recipe("kgcoop", _KGCOOP, _WORDS, source="vit_b16_ep100_ctxv1.yaml"),
+    "linear-probe": Recipe("linear-probe", None, source="C by cross-validation on the training pictures"),
+    "clap": Recipe("clap", _CLAP, source="SGD_lr1e-1_B256_ep300.yaml"),
+    "lp++": Recipe("lp++", None, source="300 steps of the paper's sizes"),
+    "gda": Recipe("gda", None, source="alpha by cross-validation on the training pictures"),
+    "tip-adapter": Recipe("tip-adapter", None, source="alpha and beta by cross-validation on the training pictures"),
+    "tip-adapter-f": Recipe("tip-adapter-f", _TIP_ADAPTER_F, source="main.py of Tip-Adapter, its last epoch"),
 }
 
 
@@ -203,7 +232,7 @@ def recipe_for(method: str, protocol: str = "base-to-new", shots: int | None = 1
     """The published recipe of a method under a protocol.
 
     Arguments:
-        method: "zero-shot", "coop" or "cocoop".
+        method: a name of `vlprompt.methods.METHODS`.
         protocol: one of `PROTOCOLS`.
         shots: training images per class; None means all of them. CoOp's few-shot recipes depend on it: a number that
             was not published takes the recipe of the next published one above.
@@ -216,10 +245,10 @@ def recipe_for(method: str, protocol: str = "base-to-new", shots: int | None = 1
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
     if shots is not None:
         shots = whole_number("shots", shots, least=1, instead=" or None (all images)")
-    if method in ("zero-shot", "cocoop"):
+    if method in RECIPES and RECIPES[method].method == method:
         return RECIPES[method]
     if method != "coop":
-        raise UnknownNameError("recipe for a method", method, ["zero-shot", "coop", "cocoop"])
+        raise UnknownNameError("recipe for a method", method, {recipe.method: None for recipe in RECIPES.values()})
     if protocol == "few-shot":
         return RECIPES[f"coop-few-shot-{'imagenet' if imagenet else _published_shots(shots)}"]
     if imagenet or protocol in ("cross-dataset", "domain-shift"):  # both train on ImageNet

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from vlprompt.methods.method import Method
+
 KEPT_TENSORS = ("calibration", "class_features", "center", "expansion")
 """Names that prediction.safetensors may hold; see `vlprompt.prediction.Predictor.tensors`."""
 
@@ -34,6 +36,22 @@ def check_learned(path: Path, tensors: Mapping[str, Tensor], expected: Mapping[s
                 f"{_described(wanted)}."
             )
         _check_numbers(path, name, tensor)
+
+
+def load_checked(path: Path, method: Method, tensors: Mapping[str, Tensor], pictures: int) -> None:
+    """Have the method take what the file holds.
+
+    Args:
+        pictures: how many it was trained on; what some methods keep is as many.
+
+    Raises:
+        ModelFolderError: it is not what the method learns.
+    """
+    check_learned(path, tensors, method.expected_state(pictures))
+    try:
+        method.load_learned(tensors)
+    except RuntimeError as error:
+        raise ModelFolderError(f"{path} was changed: {error!s:.200}.") from error
 
 
 def check_kept(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:

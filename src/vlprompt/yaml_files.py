@@ -25,7 +25,7 @@ MOST_VALUES = 200_000
 _AS_WRITTEN = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"}
 """Kinds of scalars that no option of ours has: they stay the text that was written."""
 
-_PLAIN_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
+_PLAIN_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)")
 """YAML 1.1 also reads 010 as eight and 1:30 as ninety, which few who write them mean."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

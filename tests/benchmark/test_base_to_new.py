@@ -481,3 +481,34 @@ def test_published_split_files_keep_the_names_that_they_have(run, plan, pictures
     few = replace(plan, datasets=(file,), image_root=pictures, methods=("zero-shot",), seeds=(1,))
     (record,) = run(few, workers=1)
     assert set(TWO_CAFES.values()) <= set(record.dataset.base_classes)
+
+
+NEAREST = """
+from torch.nn import functional as F
+
+from vlprompt.methods.zero_shot import ZeroShot
+
+class Centred(ZeroShot):
+    name = "centred"
+
+    def prepare(self):
+        super().prepare()
+        self.register_buffer("mean", self.weights.new_zeros(self.backbone.feature_size))
+
+    def setup(self, training_set):
+        self.mean.copy_(training_set.features.mean(0))
+
+    def class_features(self, image_features):
+        return F.normalize(self.weights, dim=-1)[None] - self.mean
+"""
+
+
+def test_kgcoop_and_a_method_of_ones_own_with_a_setup_are_benchmarked(run, plan, tmp_path):
+    path = tmp_path / "centred.py"
+    path.write_text(NEAREST)
+    methods = ("zero-shot", MethodRun("kgcoop", training={"epochs": 3}), MethodRun(f"{path}:Centred", "centred"))
+    records = {(record.method.label, record.seed): record for record in run(replace(plan, methods=methods))}
+    assert set(records) == {("zero-shot", 0), *((name, seed) for name in ("kgcoop", "centred") for seed in (1, 2))}
+    assert records["centred", 1].training is None
+    assert records["centred", 1].method.learns
+    assert records["kgcoop", 1].results.new.total == 4

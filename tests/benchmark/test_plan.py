@@ -106,6 +106,21 @@ def test_class_specific_contexts_cannot_go_to_new_classes():
         _runs(plan)
 
 
+@pytest.mark.parametrize("method", ["gda", "linear-probe", "clap", "lp++", "tip-adapter", "tip-adapter-f"])
+def test_what_knows_only_classes_with_pictures_cannot_be_tested_on_new_ones(method):
+    with pytest.raises(
+        SettingsError, match="has pictures of, .*without any; .* zero-shot, coop, cocoop, kgcoop"
+    ) as said:
+        _runs(BaseToNewPlan(datasets=(_dataset("a"),), methods=("zero-shot", method)))
+    assert f"method {method} names only" in str(said.value)
+
+
+def test_kgcoop_takes_part_with_its_recipe():
+    (run,) = _runs(BaseToNewPlan(datasets=(_dataset("a"),), methods=("kgcoop",), seeds=(2,)))
+    assert (run.name, run.training.epochs, run.training.batch_size) == ("a kgcoop seed 2", 100, 128)
+    assert (run.method.options["words_weight"], run.method.options["context_init"]) == (8.0, "a photo of a")
+
+
 def test_an_unknown_training_option_is_named():
     with pytest.raises(SettingsError, match="epochs"):
         _runs(BaseToNewPlan(datasets=(_dataset("a"),), training={"epoch": 5}))

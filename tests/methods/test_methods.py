@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from tests.tiny_models import WordTokenizer, tiny_siglip
 from tests.tiny_models import tiny_backbone as tiny_clip
 from vlprompt.backbones import Backbone
 from vlprompt.errors import DataError, MethodError, SettingsError, UnknownNameError
+from vlprompt.features import CachedViews
 from vlprompt.methods import METHODS, build_method, method_class
 from vlprompt.methods.coop import CoOp
-from vlprompt.methods.method import Method
-from vlprompt.methods.options import ENSEMBLE_TEMPLATES, PromptOptions, ZeroShotOptions
+from vlprompt.methods.method import Method, Output, TrainingSet
+from vlprompt.methods.options import ENSEMBLE_TEMPLATES, METHOD_OPTIONS, PromptOptions, ZeroShotOptions
 from vlprompt.methods.prompt_learner import PromptLearner
+from vlprompt.prediction import Predictor
+from vlprompt.recipes import TrainingSettings
+from vlprompt.training import train
 
 NAMES = ["dog", "giant_panda", "okapi"]
 
@@ -27,17 +33,61 @@ def features(tiny_backbone: Backbone) -> torch.Tensor:
     return torch.randn(5, tiny_backbone.feature_size, generator=torch.Generator().manual_seed(0))
 
 
+def pictures(width: int = 64, per_class: int = 4) -> TrainingSet:
+    """Features that lie around a direction for each of `NAMES`."""
+    stream = torch.Generator().manual_seed(0)
+    centers = torch.randn(len(NAMES), width, generator=stream)
+    labels = torch.arange(len(NAMES)).repeat_interleave(per_class)
+    features = centers[labels] + 0.7 * torch.randn(len(labels), width, generator=stream)
+    return TrainingSet(F.normalize(features, dim=-1), labels)
+
+
+def ready(name: str, backbone: Backbone, **options: Any) -> Method:
+    """The method as it is before its first epoch: set up with a few pictures, where it asks for them."""
+    method = build_method(name, backbone, NAMES, **options)
+    method.setup(pictures(backbone.feature_size))
+    return method
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_says_what_it_is(name: str) -> None:
+    found = method_class(name)
+    assert found.name == name
+    assert found.about
+    assert re.search(r"\d{4}, arXiv \d{4}\.\d{5}$", found.source)
+    assert METHOD_OPTIONS[name] is found.options_class
+    assert found.uses_pictures() == (name != "zero-shot")
+
+
+def test_options_are_declared_for_every_method_and_no_other() -> None:
+    assert list(METHOD_OPTIONS) == list(METHODS)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_gives_a_logit_for_every_image_and_class(
     tiny_backbone: Backbone, features: torch.Tensor, name: str
 ) -> None:
-    assert build_method(name, tiny_backbone, NAMES)(features).shape == (5, 3)
+    assert ready(name, tiny_backbone)(features).logits.shape == (5, 3)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_logits_do_not_depend_on_the_batch(tiny_backbone: Backbone, features: torch.Tensor, name: str) -> None:
-    method = build_method(name, tiny_backbone, NAMES)
-    torch.testing.assert_close(method.predict_logits(features, 2), method(features).detach(), rtol=1e-4, atol=1e-3)
+def test_what_predicts_is_forward_whatever_the_batch(
+    tiny_backbone: Backbone, features: torch.Tensor, name: str
+) -> None:
+    method = ready(name, tiny_backbone)
+    forward = method(features).logits.detach()
+    torch.testing.assert_close(method.predict_logits(features, 2), forward, rtol=1e-4, atol=1e-3)
+    alone = torch.cat([method(features[[place]]).logits.detach() for place in range(len(features))])
+    torch.testing.assert_close(alone, forward, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(method(7 * features).logits.detach(), forward, rtol=1e-4, atol=1e-3)
+    for screening in ("off", "auto", len(NAMES)):
+        predicted = Predictor(method, pictures().features).logits(features, screening)
+        torch.testing.assert_close(predicted, forward, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_images_have_no_logits(tiny_backbone: Backbone, name: str) -> None:
+    assert ready(name, tiny_backbone).predict_logits(torch.empty(0, 64)).shape == (0, 3)
 
 
 def test_other_classes_share_parameters_and_saved_buffers(tiny_backbone: Backbone) -> None:
@@ -54,33 +104,98 @@ def test_other_classes_share_parameters_and_saved_buffers(tiny_backbone: Backbon
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_only_what_is_learned_is_in_the_state(tiny_backbone: Backbone, name: str) -> None:
-    method = build_method(name, tiny_backbone, NAMES)
-    assert set(method.state_dict()) == {name for name, _ in method.named_parameters()}
-    assert bool(method.state_dict()) == method.learns
+def test_every_parameter_has_a_gradient_and_there_is_one_where_it_learns(tiny_backbone: Backbone, name: str) -> None:
+    method, training_set = ready(name, tiny_backbone), pictures()
+    parameters = dict(method.named_parameters())
+    assert bool(parameters) == method.learns
+    if method.learns:
+        method.loss(method(training_set.features), training_set.labels).backward()
+        assert all(parameter.grad is not None for parameter in parameters.values())
+        assert any(bool(parameter.grad.any()) for parameter in parameters.values())
 
 
 @pytest.mark.parametrize("name", METHODS)
+def test_what_is_learned_is_in_the_state_and_nothing_of_the_backbone(tiny_backbone: Backbone, name: str) -> None:
+    method = ready(name, tiny_backbone)
+    assert bool(method.state_dict()) == method.uses_pictures()
+    assert {name for name, _ in method.named_parameters()} <= set(method.state_dict())
+    assert sum(tensor.nbytes for tensor in method.state_dict().values()) < 10_000
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_state_comes_back_with_the_same_logits_to_the_bit(
+    tiny_backbone: Backbone, features: torch.Tensor, name: str
+) -> None:
+    method = ready(name, tiny_backbone)
+    state = changed(method)
+    again = build_method(name, tiny_backbone, NAMES)
+    expected = again.expected_state(len(pictures().labels))
+    assert {name: (t.shape, t.dtype) for name, t in expected.items()} == {
+        name: (t.shape, t.dtype) for name, t in state.items()
+    }
+    again.load_learned(state)
+    assert torch.equal(again(features).logits, method(features).logits)
+    assert state.keys() == again.state_dict().keys()
+    assert all(torch.equal(again.state_dict()[name], tensor) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_state_with_a_tensor_too_few_or_too_many_is_refused(tiny_backbone: Backbone, name: str) -> None:
+    state = dict(ready(name, tiny_backbone).state_dict())
+    wrong = [{**state, "other": torch.zeros(2)}, *({k: v for k, v in state.items() if k != left} for left in state)]
+    for tensors in wrong:
+        with pytest.raises(RuntimeError):
+            build_method(name, tiny_backbone, NAMES).load_learned(tensors)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if method_class(name).open_names])
 def test_new_class_names_share_what_was_learned(tiny_backbone: Backbone, features: torch.Tensor, name: str) -> None:
-    method = build_method(name, tiny_backbone, NAMES)
-    with torch.no_grad():
-        for parameter in method.parameters():
-            parameter += 0.01
+    method = ready(name, tiny_backbone)
+    changed(method)
     other = method.with_class_names(["okapi", "quokka"])
     assert all(ours is theirs for ours, theirs in zip(other.parameters(), method.parameters(), strict=True))
-    torch.testing.assert_close(other(features)[:, 0], method(features)[:, 2], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(other(features).logits[:, 0], method(features).logits[:, 2], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if not method_class(name).open_names])
+def test_names_without_pictures_are_refused_with_the_methods_that_take_them(tiny_backbone: Backbone, name: str) -> None:
+    with pytest.raises(SettingsError, match=r"'quokka' is none of them; .* zero-shot, coop, cocoop, kgcoop\.$"):
+        ready(name, tiny_backbone).with_class_names(["okapi", "quokka"])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_some_of_the_classes_in_another_order_and_all_of_them_again(
+    tiny_backbone: Backbone, features: torch.Tensor, name: str
+) -> None:
+    method = ready(name, tiny_backbone)
+    changed(method)
+    whole = method(features).logits
+    fewer = method.with_class_names(["okapi", "dog"])
+    torch.testing.assert_close(fewer(features).logits, whole[:, [2, 0]], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(fewer.predict_logits(features), fewer(features).logits.detach(), rtol=1e-4, atol=1e-3)
+    assert all(torch.equal(fewer.state_dict()[key], tensor) for key, tensor in method.state_dict().items())
+    back = fewer.with_class_names([name.replace("_", " ") for name in NAMES])
+    torch.testing.assert_close(back(features).logits, whole, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_seed_gives_the_same_method_and_leaves_the_global_generator_alone(tiny_backbone: Backbone, name: str) -> None:
     before = torch.get_rng_state()
-    first, again = (build_method(name, tiny_backbone, NAMES, options=_random(name), seed=3) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    first, again = (ready(name, tiny_backbone, options=_random(name), seed=3).state_dict() for _ in range(2))
+    assert all(torch.equal(first[key], again[key]) for key in first)
     assert torch.equal(before, torch.get_rng_state())
 
 
+def changed(method: Method) -> dict[str, torch.Tensor]:
+    """The state after its parameters moved a little, as training would have it."""
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter += 0.01
+    return {name: tensor.clone() for name, tensor in method.state_dict().items()}
+
+
 def _random(name: str) -> dict[str, object] | None:
-    return None if name == "zero-shot" else {"context_init": None, "context_length": 16}
+    return {"context_init": None, "context_length": 16} if issubclass(METHOD_OPTIONS[name], PromptOptions) else None
 
 
 def test_random_contexts_have_the_published_spread(tiny_backbone: Backbone) -> None:
@@ -192,7 +307,7 @@ def test_a_context_a_class_made_from_one_parameter_is_used_class_by_class(
     for label, name in enumerate(NAMES):
         alone = Given(tiny_backbone, [name], options)
         alone.given = lambda vectors, _, label=label: (vectors + shift[label])[None, None]
-        torch.testing.assert_close(method(features)[:, [label]], alone(features), rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(method(features).logits[:, [label]], alone(features).logits, rtol=1e-4, atol=1e-3)
     images = method.normalised(features)
     pairs = method.pair_features(images, torch.tensor([[2, 0]] * len(features)))
     torch.testing.assert_close(pairs, method.class_features(images)[:, [2, 0]].expand(5, -1, -1), rtol=1e-4, atol=1e-4)
@@ -310,7 +425,7 @@ def test_a_users_own_file_adds_a_method(tiny_backbone: Backbone, features: torch
     path = tmp_path / "halved.py"
     path.write_text(OWN_METHOD, encoding="utf-8")
     method = build_method(f"{path}:Halved", tiny_backbone, NAMES)
-    method(features).sum().backward()
+    method(features).logits.sum().backward()
     assert method.context_vectors.grad is not None
 
 
@@ -377,3 +492,52 @@ def test_long_names_that_differ_at_their_end_are_no_prompt_of_each_other(tiny_ba
     assert build_method("zero-shot", tiny_backbone, [long + "cat", long + "cow"]).weights.shape[0] == 2
     with pytest.raises(DataError, match="has .* tokens, and this backbone takes 77"):
         build_method("zero-shot", tiny_backbone, ["dog " * 200 + "cat", "dog " * 200 + "cow"])
+
+
+def test_class_specific_contexts_are_coops_alone(tiny_backbone: Backbone) -> None:
+    with pytest.raises(SettingsError, match="only coop"):
+        build_method("kgcoop", tiny_backbone, NAMES, options={"class_specific": True})
+
+
+def test_names_that_are_one_prompt_pass_for_every_method_of_a_published_data_set(tiny_backbone: Backbone) -> None:
+    for name in METHODS:
+        method = build_method(name, tiny_backbone, SAME_WORDS[0], one_prompt_allowed=True)
+        if name == "kgcoop":
+            assert method.words.shape == (2, 64)
+
+
+class OfTheOldContract(CoOp):
+    """Gives what `forward` gave before there was an `Output`."""
+
+    def forward(self, image_features: torch.Tensor) -> torch.Tensor:
+        return self.normalised(image_features) @ torch.ones(64, len(self.class_names))
+
+
+class TakesATensor(CoOp):
+    def forward(self, image_features: torch.Tensor) -> torch.Tensor:
+        return -super().forward(image_features)
+
+
+class TooFew(CoOp):
+    def forward(self, image_features: torch.Tensor) -> Output:
+        output = super().forward(image_features)
+        return Output(output.logits[:, 1:], output.image_features)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (OfTheOldContract, r"the forward of the method OfTheOldContract gives a Tensor; it must be an Output"),
+        (TakesATensor, r"TakesATensor takes what super\(\)\.forward gives for a tensor .* logits are in \.logits"),
+        (TooFew, r"TooFew gives logits of the shape \(12, 2\); they must be of \(12, 3\)"),
+    ],
+)
+def test_a_forward_that_gives_something_else_is_refused_in_training_and_in_prediction(
+    tiny_backbone: Backbone, kind: type[CoOp], says: str
+) -> None:
+    method, training_set = kind(tiny_backbone, NAMES), pictures()
+    with pytest.raises(MethodError, match=says):
+        method.predict_logits(training_set.features)
+    views = CachedViews(training_set.features[:, None].numpy())
+    with pytest.raises(MethodError, match=says):
+        train(method, views, training_set.labels, TrainingSettings(epochs=1, warmup_epochs=0))  # type: ignore[arg-type]

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vlprompt.methods.method import Method, Output
+
 
 @dataclass(frozen=True)
 class SmallOptions:
@@ -30,10 +32,13 @@ class SmallMethod(nn.Module):
         self.scale = nn.Parameter(torch.ones(self.options.hidden))
         self.frozen = [torch.randn(self.options.hidden, len(self.class_names), generator=generator)]
 
-    def forward(self, image_features: Tensor) -> Tensor:
+    def forward(self, image_features: Tensor) -> Output:
         hidden = torch.tanh(image_features @ self.context) * self.scale
         hidden = nn.functional.dropout(hidden, self.options.dropout, self.training)
-        return 10 * hidden @ self.frozen[0]
+        return Output(10 * hidden @ self.frozen[0], image_features)
+
+    loss = Method.loss
+    after_epoch = Method.after_epoch
 
 
 class Views:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from vlprompt.errors import DataError, MethodError, NonFiniteLossError, SettingsError, TrainingInterrupted
+from vlprompt.methods.method import Output
 from vlprompt.recipes import TrainingSettings, learning_rate_at
 from vlprompt.training import TrainingHistory, train
 from vlprompt.training.batches import epoch_order
@@ -26,7 +28,7 @@ def plain_training(method, views, settings):
         for batch in epoch_order(len(views.labels), settings.seed, epoch).split(settings.batch_size):
             if len(batch) < settings.batch_size <= len(views.labels):
                 continue
-            loss = torch.nn.functional.cross_entropy(method(features[batch]), views.labels[batch])
+            loss = torch.nn.functional.cross_entropy(method(features[batch]).logits, views.labels[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -174,15 +176,20 @@ def test_a_method_that_learns_nothing_is_refused(small_method, views):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda logits: logits[:, 1:], "forward of the method .* gives"),
-        (lambda logits: (logits, logits), "gives tuple"),
+        (lambda logits: logits[:, 1:], r"gives logits of the shape \(4, 3\); they must be of \(4, 4\)"),
+        (lambda logits: (logits, logits), "gives logits of tuple"),
         (lambda logits: logits.detach(), "do not depend on its parameters"),
     ],
 )
 def test_a_forward_that_cannot_be_trained_is_named(small_method, views, monkeypatch, change, said):
     method = small_method()
     forward = method.forward
-    monkeypatch.setattr(method, "forward", lambda images: change(forward(images)))
+
+    def changed(images: torch.Tensor) -> Output:
+        output = forward(images)
+        return replace(output, logits=change(output.logits))
+
+    monkeypatch.setattr(method, "forward", changed)
     with pytest.raises(MethodError, match=said):
         train(method, views, views.labels, SETTINGS)
 
@@ -199,8 +206,11 @@ def test_a_loss_that_explodes_is_explained_and_the_last_good_parameters_stay(sma
 
         def forward(self, image_features):
             self.steps += 1
-            logits = super().forward(image_features)
-            return logits if self.steps != 8 else torch.cat([logits[:, :3] * 0 + 321.5, logits[:, 3:] / 0], dim=1)
+            output = super().forward(image_features)
+            if self.steps != 8:
+                return output
+            logits = output.logits
+            return replace(output, logits=torch.cat([logits[:, :3] * 0 + 321.5, logits[:, 3:] / 0], dim=1))
 
     method = Exploding()
     with pytest.raises(NonFiniteLossError) as caught:

@@ -15,7 +15,8 @@ from tests.methods.test_reference_numbers import (
     reference,
 )
 from vlprompt.errors import CheckpointError, SettingsError
-from vlprompt.methods import build_method
+from vlprompt.methods import METHODS, build_method, method_class
+from vlprompt.methods.method import TrainingSet
 from vlprompt.recipes import TrainingSettings
 from vlprompt.training import train
 
@@ -57,9 +58,12 @@ def features():
 LABELS_12 = [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
 
 
-@pytest.mark.parametrize("name", ["coop", "cocoop"])
-def test_a_stopped_prompt_goes_on_to_the_same_bits(name, tiny_backbone, features, tmp_path, learned, same_bits):
-    settings = TrainingSettings(epochs=3, batch_size=4)
+@pytest.mark.parametrize("name", [name for name in METHODS if method_class(name).learns])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_stopped_method_goes_on_to_the_same_bits(
+    name, optimizer, tiny_backbone, features, tmp_path, learned, same_bits
+):
+    settings = TrainingSettings(epochs=3, batch_size=4, optimizer=optimizer)
 
     class Stopping(Fixed):
         def epoch(self, epoch):
@@ -68,6 +72,8 @@ def test_a_stopped_prompt_goes_on_to_the_same_bits(name, tiny_backbone, features
             return self.features
 
     whole, stopped, resumed = (build_method(name, tiny_backbone, NAMES, seed=4) for _ in range(3))
+    for method in (whole, stopped, resumed):
+        method.setup(TrainingSet(torch.nn.functional.normalize(features.features, dim=-1), torch.tensor(LABELS_12)))
     train(whole, features, LABELS_12, settings)
     with pytest.raises(KeyboardInterrupt):
         train(stopped, Stopping(features.features), LABELS_12, settings, checkpoint=tmp_path)

@@ -253,10 +253,15 @@ def _warn_about_untested(dataset: Dataset) -> None:
 
 def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFacts, TrainingSettings | None]:
     """A method's full options and training settings: the published recipe with the plan's changes."""
-    from vlprompt.methods import method_class
+    from vlprompt.methods import method_class, methods_with_open_names
     from vlprompt.model_folder import method_file_hash
 
     found = method_class(run.method)
+    if not found.open_names:
+        raise SettingsError(
+            f"method {run.label or run.method} names only classes that it has pictures of, and base-to-new tests on "
+            f"classes without any; leave it out, or take one of {', '.join(methods_with_open_names())}"
+        )
     recipe = _recipe(run.method, found.learns, plan.shots)
     options = found.options_class(**{**_known(recipe.prompt, found.options_class), **run.options})
     if getattr(options, "class_specific", False):
@@ -266,7 +271,7 @@ def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFac
         )
     as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
     file_hash = method_file_hash(run.method)
-    facts = MethodFacts(run.method, run.label or run.method, found.learns, plain_all(as_values), file_hash)
+    facts = MethodFacts(run.method, run.label or run.method, found.uses_pictures(), plain_all(as_values), file_hash)
     if not found.learns:
         return facts, None
     return facts, recipe.with_training(**{**plan.training, **run.training}).training

@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,9 +26,10 @@ from vlprompt.benchmark.records import HalfResult, Machine, ResultRecord, Result
 from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.data.limits import MAX_PIXELS
-from vlprompt.data.samples import Dataset
+from vlprompt.data.samples import Dataset, Sample
 from vlprompt.data.splits import select_half
 from vlprompt.escaping import for_terminal, for_terminal_lines
+from vlprompt.fitting import set_up
 from vlprompt.progress import Board, Counting, OnProgress, Reporter
 
 if TYPE_CHECKING:
@@ -100,9 +101,14 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     method = _build(run, bench.backbone, base.prompt_names)
     work = bench.out / WORK_FOLDER / run.settings_hash
     history, kept_features_s = None, 0.0
+    few = _few_images(run, dataset) if method.uses_pictures() else ()
+    if method.has_setup():
+        with _showing_features(run, board) as on_progress:
+            set_up(method, few, bench.extractor(on_progress))
+        clock.features()
     if run.training is not None:
         with _showing_features(run, board) as on_progress:
-            features, labels = _training_set(run, bench.extractor(on_progress), dataset)
+            features, labels = _training_set(run, bench.extractor(on_progress), few)
         clock.features()
         history = _train(method, features, labels, run, work, board.training(run.name))
         kept_features_s = history.feature_seconds
@@ -142,13 +148,17 @@ def _showing_features(run: Run, board: Board) -> closing[Counting]:
     return closing(Counting(board, f"{run.dataset.name} images", "img"))
 
 
-def _training_set(run: Run, extractor: FeatureExtractor, dataset: Dataset) -> tuple[TrainingFeatures, list[int]]:
-    """Features and labels of the few images: drawn over all classes, then cut to the base half."""
+def _few_images(run: Run, dataset: Dataset) -> Sequence[Sample]:
+    """The few images: drawn over all classes, then cut to the base half."""
+    train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed, run.dataset.base_classes)
+    return select_half(replace(dataset, train=train, val=val), "base").train
+
+
+def _training_set(run: Run, extractor: FeatureExtractor, few: Sequence[Sample]) -> tuple[TrainingFeatures, list[int]]:
+    """Features and labels of the few images."""
     from vlprompt.features import CachedViews, FreshViews
 
     assert run.training is not None
-    train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed, run.dataset.base_classes)
-    few = select_half(replace(dataset, train=train, val=val), "base").train
     images, labels = [sample.image for sample in few], [sample.label for sample in few]
     if run.training.views is None:
         return FreshViews(extractor, images, run.seed, epochs=run.training.epochs), labels

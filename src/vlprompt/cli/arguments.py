@@ -22,13 +22,13 @@ from vlprompt.cli.config_files import READ, with_config_files
 from vlprompt.cli.kinds import kind_of
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
-from vlprompt.methods.options import PromptOptions, ZeroShotOptions
+from vlprompt.methods.options import METHOD_OPTIONS
 from vlprompt.recipes import TrainingSettings
 
 Command = Callable[[Namespace], None]
 
 DESCRIPTION = (
-    "Learn the prompt, keep the model: zero-shot CLIP, CoOp and CoCoOp on your own classes, from a few pictures."
+    "Learn the prompt, keep the model: zero-shot CLIP, CoOp, CoCoOp and heads on your own classes, from a few pictures."
 )
 EPILOG = "vlprompt COMMAND --help tells a command's options; --debug shows the traceback of an error."
 DATA_HELP = (
@@ -133,8 +133,8 @@ def _fit_parser() -> ArgumentParser:
     _add_data_options(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
     _add_settings(parser, "training, where it differs from the recipe", TrainingSettings, leave_out={"seed"})
-    _add_settings(parser, "prompt of coop and cocoop, where it differs from the recipe", PromptOptions)
-    _add_settings(parser, "prompt of zero-shot", ZeroShotOptions)
+    for methods, settings, names in _options_of_methods():
+        _add_settings(parser, f"{methods}, where it differs from the recipe", settings, only=names)
     return parser
 
 
@@ -337,13 +337,27 @@ def _add_reading(parser: ArgumentParser) -> None:
     )
 
 
-def _add_settings(parser: ArgumentParser, title: str, settings: type, leave_out: Iterable[str] = ()) -> None:
+def _options_of_methods() -> list[tuple[str, type, set[str]]]:
+    """The options of all methods, each once: who has them, the class that documents them, and their names."""
+    found: dict[str, tuple[list[str], type]] = {}
+    for method, settings in METHOD_OPTIONS.items():
+        for entry in fields(settings):
+            found.setdefault(entry.name, ([], settings))[0].append(method)
+    groups: dict[tuple[str, type], set[str]] = {}
+    for name, (methods, settings) in found.items():
+        groups.setdefault((", ".join(methods), settings), set()).add(name)
+    return [(methods, settings, names) for (methods, settings), names in groups.items()]
+
+
+def _add_settings(
+    parser: ArgumentParser, title: str, settings: type, leave_out: Iterable[str] = (), only: Iterable[str] | None = None
+) -> None:
     """One option per field; an option that is not given is absent, which null is not."""
     group = parser.add_argument_group(title)
     hints = typing.get_type_hints(settings)
     words = {entry.arg_name: entry.description or "" for entry in parse_docstring(settings.__doc__ or "").params}
     for entry in fields(settings):
-        if entry.name in leave_out:
+        if entry.name in leave_out or (only is not None and entry.name not in only):
             continue
         kind = hints[entry.name]
         flag: dict[str, Any] = {"nargs": "?", "const": True} if kind is bool else {}

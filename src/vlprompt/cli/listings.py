@@ -104,12 +104,14 @@ def _list_backbones(as_json: bool) -> None:
 
 
 def _methods() -> Rows:
-    return [
-        ("zero-shot", "the words of a template; learns nothing (CLIP, Radford et al. 2021)"),
-        ("coop", "one learned context for all pictures (CoOp, Zhou et al. 2021)"),
-        ("cocoop", "a learned context that each picture shifts (CoCoOp, Zhou et al. 2022)"),
-        ("file.py:ClassName", "a method of your own"),
+    from vlprompt.methods import METHODS, method_class
+
+    found = [(name, method_class(name)) for name in METHODS]
+    rows = [
+        (name, f"{method.about}; {'any' if method.open_names else 'trained'} names ({method.source})")
+        for name, method in found
     ]
+    return [*rows, ("file.py:ClassName", "a method of your own")]
 
 
 def _datasets() -> Rows:
@@ -131,7 +133,7 @@ def _recipes() -> Rows:
     rows = []
     for name, recipe in RECIPES.items():
         settings = recipe.training
-        words = f"{settings.epochs} epochs, batches of {settings.batch_size}" if settings else "no training"
+        words = f"{settings.epochs} epochs, batches of {settings.batch_size}" if settings else "no training settings"
         rows.append((name, f"{recipe.method}: {words}" + (f" ({recipe.source})" if recipe.source else "")))
     return rows
 

@@ -28,8 +28,7 @@ from vlprompt.errors import (
 )
 from vlprompt.files import check_writable
 from vlprompt.locks import lock_beside
-from vlprompt.methods import method_class
-from vlprompt.methods.options import PromptOptions, ZeroShotOptions
+from vlprompt.methods.options import METHOD_OPTIONS
 from vlprompt.model_folder import check_replaceable
 from vlprompt.recipes import TrainingSettings
 
@@ -65,7 +64,7 @@ def _fit_into(out: Path, options: Namespace) -> None:
         seed=options.seed,
         recipe=options.recipe,
         training=given(options, TrainingSettings, leave_out=("seed",)),
-        options={**given(options, PromptOptions), **given(options, ZeroShotOptions)},
+        options={name: value for kind in METHOD_OPTIONS.values() for name, value in given(options, kind).items()},
         template=options.template,
         device=options.device,
         on_unreadable=options.on_unreadable,
@@ -73,8 +72,7 @@ def _fit_into(out: Path, options: Namespace) -> None:
         checkpoint=checkpoint,
         progress=False if options.no_progress else None,
     )
-    classifier.checked_settings()
-    learns = method_class(options.method).learns
+    uses_pictures = classifier.checked_settings().uses_pictures
     if options.on_unreadable == "fail":
         _refuse_unreadable(
             dataset.test or dataset.train, options.max_pixels, progress=False if options.no_progress else None
@@ -83,14 +81,14 @@ def _fit_into(out: Path, options: Namespace) -> None:
     _save_somewhere(classifier, out, checkpoint)
     shutil.rmtree(checkpoint, ignore_errors=True)
     try:
-        evaluation = _evaluate_honestly(classifier, dataset, learns, options.on_unreadable)
+        evaluation = _evaluate_honestly(classifier, dataset, uses_pictures, options.on_unreadable)
     except (VlpromptError, KeyboardInterrupt):
         note(f"The trained model is kept in {options.out}; measure it with: vlprompt evaluate {options.out} DATA")
         raise
     if evaluation is not None:
         _save_somewhere(classifier, out, checkpoint)
-        note_evaluation(evaluation, learns)
-    if learns:
+        note_evaluation(evaluation, uses_pictures)
+    if uses_pictures:
         note(drawn_words(len(classifier.training_samples_), len(dataset.train), options.shots))
     note(f"The model is in {options.out}; name pictures with: vlprompt predict {options.out} PICTURE...")
 
@@ -162,10 +160,10 @@ def evaluate(options: Namespace) -> None:
         max_pixels=options.max_pixels,
     )
     if options.json:
-        found = [as_typed(sentence) for sentence in cautions(evaluation, classifier.method.learns)]
+        found = [as_typed(sentence) for sentence in cautions(evaluation, classifier.method.uses_pictures())]
         print_json({"data": dataset.name, "split": split, **evaluation.as_dict(), "cautions": found})
     else:
-        print_evaluation(evaluation, classifier.method.learns)
+        print_evaluation(evaluation, classifier.method.uses_pictures())
     if knows_only_drawings(classifier.backbone.name, dataset.bundled):
         note(DRAWINGS_ONLY)
 
@@ -176,7 +174,7 @@ def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], dat
     Raises:
         DataError: it was trained on all of them.
     """
-    if not classifier.method.learns:
+    if not classifier.method.uses_pictures():
         return list(samples), "all"
     if not classifier.training.get("image_keys"):
         note(f"{data} has no splits, and the model does not tell which pictures it was trained on: all are counted.")
@@ -192,7 +190,7 @@ def _not_trained_on(classifier: FittedClassifier, samples: Sequence[Sample], dat
 
 def _note_seen(classifier: FittedClassifier, samples: Sequence[Sample], dataset: Dataset) -> None:
     """Say that pictures are counted which the model was trained on, as far as that is known."""
-    if not classifier.method.learns:
+    if not classifier.method.uses_pictures():
         return
     if dataset.val or dataset.test:
         note("Pictures of the train split are counted; those that the model was trained on flatter it.")
@@ -258,21 +256,21 @@ def _refuse_unreadable(samples: Sequence[Sample], max_pixels: int, progress: boo
 
 
 def _evaluate_honestly(
-    classifier: PromptClassifier, dataset: Dataset, learns: bool, on_unreadable: str
+    classifier: PromptClassifier, dataset: Dataset, uses_pictures: bool, on_unreadable: str
 ) -> Evaluation | None:
     """Evaluate on the test split, else on pictures that were not trained on, else on the training pictures, marked so.
 
-    A method that learns nothing was trained on none. None where no picture can be read.
+    A method that uses no pictures was trained on none. None where no picture can be read.
     """
     from vlprompt.data.images import find_unreadable
 
     if dataset.test:
         return classifier.evaluate(dataset.test, f"{dataset.name} test", on_unreadable)
-    rest = classifier.fitted_.not_trained_on(dataset.train) if learns else dataset.train
+    rest = classifier.fitted_.not_trained_on(dataset.train) if uses_pictures else dataset.train
     if not all(find_unreadable([sample], max_pixels=classifier.max_pixels) for sample in rest):
-        name = f"{dataset.name}, {'pictures not trained on' if learns else 'all pictures'}"
+        name = f"{dataset.name}, {'pictures not trained on' if uses_pictures else 'all pictures'}"
         return classifier.evaluate(rest, name, on_unreadable)
-    if not learns:
+    if not uses_pictures:
         return None
     name = f"{dataset.name}, pictures trained on"
     return classifier.evaluate(classifier.training_samples_, name, on_unreadable, trained_on=True)

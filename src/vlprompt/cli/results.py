@@ -11,23 +11,23 @@ from vlprompt.streams import write_results
 CLASS_HEADINGS = ("class", "pictures", "accuracy %", "most often taken for")
 
 
-def print_evaluation(evaluation: Evaluation, learns: bool) -> None:
+def print_evaluation(evaluation: Evaluation, uses_pictures: bool) -> None:
     """The classes as a table with headings, and the figures of all of them one a line; what they mean on stderr."""
     print_table(CLASS_HEADINGS, [_class_row(entry) for entry in evaluation.classes], headings_in_pipes=True)
     lines = ["\t".join([name, *map(for_tsv, values)]) for name, *values in _figures(evaluation)]
     write_results("\n" + "\n".join(lines) + "\n")
-    for sentence in cautions(evaluation, learns):
+    for sentence in cautions(evaluation, uses_pictures):
         note(sentence)
 
 
-def note_evaluation(evaluation: Evaluation, learns: bool) -> None:
+def note_evaluation(evaluation: Evaluation, uses_pictures: bool) -> None:
     """The result of a fit in sentences."""
     whose = "that it was trained on" if evaluation.trained_on else "that it was not trained on"
     note(
-        f"{evaluation.accuracy:.1f}% of {evaluation.total} pictures {whose if learns else 'in all'} are named right"
-        f"{_how_sure(evaluation)}."
+        f"{evaluation.accuracy:.1f}% of {evaluation.total} pictures {whose if uses_pictures else 'in all'} are named "
+        f"right{_how_sure(evaluation)}."
     )
-    for sentence in (against_what(evaluation, learns), *cautions(evaluation, learns)):
+    for sentence in (against_what(evaluation, uses_pictures), *cautions(evaluation, uses_pictures)):
         if sentence:
             note(sentence)
 

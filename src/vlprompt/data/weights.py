@@ -34,11 +34,11 @@ def checked_weights(weights: Any, count: int) -> np.ndarray:
     return values
 
 
-def check_weights(weights: Any, count: int, *, learns: bool) -> None:
+def check_weights(weights: Any, count: int, *, uses_pictures: bool) -> None:
     """Check weights that a method is fitted with.
 
     Args:
-        learns: whether it is trained; the published loss weighs all images alike, so other weights would train
+        uses_pictures: whether it is trained; the published loss weighs all images alike, so other weights would train
             something else, while what learns nothing ignores them.
 
     Raises:
@@ -46,7 +46,7 @@ def check_weights(weights: Any, count: int, *, learns: bool) -> None:
     """
     values = checked_weights(weights, count)
     # Up to rounding: equal weights that were normalised may differ in their last digits.
-    if learns and not np.allclose(values, values[0], rtol=1e-6, atol=0):
+    if uses_pictures and not np.allclose(values, values[0], rtol=1e-6, atol=0):
         raise DataError(
             f"sample_weight has different weights ({values.min():g} to {values.max():g}), but the published loss "
             "weighs all images alike; leave it out, or give rare classes as many images as others with `shots`."

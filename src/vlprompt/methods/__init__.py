@@ -24,6 +24,13 @@ METHODS = {
     "zero-shot": "vlprompt.methods.zero_shot:ZeroShot",
     "coop": "vlprompt.methods.coop:CoOp",
     "cocoop": "vlprompt.methods.cocoop:CoCoOp",
+    "kgcoop": "vlprompt.methods.kgcoop:KgCoOp",
+    "linear-probe": "vlprompt.methods.linear_probe:LinearProbe",
+    "clap": "vlprompt.methods.clap:CLAP",
+    "lp++": "vlprompt.methods.lp_plus_plus:LPPlusPlus",
+    "gda": "vlprompt.methods.gda:GDA",
+    "tip-adapter": "vlprompt.methods.tip_adapter:TipAdapter",
+    "tip-adapter-f": "vlprompt.methods.tip_adapter:TipAdapterF",
 }
 """Every method's name and where its class is. A new method is one file and one row here."""
 
@@ -45,6 +52,11 @@ def method_class(name: str) -> type[Method]:
     if not path.endswith(".py"):
         raise UnknownNameError("method", name, METHODS)
     return _class_from_file(Path(path), class_name)
+
+
+def methods_with_open_names() -> list[str]:
+    """The methods that serve names which there are no pictures of."""
+    return [name for name in METHODS if method_class(name).open_names]
 
 
 def _class_from_file(path: Path, class_name: str) -> type[Method]:
@@ -116,4 +128,4 @@ def build_method(
     return found(backbone, class_names, options, template=template, seed=seed, **allowed)
 
 
-__all__ = ["METHODS", "build_method", "method_class"]
+__all__ = ["METHODS", "build_method", "method_class", "methods_with_open_names"]

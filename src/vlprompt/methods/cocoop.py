@@ -27,6 +27,8 @@ class CoCoOp(PromptLearner):
     """A learned context and a Meta-Net h that shifts it for each image."""
 
     name = "cocoop"
+    about = "a learned context that each picture shifts"
+    source = "CoCoOp, Zhou et al. 2022, arXiv 2203.05557"
 
     def prepare(self) -> None:
         if self.options.class_specific:

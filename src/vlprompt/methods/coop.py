@@ -18,6 +18,8 @@ class CoOp(PromptLearner):
     """A learned context, the same for every image."""
 
     name = "coop"
+    about = "one learned context for all pictures"
+    source = "CoOp, Zhou et al. 2021, arXiv 2109.01134"
     image_conditioned = False
 
     def context(self, image_features: Tensor) -> Tensor:

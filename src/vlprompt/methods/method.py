@@ -4,14 +4,15 @@
 
 A method of your own is a class in a file of its own: derive from `Method` and give `class_features`, or derive from
 `PromptLearner` and give `context`; then name it as `path/to/file.py:ClassName` wherever a method is asked for. One that
-gives a `forward` of its own is predicted with through it too, at the price that nothing is computed ahead.
+gives a `forward` of its own is predicted with through it too, at the price that nothing is computed ahead. `setup` sees
+the labelled pictures' features before training, or instead of it; `loss` and `after_epoch` are its own to give.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 from vlprompt.backbones import Backbone
 from vlprompt.errors import MethodError, SettingsError
 from vlprompt.methods.options import DEFAULT_TEMPLATE
-from vlprompt.methods.output import checked_logits
+from vlprompt.methods.output import Output, TrainingSet, checked_output
 from vlprompt.prompting.prompts import refuse_one_prompt
 from vlprompt.settings_checks import seed_number
 
@@ -34,15 +35,24 @@ class Method(nn.Module, ABC):
     Attributes:
         name: as the method is asked for.
         options_class: the dataclass of its options.
-        learns: whether there is anything to train.
+        about: the method in a few words, for lists.
+        source: the paper, its authors and year, and where it is.
+        learns: whether there is anything to train by gradient descent.
+        open_names: whether names that there are no pictures of can be added.
         image_conditioned: whether the class features may depend on the image; where they do not, they are computed
             once and kept.
+        cross_validated: training pictures named right and all that were held out, where `setup` held some out.
     """
 
     name: ClassVar[str]
+    about: ClassVar[str] = ""
+    source: ClassVar[str] = ""
     options_class: ClassVar[type]
     learns: ClassVar[bool] = True
+    open_names: ClassVar[bool] = True
     image_conditioned: ClassVar[bool] = True
+
+    cross_validated: tuple[int, int] | None = None
 
     def __init__(
         self,
@@ -80,6 +90,19 @@ class Method(nn.Module, ABC):
     def prepare(self) -> None:
         """Make what the method learns and needs; called once, when all attributes of `__init__` are there."""
 
+    def setup(self, training_set: TrainingSet) -> None:
+        """Take from the labelled pictures what is needed before, or instead of, training; nothing by default."""
+
+    @classmethod
+    def has_setup(cls) -> bool:
+        """Whether it takes anything from the labelled pictures before, or instead of, training."""
+        return cls.setup is not Method.setup
+
+    @classmethod
+    def uses_pictures(cls) -> bool:
+        """Whether labelled pictures change it, by training or in `setup`."""
+        return cls.learns or cls.has_setup()
+
     @property
     def backbone(self) -> Backbone:
         """The frozen backbone (kept in a tuple, so that it is no submodule)."""
@@ -96,21 +119,29 @@ class Method(nn.Module, ABC):
             (b, N, E), where b is B, or 1 where the classes' features do not depend on the image.
         """
 
-    def forward(self, image_features: Tensor) -> Tensor:
-        """Logits exp(s) cos(f, w): image features (B, E), normalised or not -> (B, N)."""
+    def forward(self, image_features: Tensor) -> Output:
+        """Logits exp(s) cos(f, w), in training and in prediction: image features (B, E), normalised or not."""
         images = self.normalised(image_features)
-        return self._logits(images, self.class_features(images))
+        return self._output(images, self.class_features(images))
+
+    def loss(self, output: Output, labels: Tensor) -> Tensor:
+        """What training minimises, a mean over the images: the cross-entropy of the logits with labels (B,)."""
+        logits = output.logits
+        return F.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, labels)
+
+    def after_epoch(self, epoch: int, epochs: int) -> None:
+        """Called after each epoch (counted from 1) of `epochs`; nothing by default."""
 
     def logits_of(self, image_features: Tensor, class_features: Tensor) -> Tensor:
         """Logits over class features that are known: (B, E), (b, N, E) -> (B, N)."""
-        return self._logits(self.normalised(image_features), class_features)
+        return self._output(self.normalised(image_features), class_features).logits
 
     def normalised(self, image_features: Tensor) -> Tensor:
         """Image features (B, E) of any length, type and device -> L2-normalised, as the backbone has them."""
         return F.normalize(image_features.to(self.backbone.device, self.backbone.dtype), dim=-1)
 
-    def _logits(self, images: Tensor, class_features: Tensor) -> Tensor:
-        """Normalised images (B, E) and class features (b, N, E) -> (B, N); other shapes and types are refused."""
+    def _output(self, images: Tensor, class_features: Tensor) -> Output:
+        """Normalised images (B, E) and class features (b, N, E), not normalised; other shapes and types are refused."""
         self._check_type(class_features, images)
         wanted = (len(self.class_names), images.shape[-1])
         if (
@@ -124,7 +155,7 @@ class Method(nn.Module, ABC):
             )
         classes = F.normalize(class_features, dim=-1)
         cosines = images @ classes[0].T if len(classes) == 1 else torch.einsum("be,bne->bn", images, classes)
-        return self.scaled(cosines)
+        return Output(self.scaled(cosines), images, classes)
 
     def _check_type(self, class_features: Any, images: Tensor) -> None:
         """Raise MethodError unless class features are a tensor of floats, none wider than the images' features."""
@@ -143,7 +174,7 @@ class Method(nn.Module, ABC):
     @property
     def has_own_forward(self) -> bool:
         """Whether a subclass gives its own way to logits, so that class features alone do not determine them."""
-        ours = (Method.forward, Method.predict_logits, Method.logits_of, Method._logits)
+        ours = (Method.forward, Method.predict_logits, Method.logits_of, Method._output)
         return any(getattr(type(self), way.__name__) is not way for way in ours)
 
     @torch.no_grad()
@@ -159,15 +190,26 @@ class Method(nn.Module, ABC):
             class_features = self.class_features(images) if fixed is None else fixed
             if len(images) > 1 and len(class_features) == 1:
                 fixed = class_features  # the same for every image, so encoded once for all batches
-            logits.append(self._logits(images, class_features).cpu())
+            logits.append(self._output(images, class_features).logits.cpu())
         return torch.cat(logits)
+
+    def load_learned(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take what `state_dict` gave, strictly.
+
+        Raises:
+            RuntimeError: a tensor is missing, surplus, of another shape, or has values that cannot be.
+        """
+        self.load_state_dict(tensors)
+
+    def expected_state(self, pictures: int) -> Mapping[str, Tensor]:
+        """Tensors with the names, types and shapes of what it has learned from so many pictures, whatever they hold."""
+        return self.state_dict()
 
     def _checked_logits(self, image_features: Tensor) -> Tensor:
         """What `forward` gives for some images, if it is a logit for each image and class."""
-        images = image_features.to(self.backbone.device, self.backbone.dtype)
-        return checked_logits(self, self(images), len(images))
+        return checked_output(self, image_features.to(self.backbone.device, self.backbone.dtype)).logits
 
-    def with_class_names(self, class_names: Sequence[str]) -> Self:
+    def with_class_names(self, class_names: Sequence[str]) -> Method:
         """The same method over other classes, sharing everything that it has learned.
 
         Raises:
@@ -191,3 +233,6 @@ class Method(nn.Module, ABC):
                 f"the method {type(self).__name__} has learned {name} of the shape {shape}, which would be {wanted} "
                 "for these classes: it belongs to the classes that it was trained on, and cannot name others."
             )
+
+
+__all__ = ["Method", "Output", "TrainingSet"]

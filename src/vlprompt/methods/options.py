@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
-from vlprompt.settings_checks import plain, plain_all, shown, truth_value, whole_number
+from vlprompt.settings_checks import number, plain, plain_all, shown, truth_value, whole_number
 from vlprompt.text_files import is_unicode
 
 DEFAULT_TEMPLATE = "a photo of a {}."
@@ -113,3 +113,114 @@ class PromptOptions:
         ):
             if value not in known:
                 raise UnknownNameError(option, value, known)
+
+
+@dataclass(frozen=True)
+class KgCoOpOptions(PromptOptions):
+    """Options of KgCoOp.
+
+    Attributes:
+        words_weight: lambda, of the distance to the words' features; 0 is CoOp.
+    """
+
+    words_weight: float = 8.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "words_weight", number("words_weight", self.words_weight, least=0.0))
+        if self.class_specific:
+            raise SettingsError("class_specific is True; KgCoOp shares one context, only coop has class-specific ones.")
+
+
+@dataclass(frozen=True)
+class GDAOptions:
+    """Options of GDA.
+
+    Attributes:
+        alpha: weight of what the pictures say beside the words; None picks it by cross-validation on the training
+            pictures.
+    """
+
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.alpha is not None:
+            object.__setattr__(self, "alpha", number("alpha", self.alpha, least=0.0))
+
+
+@dataclass(frozen=True)
+class LinearProbeOptions:
+    """Options of the linear probe.
+
+    Attributes:
+        strength: C, how much the pictures count against small weights; None picks it by cross-validation on the
+            training pictures.
+    """
+
+    strength: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.strength is not None:
+            object.__setattr__(self, "strength", number("strength", self.strength, above=0.0))
+
+
+@dataclass(frozen=True)
+class LPPlusPlusOptions:
+    """Options of LP++.
+
+    Attributes:
+        steps: of the descent.
+    """
+
+    steps: int = 300
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", whole_number("steps", self.steps, least=1))
+
+
+@dataclass(frozen=True)
+class CLAPOptions:
+    """Options of CLAP.
+
+    Attributes:
+        constraint: hold the weights near the words; false is the plain zero-shot initialised probe (ZS-LP).
+    """
+
+    constraint: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "constraint", truth_value("constraint", self.constraint))
+
+
+@dataclass(frozen=True)
+class TipAdapterOptions:
+    """Options of Tip-Adapter and Tip-Adapter-F.
+
+    Attributes:
+        alpha: weight of what the pictures say beside the words; None picks it by cross-validation on the training
+            pictures.
+        beta: how sharply a training picture's say falls with its distance; None picks it together with alpha.
+    """
+
+    alpha: float | None = None
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, number(name, value, least=0.0))
+
+
+METHOD_OPTIONS: dict[str, type] = {
+    "zero-shot": ZeroShotOptions,
+    "coop": PromptOptions,
+    "cocoop": PromptOptions,
+    "kgcoop": KgCoOpOptions,
+    "linear-probe": LinearProbeOptions,
+    "clap": CLAPOptions,
+    "lp++": LPPlusPlusOptions,
+    "gda": GDAOptions,
+    "tip-adapter": TipAdapterOptions,
+    "tip-adapter-f": TipAdapterOptions,
+}
+"""The options of every method in `METHODS`, for a command line that starts without torch."""

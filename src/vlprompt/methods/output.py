@@ -1,7 +1,8 @@
-"""What a method's forward must give."""
+"""What goes into a method and comes out of it: the labelled pictures, and the logits of some images."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -9,14 +10,66 @@ from torch import Tensor
 from vlprompt.errors import MethodError
 
 
-def checked_logits(method: Any, logits: Any, images: int) -> Tensor:
-    """What a method's forward gave, if it is a logit for each image and class: (B, N).
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """The labelled pictures as `Method.setup` sees them.
+
+    Attributes:
+        features: (n, E), L2-normalised, of the pictures under the test transform.
+        labels: (n,), from 0 to N - 1; every class has at least one.
+    """
+
+    features: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What a method says of some images, and what its loss may need of how it came to that.
+
+    Attributes:
+        logits: (B, N).
+        image_features: (B, E), L2-normalised.
+        class_features: (b, N, E), L2-normalised, b of 1 or B; None where classes have no features of their own.
+    """
+
+    logits: Tensor
+    image_features: Tensor
+    class_features: Tensor | None = None
+
+
+def checked_output(method: Any, image_features: Tensor) -> Output:
+    """What the method's forward gives for image features (B, E), if it is an `Output` with logits (B, N).
 
     Raises:
-        MethodError: it is something else.
+        MethodError: it gives something else, or takes what `super().forward` gives for something else.
+    """
+    name, wanted = type(method).__name__, (len(image_features), len(method.class_names))
+    expected = f"an Output (vlprompt.methods.method) with logits of the shape {wanted}"
+    try:
+        output = method(image_features)
+    except (TypeError, AttributeError) as error:
+        # A method that was written when forward gave the logits alone goes on with them as with a tensor.
+        if "Output" in str(error):
+            raise MethodError(
+                f"the forward of the method {name} takes what super().forward gives for a tensor ({error}); it is an "
+                f"Output whose logits are in .logits, and forward must give {expected}."
+            ) from error
+        raise
+    if not isinstance(output, Output):
+        raise MethodError(f"the forward of the method {name} gives a {type(output).__name__}; it must be {expected}.")
+    checked_logits(method, output.logits, len(image_features))
+    return output
+
+
+def checked_logits(method: Any, logits: Any, images: int) -> Tensor:
+    """Logits that a method gave for some images, if they are of the shape (B, N).
+
+    Raises:
+        MethodError: they are something else.
     """
     wanted = (images, len(method.class_names))
     if not isinstance(logits, Tensor) or logits.shape != wanted:
-        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise MethodError(f"the forward of the method {type(method).__name__} gives {got}; it must be {wanted}.")
+        got = f"the shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise MethodError(f"the method {type(method).__name__} gives logits of {got}; they must be of {wanted}.")
     return logits

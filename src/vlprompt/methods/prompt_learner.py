@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -131,7 +130,7 @@ class PromptLearner(Method):
             )
         return self.backbone.embed_tokens(torch.tensor(ids)).clone()
 
-    def with_class_names(self, class_names: Sequence[str]) -> Self:
+    def with_class_names(self, class_names: Sequence[str]) -> Method:
         if self.context_vectors.ndim == 3:
             names = ", ".join(words_of(name) for name in self.class_names[:3])
             raise SettingsError(

@@ -19,6 +19,8 @@ class ZeroShot(Method):
     """A fixed classifier from words; nothing is learned."""
 
     name = "zero-shot"
+    about = "the words of a template; learns nothing"
+    source = "CLIP, Radford et al. 2021, arXiv 2103.00020"
     options_class = ZeroShotOptions
     options: ZeroShotOptions
     learns = False

@@ -13,6 +13,7 @@ METHOD_NAMES = {
     "zero-shot-ensemble": "zero-shot CLIP (ensemble)",
     "coop": "CoOp",
     "cocoop": "CoCoOp",
+    "kgcoop": "KgCoOp",
 }
 
 

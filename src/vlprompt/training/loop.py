@@ -1,9 +1,9 @@
 """The training loop, as published with CoOp (arXiv 2109.01134, section 3.1) and CoCoOp (arXiv 2203.05557, section 3.2).
 
-Minimise the cross-entropy of p(y | x) over the few labelled images, with SGD on the context alone:
+Minimise the method's loss, usually the cross-entropy of p(y | x), over the few labelled images:
 
     for every epoch: set the learning rate, draw an order of the images, get their features
-        for every batch: logits, mean cross-entropy, gradient, step
+        for every batch: forward, loss, gradient, step
 
 The frozen image encoder is not run here: features come once per epoch, and a step costs the text tower only.
 """
@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vlprompt.errors import DataError, MethodError, NonFiniteLossError, OutputError, TrainingInterrupted
 from vlprompt.files import check_writable
 from vlprompt.locks import lock_inside
-from vlprompt.methods.output import checked_logits
+from vlprompt.methods.output import checked_output
 from vlprompt.progress import Reporter, Silent
 from vlprompt.recipes import TrainingSettings, learning_rate_at
 from vlprompt.training.batches import Group, epoch_order, epoch_seed, plan_steps
@@ -35,6 +34,7 @@ from vlprompt.training.state import Snapshot, TrainingState
 
 if TYPE_CHECKING:
     from vlprompt.features import TrainingFeatures
+    from vlprompt.methods.output import Output
 
 CHECKPOINT_SHARE = 0.05
 """Largest part of the time that goes into checkpoints.
@@ -52,8 +52,16 @@ class TrainableMethod(Protocol):
         """Of the N classes, by label."""
         ...
 
-    def __call__(self, image_features: Tensor) -> Tensor:
-        """Logits (B, N) of image features (B, E)."""
+    def __call__(self, image_features: Tensor) -> Output:
+        """Logits (B, N) of image features (B, E), and what the loss needs."""
+        ...
+
+    def loss(self, output: Output, labels: Tensor) -> Tensor:
+        """The mean over the images of what training minimises."""
+        ...
+
+    def after_epoch(self, epoch: int, epochs: int) -> None:
+        """Called after each epoch, counted from 1."""
         ...
 
 
@@ -110,7 +118,7 @@ class _Run:
 
     def __init__(
         self,
-        method: nn.Module,
+        method: Any,
         state: TrainingState,
         features: TrainingFeatures,
         labels: Tensor,
@@ -185,6 +193,7 @@ class _Run:
             loss_sum += loss * size
             right_sum += right
             self.reporter.step(size, loss, right)
+        self.method.after_epoch(epoch + 1, settings.epochs)
         if not state.is_finite():
             raise NonFiniteLossError(_explain(settings, epoch, len(self.steps) - 1, None))
         loss, accuracy = loss_sum / self.images, 100 * right_sum / self.images
@@ -201,13 +210,13 @@ class _Run:
         for batch in group:
             target = labels[batch]
             with precision.autocast():
-                logits = checked_logits(self.method, self.method(features[batch]), len(target))  # (B, N)
-            if not logits.requires_grad:
+                output = checked_output(self.method, features[batch])
+            if not output.logits.requires_grad:
                 raise MethodError(
                     f"the logits of the method {type(self.method).__name__} do not depend on its parameters (they have "
                     "no gradient), so training could not change them."
                 )
-            loss = functional.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, target)
+            logits, loss = output.logits, self.method.loss(output, target)  # (B, N), ()
             if len(group) > 1:  # each batch weighs what it would in the group's own mean
                 loss = loss * (len(target) / size)
             precision.backward(loss)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vlprompt.errors import SettingsError
 from vlprompt.recipes import TrainingSettings
-from vlprompt.training.descent import Descent
+from vlprompt.training.descent import descent_of
 from vlprompt.training.history import EpochResult
 from vlprompt.training.precision import Precision, check_precision
 
@@ -46,7 +46,7 @@ class TrainingState:
         self.device = next(iter(self.parameters.values())).device
         check_precision(settings.precision, self.device)
         self.precision = Precision(settings.precision, self.device)
-        self.descent = Descent(self.parameters, settings)
+        self.descent = descent_of(self.parameters, settings)
         self.epochs: tuple[EpochResult, ...] = ()
 
     def is_finite(self) -> bool:
@@ -56,7 +56,7 @@ class TrainingState:
     def snapshot(self) -> Snapshot:
         """A copy, on the CPU."""
         tensors = {LEARNED + name: tensor for name, tensor in self._method.state_dict().items()}
-        tensors |= {MOMENTUM + name: tensor for name, tensor in self.descent.momentum().items()}
+        tensors |= {MOMENTUM + name: tensor for name, tensor in self.descent.state().items()}
         copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
         return Snapshot(copies, self.precision.state(), self.epochs)
 

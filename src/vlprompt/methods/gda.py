@@ -1,0 +1,85 @@
+"""GDA, Gaussian discriminant analysis on CLIP's features (Wang et al. 2024, arXiv 2402.04087).
+
+Each class is a Gaussian with a mean of its own and a covariance that all share (section 3.2):
+
+    w_k = S^-1 mu_k,    b_k = log(1/N) - mu_k^T S^-1 mu_k / 2
+    logits = exp(s) cos(f, t_k) + alpha (f w_k + b_k)                              (section 3.3)
+
+S^-1 = E ((n - 1) S_ + tr(S_) I)^-1 with the empirical covariance S_ of n pictures, which inverts also where n < E
+(Kubokawa and Srivastava 2008). Closed form: no training, no step size.
+
+The published code averages over augmented views and picks alpha on the whole validation split (on ImageNet on the test
+split). Here the features are those of the pictures themselves, and alpha is picked among the published values by
+cross-validation on the training pictures.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vlprompt.methods.folds import choose
+from vlprompt.methods.head import LinearHead
+from vlprompt.methods.method import TrainingSet
+from vlprompt.methods.options import GDAOptions
+
+ALPHAS = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+"""The published values."""
+
+SINGLE_PICTURE_ALPHA = 10.0
+"""alpha where every class has a single picture, and so none can be held out."""
+
+
+class GDA(LinearHead):
+    """Gaussians with one covariance, beside zero-shot CLIP."""
+
+    name = "gda"
+    about = "a Gaussian for each class's pictures, beside the words"
+    source = "GDA, Wang et al. 2024, arXiv 2402.04087"
+    options_class = GDAOptions
+    options: GDAOptions
+
+    alpha: Tensor
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.register_buffer("alpha", torch.zeros((), device=self.backbone.device, dtype=self.backbone.dtype))
+
+    def setup(self, training_set: TrainingSet) -> None:
+        features, labels = training_set.features, training_set.labels
+        self.keep(*gaussians(features, labels, len(self.class_names)))
+        alphas = ALPHAS if self.options.alpha is None else (self.options.alpha,)
+
+        def logits_of(features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:
+            weight, bias = gaussians(features, labels, len(self.class_names))
+            own, words = held_out.double() @ weight.T + bias, self.zero_shot_logits(held_out)
+            return [words + alpha * own for alpha in alphas]
+
+        default = SINGLE_PICTURE_ALPHA if self.options.alpha is None else self.options.alpha
+        self.alpha.fill_(self.chosen(choose(alphas, features, labels, self.seed, logits_of, default)))
+
+    def logits(self, images: Tensor) -> Tensor:
+        return self.zero_shot_logits(images) + self.alpha * self.linear_logits(images)
+
+
+def gaussians(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Weights w (N, E) and biases b (N,), in double precision.
+
+    Where every class has a single picture there is no spread to measure, and S is the identity.
+
+    Args:
+        features: (n, E), L2-normalised; every class has at least one.
+        labels: (n,).
+    """
+    features = features.double()
+    means = torch.stack([features[labels == label].mean(0) for label in range(classes)])
+    covariance = (features - means[labels]).T.cov()  # (E, E)
+    width, spread = covariance.shape[0], covariance.trace()
+    identity = torch.eye(width, dtype=torch.double, device=features.device)
+    if float(spread) <= torch.finfo(torch.float32).eps:
+        precision = identity
+    else:
+        precision = width * torch.linalg.inv((len(features) - 1) * covariance + spread * identity)
+    weight = means @ precision
+    bias = -torch.tensor(float(classes)).log() - (weight * means).sum(1) / 2
+    return weight, bias
