@@ -86,7 +86,7 @@ def _seconds_per_step(method: torch.nn.Module, backbone: Backbone, samples: list
     for sample in samples:
         features = backbone.encode_images(transform(open_image(sample.image))[None])
         optimiser.zero_grad()
-        F.cross_entropy(method(features), torch.tensor([sample.label])).backward()
+        F.cross_entropy(method(features).logits, torch.tensor([sample.label])).backward()
         optimiser.step()
     return (time.perf_counter() - start) / len(samples)
 

@@ -53,7 +53,7 @@ class Step:
         self.loss: Tensor | None = None
 
     def forward(self) -> None:
-        self.loss = F.cross_entropy(self.method(self.features), self.labels)
+        self.loss = F.cross_entropy(self.method(self.features).logits, self.labels)
 
     def backward(self) -> None:
         assert self.loss is not None

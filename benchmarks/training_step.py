@@ -69,7 +69,7 @@ def useful_operations(backbone: Backbone, prompts: Prompts, images: int) -> int:
 
 def step(method: torch.nn.Module, features: Tensor, labels: Tensor) -> None:
     method.zero_grad(set_to_none=True)
-    F.cross_entropy(method(features), labels).backward()
+    F.cross_entropy(method(features).logits, labels).backward()
 
 
 def largest_gradient_error(ours: torch.nn.Module, plain: torch.nn.Module) -> float:
