@@ -46,7 +46,9 @@ class Step:
 
     def __init__(self, backbone: Backbone, names: list[str], batch: int, engine: str) -> None:
         self.method = build_method("cocoop", backbone, names, options={"engine": engine})
-        self.encode = self.method.encode_prompts  # lays out classes and weights, which is no part of a step
+        self.encode = self.method.engine_for(
+            per_class=False
+        )  # lays out classes and weights, which is no part of a step
         generator = torch.Generator().manual_seed(0)
         self.features = F.normalize(torch.randn(batch, backbone.feature_size, generator=generator), dim=-1)
         self.labels = torch.randint(0, len(names), (batch,), generator=generator)
