@@ -12,7 +12,7 @@ OUT ?= runs/demo
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -3
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   every figure of benchmarks/RESULTS.md, measured again"
+	@echo "make bench   every figure of speed/RESULTS.md, measured again"
 	@echo "make test-slow   the long checks"
 
 environment:
@@ -32,9 +32,9 @@ lint: environment
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 
-# Rewrites benchmarks/RESULTS.md; half an hour, on a machine with nothing else to do.
+# Rewrites speed/RESULTS.md; half an hour, on a machine with nothing else to do.
 bench: environment
-	$(PY) benchmarks/results.py
+	$(PY) speed/results.py
 
 # The versions that a fresh resolution of pyproject.toml gives today, as a constraints file.
 lock: environment

@@ -16,7 +16,6 @@ from sklearn.model_selection import cross_val_score
 
 from tests.tiny_models import tiny_backbone as make_backbone
 from vlprompt import Dataset, PromptClassifier, Sample
-from vlprompt.cautions import DrawingsOnlyWarning
 from vlprompt.data.few_shot import FewerShotsWarning
 from vlprompt.errors import (
     BackboneError,
@@ -27,7 +26,8 @@ from vlprompt.errors import (
     UnknownNameError,
     UnreadableImagesError,
 )
-from vlprompt.evaluation import UntestedClassesWarning
+from vlprompt.model.cautions import DrawingsOnlyWarning
+from vlprompt.model.evaluation import UntestedClassesWarning
 
 COLOURS = {"blue": (30, 30, 200), "green": (30, 200, 30), "red": (200, 30, 30)}
 
@@ -458,7 +458,7 @@ def test_saving_again_replaces_the_model(make, saved, tiny_backbone):
 def test_a_failed_save_leaves_the_old_model(make, saved, monkeypatch):
     classifier = make("zero-shot").fit(*pictures())
     before = (saved / "model.json").read_bytes()
-    monkeypatch.setattr("vlprompt.model_folder.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr("vlprompt.model.folder.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OutputError, match="No space left"):
         classifier.save(saved)
     assert (saved / "model.json").read_bytes() == before

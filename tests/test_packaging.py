@@ -42,7 +42,7 @@ def test_nothing_heavy_is_imported_before_something_is_computed(code):
 
 
 def test_predicting_does_without_scikit_learn():
-    assert not {"sklearn", "scipy"} & set(heavy_modules_after("import vlprompt.fitted, vlprompt.cli.models"))
+    assert not {"sklearn", "scipy"} & set(heavy_modules_after("import vlprompt.model.fitted, vlprompt.cli.models"))
 
 
 def test_help_takes_less_than_three_tenths_of_a_second():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vlprompt.errors import VlpromptError as VlpromptError
     from vlprompt.methods import build_method as build_method
     from vlprompt.methods.options import PromptOptions as PromptOptions
-    from vlprompt.published_checkpoints import convert_checkpoint as convert_checkpoint
+    from vlprompt.model.published_checkpoints import convert_checkpoint as convert_checkpoint
     from vlprompt.recipes import TrainingSettings as TrainingSettings
 
 __version__ = "0.1.0"
@@ -31,7 +31,7 @@ _HOMES = {
     "TrainingSettings": "vlprompt.recipes",
     "VlpromptError": "vlprompt.errors",
     "build_method": "vlprompt.methods",
-    "convert_checkpoint": "vlprompt.published_checkpoints",
+    "convert_checkpoint": "vlprompt.model.published_checkpoints",
     "load_backbone": "vlprompt.backbones",
     "load_dataset": "vlprompt.data.catalogue",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from vlprompt import stopping
+from vlprompt.process import stopping
 
 
 def main() -> None:

@@ -20,7 +20,6 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from vlprompt.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
 from vlprompt.data.checks import check_same_length
 from vlprompt.data.few_shot import draw_few_shot, warn_about_fewer_shots
 from vlprompt.data.image_lists import image_list
@@ -39,7 +38,9 @@ from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.data.weights import check_weights, checked_weights
 from vlprompt.errors import DataError, ModelFolderError
-from vlprompt.fitted import (
+from vlprompt.methods import build_method
+from vlprompt.model.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
+from vlprompt.model.fitted import (
     Evaluation,
     FittedClassifier,
     image_keys,
@@ -47,10 +48,9 @@ from vlprompt.fitted import (
     log_probabilities,
     probabilities,
 )
-from vlprompt.fitting import fit_to_pictures, labelled_data, record_before_fitting
-from vlprompt.methods import build_method
-from vlprompt.model_folder import DESCRIPTION_FILE
-from vlprompt.parameters import FitSettings, checked_settings, parameters_to_save, saved_parameters
+from vlprompt.model.fitting import fit_to_pictures, labelled_data, record_before_fitting
+from vlprompt.model.folder import DESCRIPTION_FILE
+from vlprompt.model.parameters import FitSettings, checked_settings, parameters_to_save, saved_parameters
 from vlprompt.recipes import Recipe
 from vlprompt.settings_checks import plain, shown
 
@@ -202,7 +202,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         Args:
             screening: "off" encodes every class for every image; a number k only the k best ones by a first-order
                 expansion; "auto" takes the k that found the exact winner of 99.9% of the training images, where there
-                are so many classes and images that it pays (see `vlprompt.prediction`).
+                are so many classes and images that it pays (see `vlprompt.model.prediction`).
             on_unreadable: see `predict_logits`.
         """
         best = self.predict_logits(images, screening, on_unreadable).argmax(axis=1)
@@ -271,7 +271,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         *,
         trained_on: bool = False,
     ) -> Evaluation:
-        """How well labelled images are named, beside zero-shot and chance; see `vlprompt.evaluation.Evaluation`.
+        """How well labelled images are named, beside zero-shot and chance; see `vlprompt.model.evaluation.Evaluation`.
 
         Args:
             images: as for `fit`, with `labels`; or `Sample`s, which have their own: evaluate(samples, name); or a

@@ -199,7 +199,7 @@ def _random(context_length: int) -> dict[str, Any]:
     return {"context_length": context_length, "context_init": None}
 
 
-# All are published but cocoop-fast, whose accuracy stands beside the published recipe's in benchmarks/RESULTS.md, and
+# All are published but cocoop-fast, whose accuracy stands beside the published recipe's in speed/RESULTS.md, and
 # what heads choose on the training pictures. Few-shot CoOp was published with the class name at the end and in the
 # middle, with one context for all classes and with one per class: the recipe holds the first of each; the others are
 # `PromptOptions`' position and class_specific.

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from tests.tiny_models import WordTokenizer
 from vlprompt.backbones import Backbone, ImagePreprocessing, freeze
 from vlprompt.backbones.listing import parameters_of
-from vlprompt.prompting import PlainEngine, SegmentsEngine, build_prompts, text_engine
+from vlprompt.text_engine import PlainEngine, SegmentsEngine, build_prompts, text_engine
 
 CLOSE = 2e-7
 """Of features of length 1, whose rounding is half that."""

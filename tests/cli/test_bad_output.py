@@ -12,20 +12,20 @@ import pytest
 
 from tests.cli.pictures import QUICK, write_pictures
 from tests.cli.refusals import FIT, assert_refused
-from vlprompt.locks import close_locked, try_lock
+from vlprompt.files.locks import close_locked, try_lock
 
 # --- the place of the output ---
 
 
 def test_an_output_folder_without_permission(vlprompt, pictures, tmp_path, nothing_is_computed, monkeypatch):
     # Root may write everywhere, so the operating system's answer is played.
-    monkeypatch.setattr("vlprompt.files.os.access", lambda *_: False)
+    monkeypatch.setattr("vlprompt.files.whole.os.access", lambda *_: False)
     assert_refused(vlprompt(*FIT), str(tmp_path), "cannot be written")
 
 
 def test_no_disk_space_for_the_output(vlprompt, pictures, nothing_is_computed, monkeypatch):
     usage = shutil.disk_usage(".")
-    monkeypatch.setattr("vlprompt.files.shutil.disk_usage", lambda _: usage._replace(free=1000))
+    monkeypatch.setattr("vlprompt.files.whole.shutil.disk_usage", lambda _: usage._replace(free=1000))
     assert_refused(vlprompt(*FIT), "free")
     assert_refused(vlprompt("benchmark", "base-to-new", "pictures"), "free")
 
@@ -55,7 +55,7 @@ def test_an_output_folder_with_other_files_in_it(vlprompt, pictures, nothing_is_
 
 
 def test_a_model_whose_place_fails_after_the_training_is_kept_elsewhere(vlprompt, pictures, tmp_path, monkeypatch):
-    from vlprompt import model_folder
+    from vlprompt.model import folder as model_folder
 
     swap = model_folder._swap
 
@@ -136,7 +136,7 @@ def test_a_limit_on_the_size_of_files_is_told_before_the_training(
 
 
 def test_where_nothing_else_can_be_written_either_the_training_is_kept(vlprompt, pictures, tmp_path, monkeypatch):
-    from vlprompt import model_folder
+    from vlprompt.model import folder as model_folder
 
     def fail(*_: object) -> None:
         raise OSError(errno.EFBIG, "File too large")

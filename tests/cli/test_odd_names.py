@@ -11,10 +11,10 @@ import pytest
 
 from tests.cli.pictures import QUICK, write_pictures
 from tests.cli.refusals import assert_refused
-from vlprompt.benchmark.plan import BaseToNewPlan, load_datasets, runs_of
-from vlprompt.benchmark.records import BackboneFacts
 from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.fingerprint import dataset_fingerprint
+from vlprompt.experiments.plan import BaseToNewPlan, load_datasets, runs_of
+from vlprompt.experiments.records import BackboneFacts
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 

@@ -38,7 +38,7 @@ def test_the_card_and_the_saved_model_hold_what_fit_said(vlprompt, model):
 
 
 def test_a_training_that_is_no_better_than_zero_shot_is_called_so_with_what_to_do(vlprompt, pictures, monkeypatch):
-    from vlprompt.fitted import FittedClassifier
+    from vlprompt.model.fitted import FittedClassifier
 
     measured = FittedClassifier._zero_shot
     monkeypatch.setattr(FittedClassifier, "_zero_shot", lambda self, features: 0 * measured(self, features))

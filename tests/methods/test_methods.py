@@ -21,7 +21,7 @@ from vlprompt.methods.coop import CoOp
 from vlprompt.methods.method import Method, Output, TrainingSet
 from vlprompt.methods.options import ENSEMBLE_TEMPLATES, METHOD_OPTIONS, PromptOptions, ZeroShotOptions
 from vlprompt.methods.prompt_learner import PromptLearner
-from vlprompt.prediction import Predictor
+from vlprompt.model.prediction import Predictor
 from vlprompt.recipes import TrainingSettings
 from vlprompt.training import train
 

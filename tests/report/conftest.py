@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.report.chromium import Chromium
-from vlprompt.benchmark.records import (
+from vlprompt.experiments.records import (
     BackboneFacts,
     DatasetFacts,
     HalfResult,

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from vlprompt.benchmark.records import write_record
 from vlprompt.cli import main
+from vlprompt.experiments.records import write_record
 
 
 def test_the_report_command_chooses_among_shots_and_backbones(record_of, tmp_path, capsys):

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from vlprompt.errors import CheckpointError, OutputError, TrainingInterrupted
-from vlprompt.locks import close_locked, try_lock
+from vlprompt.files.locks import close_locked, try_lock
 from vlprompt.recipes import TrainingSettings
 from vlprompt.training import checkpoints, loop, train
 from vlprompt.training.checkpoints import DamagedCheckpointWarning, OtherMachineWarning

@@ -13,7 +13,7 @@ from torch import Tensor
 from vlprompt.backbones.fingerprints import fingerprint_of
 from vlprompt.backbones.image_tower import ImageEncoder, image_encoder_of
 from vlprompt.backbones.text_tower import TextTower, text_tower_of
-from vlprompt.forking import survive_forks
+from vlprompt.process.forking import survive_forks
 
 Tokenizer = Callable[..., Tensor]
 

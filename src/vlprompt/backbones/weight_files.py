@@ -1,7 +1,7 @@
 """Weights of backbones in files and folders of strangers: read without running anything that is in them.
 
 OpenCLIP reads safetensors itself. What `torch.save` wrote, and OpenAI's TorchScript archives, go through
-`vlprompt.tensor_archives` into a temporary safetensors file, so that one reader of ours stands before every pickle.
+`files.tensor_archives` into a temporary safetensors file, so that one reader of ours stands before every pickle.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from vlprompt.checkpoint_files import how_to_convert, is_checkpoint_name
 from vlprompt.errors import BackboneError, ForeignFileError
 from vlprompt.files import read_bounded
-from vlprompt.tensor_archives import read_weights
+from vlprompt.files.checkpoint_files import how_to_convert, is_checkpoint_name
+from vlprompt.files.tensor_archives import read_weights
 
 CONFIG_FILE = "open_clip_config.json"
 LARGEST_CONFIG = 1_000_000

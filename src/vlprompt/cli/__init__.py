@@ -15,9 +15,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vlprompt import stopping, streams
+from vlprompt import streams
 from vlprompt.cli.wording import as_typed
 from vlprompt.errors import OutputError, VlpromptError
+from vlprompt.process import stopping
 
 USER_ERROR = 2
 WITHOUT_RESULTS = ("fit", "export", "convert")
@@ -68,8 +69,8 @@ def _let_threads_wait_briefly() -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    from vlprompt.allocator import keep_freed_memory
     from vlprompt.cli.arguments import parse
+    from vlprompt.process.allocator import keep_freed_memory
 
     _check_surroundings()
     parsed = parse(arguments)

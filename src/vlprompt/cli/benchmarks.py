@@ -18,7 +18,7 @@ from vlprompt.streams import is_terminal, write_results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vlprompt.benchmark.records import ResultRecord
+    from vlprompt.experiments.records import ResultRecord
 
 RESULT_BYTES = 50_000_000
 """More than the records, the checkpoints and the report of a benchmark take."""
@@ -32,9 +32,9 @@ def base_to_new(options: Namespace) -> None:
     seeds = tuple(_whole_number("--seeds", seed) for seed in _items(options.seeds))
     workers = options.workers if options.workers == "auto" else _whole_number("--workers", options.workers)
     check_writable(out, RESULT_BYTES)
-    from vlprompt.benchmark.base_to_new import run_base_to_new
-    from vlprompt.benchmark.plan import BaseToNewPlan
     from vlprompt.data.catalogue import DATASETS
+    from vlprompt.experiments.plan import BaseToNewPlan
+    from vlprompt.experiments.queue import run_base_to_new
 
     plan = BaseToNewPlan(
         datasets=tuple(options.data) or DATASETS,
@@ -57,7 +57,7 @@ def base_to_new(options: Namespace) -> None:
 
 def report(options: Namespace) -> None:
     """Print the table of results that are there and write the report."""
-    from vlprompt.benchmark.records import read_records
+    from vlprompt.experiments.records import read_records
 
     out = Path(options.results)
     records = read_records(out)

@@ -12,8 +12,8 @@ from jsonargparse import set_loader
 from vlprompt.cli.kinds import Kind, RefusedValueError, kind_of
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
 from vlprompt.files import read_bounded
-from vlprompt.text_files import decoded
-from vlprompt.yaml_files import MOST_BYTES, yaml_mapping
+from vlprompt.files.text_files import decoded
+from vlprompt.files.yaml_files import MOST_BYTES, yaml_mapping
 
 READ = "vlprompt-read"
 """The parser's mode in which the value of --config is what `with_config_files` puts there, and no file is opened."""

@@ -12,7 +12,7 @@ from vlprompt.cli.class_names import names_from
 from vlprompt.cli.output import note
 from vlprompt.errors import DataError, UnknownNameError
 from vlprompt.files import check_writable
-from vlprompt.model_folder import check_replaceable
+from vlprompt.model.folder import check_replaceable
 
 if TYPE_CHECKING:
     from vlprompt.data.samples import Dataset
@@ -28,7 +28,7 @@ def convert(options: Namespace) -> None:
     check_writable(Path(os.path.abspath(options.out)).parent, MODEL_BYTES)
     classes = _data_or_names(options)
     from vlprompt.data.samples import Dataset
-    from vlprompt.published_checkpoints import convert_checkpoint
+    from vlprompt.model.published_checkpoints import convert_checkpoint
 
     model = convert_checkpoint(
         options.checkpoint,
@@ -47,9 +47,9 @@ def convert(options: Namespace) -> None:
 
 def _data_or_names(options: Namespace) -> Dataset | list[str]:
     """The data set, or where there is none of this name the class names."""
-    from vlprompt.checkpoint_files import is_checkpoint_name
     from vlprompt.data.catalogue import DATASETS, load_dataset
     from vlprompt.data.class_names import READERS
+    from vlprompt.files.checkpoint_files import is_checkpoint_name
 
     path = Path(os.path.expanduser(options.data))
     suffix = path.suffix.lower()

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from vlprompt.errors import SettingsError, quoted
-from vlprompt.yaml_files import compose_yaml
+from vlprompt.files.yaml_files import compose_yaml
 
 _TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _WORDS: dict[Any, str] = {

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from vlprompt.cautions import DRAWINGS_ONLY, cautions, drawn_words, knows_only_drawings
 from vlprompt.cli.class_names import names_from
 from vlprompt.cli.output import note, print_json, print_table
 from vlprompt.cli.picture_arguments import expand
@@ -27,16 +26,17 @@ from vlprompt.errors import (
     VlpromptError,
 )
 from vlprompt.files import check_writable
-from vlprompt.locks import lock_beside
+from vlprompt.files.locks import lock_beside
 from vlprompt.methods.options import METHOD_OPTIONS
-from vlprompt.model_folder import check_replaceable
+from vlprompt.model.cautions import DRAWINGS_ONLY, cautions, drawn_words, knows_only_drawings
+from vlprompt.model.folder import check_replaceable
 from vlprompt.recipes import TrainingSettings
 
 if TYPE_CHECKING:
     from vlprompt.classifier import PromptClassifier
     from vlprompt.data.samples import Dataset, Sample
-    from vlprompt.evaluation import Evaluation
-    from vlprompt.fitted import FittedClassifier
+    from vlprompt.model.evaluation import Evaluation
+    from vlprompt.model.fitted import FittedClassifier
 
 MODEL_BYTES = 20_000_000
 """More than a model folder with class-specific contexts of 1000 classes takes."""
@@ -99,8 +99,8 @@ def predict(options: Namespace) -> None:
         raise SettingsError(f"--top is {options.top}; it must be at least 1.")
     images = expand(options.images)
     names = None if options.class_names is None else names_from(options.class_names)
-    from vlprompt.fitted import load_fitted, probabilities
-    from vlprompt.prediction import check_screening
+    from vlprompt.model.fitted import load_fitted, probabilities
+    from vlprompt.model.prediction import check_screening
 
     check_screening(options.screening)
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
@@ -145,7 +145,7 @@ def evaluate(options: Namespace) -> None:
     samples = _chosen(dataset, options.split)
     if not samples:
         raise DataError(f"{options.data} has no pictures in its {options.split} split; choose another --split.")
-    from vlprompt.fitted import load_fitted
+    from vlprompt.model.fitted import load_fitted
 
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     split = options.split

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vlprompt.cautions import against_what, cautions
 from vlprompt.cli.output import note, print_table
 from vlprompt.escaping import for_tsv
-from vlprompt.evaluation import ClassResult, Evaluation
+from vlprompt.model.cautions import against_what, cautions
+from vlprompt.model.evaluation import ClassResult, Evaluation
 from vlprompt.streams import write_results
 
 CLASS_HEADINGS = ("class", "pictures", "accuracy %", "most often taken for")

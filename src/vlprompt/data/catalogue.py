@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from vlprompt.checkpoint_files import how_to_convert, is_checkpoint_name
 from vlprompt.data.checks import check_dataset
 from vlprompt.data.class_words import (
     BESIDE_THE_CLASSES,
@@ -24,7 +23,8 @@ from vlprompt.data.published_splits import load_published_split
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, SettingsError, UnknownNameError, quoted
 from vlprompt.escaping import for_terminal
-from vlprompt.text_files import is_unicode
+from vlprompt.files.checkpoint_files import how_to_convert, is_checkpoint_name
+from vlprompt.files.text_files import is_unicode
 
 DATASETS = (
     "emoji-activities",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence, Sized
 
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, quoted
-from vlprompt.text_files import is_unicode
+from vlprompt.files.text_files import is_unicode
 
 _OTHER_BLANKS = re.compile(r"[^\S ]+")
 _LOOK_ALIKE = str.maketrans(

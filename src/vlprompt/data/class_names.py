@@ -24,9 +24,9 @@ import yaml
 from vlprompt.data.checks import is_whole_number, normal_name
 from vlprompt.data.tables import read_table
 from vlprompt.errors import DataError, quoted
-from vlprompt.json_files import parse_listed
-from vlprompt.text_files import lines_of, read_text
-from vlprompt.yaml_files import compose_yaml
+from vlprompt.files.json_files import parse_listed
+from vlprompt.files.text_files import lines_of, read_text
+from vlprompt.files.yaml_files import compose_yaml
 
 HEADERS = ("words", "name", "names", "class_name", "classname", "class", "classes", "category", "label_name", "label")
 """What a column of names may be called; of several the first in this order holds them."""

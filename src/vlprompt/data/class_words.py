@@ -22,9 +22,9 @@ import yaml
 from vlprompt.data.checks import is_number, normal_name
 from vlprompt.data.tables import read_table
 from vlprompt.errors import DataError, UnknownNameError, quoted
-from vlprompt.json_files import parse_listed
-from vlprompt.text_files import read_text
-from vlprompt.yaml_files import MOST_BYTES, compose_yaml
+from vlprompt.files.json_files import parse_listed
+from vlprompt.files.text_files import read_text
+from vlprompt.files.yaml_files import MOST_BYTES, compose_yaml
 
 ClassWords: TypeAlias = "Mapping[str, str] | Mapping[int, str] | str | Path"
 

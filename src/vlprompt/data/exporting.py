@@ -18,7 +18,7 @@ from vlprompt.data.images import open_image
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import OutputError
 from vlprompt.files import check_name, staged_folder
-from vlprompt.locks import lock_beside
+from vlprompt.files.locks import lock_beside
 
 FORBIDDEN_IN_FOLDER_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 """By one file system or another."""

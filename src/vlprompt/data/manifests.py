@@ -26,8 +26,8 @@ from vlprompt.data.inside import path_inside, refuse_missing
 from vlprompt.data.split_words import splits_of, two_words_for_one
 from vlprompt.data.tables import read_table
 from vlprompt.errors import DataError, quoted
-from vlprompt.json_files import parse_listed
-from vlprompt.text_files import lines_of, read_text
+from vlprompt.files.json_files import parse_listed
+from vlprompt.files.text_files import lines_of, read_text
 
 COLUMNS = {
     "path": ("filepath", "file_path", "filename", "file_name", "file", "image_path", "image", "img_path", "img"),

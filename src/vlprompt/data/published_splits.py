@@ -15,8 +15,8 @@ from vlprompt.data.checks import normal_name, refuse_numbers
 from vlprompt.data.inside import path_inside, refuse_missing
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, quoted
-from vlprompt.json_files import parse_listed
-from vlprompt.text_files import read_text
+from vlprompt.files.json_files import parse_listed
+from vlprompt.files.text_files import read_text
 
 TEMPLATES = {
     "Caltech101": "a photo of a {}.",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vlprompt.errors import DataError
-from vlprompt.text_files import lines_of, read_text
+from vlprompt.files.text_files import lines_of, read_text
 
 Row: TypeAlias = "tuple[int, list[str]]"
 """The line on which a row begins, and its cells as they are."""

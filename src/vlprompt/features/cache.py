@@ -23,7 +23,7 @@ from vlprompt.errors import OutputError
 from vlprompt.escaping import as_json
 from vlprompt.features.table import ABOUT_FILE, SHARD_SUFFIX, CacheWarning, Table
 from vlprompt.files import TEMPORARY_PREFIX
-from vlprompt.json_files import read_json
+from vlprompt.files.json_files import read_json
 
 CACHE_VARIABLE = "VLPROMPT_CACHE"
 

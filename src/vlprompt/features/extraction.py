@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlprompt.allocator import give_back_freed_memory, keep_freed_memory
 from vlprompt.data.images import ImageSource
 from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.errors import SettingsError, UnreadableImagesError
@@ -27,6 +26,7 @@ from vlprompt.features.content_keys import content_keys, reasons_by_name, view_k
 from vlprompt.features.loading import Blocks, Request, load_blocks
 from vlprompt.features.table import Table
 from vlprompt.features.transforms import EvaluationTransform, Preprocessing, Transform, ViewTransform
+from vlprompt.process.allocator import give_back_freed_memory, keep_freed_memory
 from vlprompt.progress import Counting, OnProgress, progress_bars
 from vlprompt.settings_checks import plain
 from vlprompt.wording import others

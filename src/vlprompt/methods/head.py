@@ -21,7 +21,7 @@ from vlprompt.methods import methods_with_open_names
 from vlprompt.methods.folds import Chosen
 from vlprompt.methods.method import Method, Output, TrainingSet
 from vlprompt.methods.zero_shot import ZeroShot
-from vlprompt.prompting.prompts import refuse_one_prompt
+from vlprompt.text_engine.prompts import refuse_one_prompt
 from vlprompt.wording import some_of
 
 

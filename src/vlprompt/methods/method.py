@@ -22,8 +22,8 @@ from vlprompt.backbones import Backbone
 from vlprompt.errors import MethodError, SettingsError
 from vlprompt.methods.options import DEFAULT_TEMPLATE
 from vlprompt.methods.output import Output, TrainingSet, checked_output
-from vlprompt.prompting.prompts import refuse_one_prompt
 from vlprompt.settings_checks import seed_number
+from vlprompt.text_engine.prompts import refuse_one_prompt
 
 
 class Method(nn.Module, ABC):

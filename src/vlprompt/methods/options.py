@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
+from vlprompt.files.text_files import is_unicode
 from vlprompt.settings_checks import number, plain, plain_all, shown, truth_value, whole_number
-from vlprompt.text_files import is_unicode
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 

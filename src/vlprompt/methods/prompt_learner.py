@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from vlprompt.errors import MethodError, SettingsError
 from vlprompt.methods.method import Method
 from vlprompt.methods.options import PromptOptions
-from vlprompt.prompting import Prompts, TextEngine, build_prompts, check_engine, text_engine, words_of
-from vlprompt.prompting.prompts import ROOM_FOR_NAME, word_tokens
+from vlprompt.text_engine import Prompts, TextEngine, build_prompts, check_engine, text_engine, words_of
+from vlprompt.text_engine.prompts import ROOM_FOR_NAME, word_tokens
 
 CONTEXT_STD = 0.02
 """Standard deviation of random initial context vectors (CoOp, section 3.2)."""

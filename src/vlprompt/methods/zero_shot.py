@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from vlprompt.methods.method import Method
 from vlprompt.methods.options import ENSEMBLE_TEMPLATES, ZeroShotOptions, check_template
-from vlprompt.prompting import tokenize, words_of
+from vlprompt.text_engine import tokenize, words_of
 
 
 class ZeroShot(Method):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vlprompt.benchmark.records import DatasetFacts, ResultRecord
 from vlprompt.errors import VlpromptError
+from vlprompt.experiments.records import DatasetFacts, ResultRecord
 
 THUMBNAIL_SIDE = 96
 STRIP_LENGTH = 6
@@ -72,7 +72,7 @@ def galleries_of(
 
 
 def _load_dataset(facts: DatasetFacts) -> Any:
-    from vlprompt.benchmark.pictures import load_source
+    from vlprompt.experiments.pictures import load_source
 
     with warnings.catch_warnings(action="ignore"):  # what is left out was told when the results were made
         return load_source(facts.source, facts.loading)

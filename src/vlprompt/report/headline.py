@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vlprompt.benchmark.records import ResultRecord
+from vlprompt.experiments.records import ResultRecord
 from vlprompt.report.summary import Comparison, Estimate, Interval, Summary, compare, summarize
 
 METHOD_NAMES = {

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from vlprompt.benchmark.records import ResultRecord
 from vlprompt.errors import UnknownNameError
+from vlprompt.experiments.records import ResultRecord
 from vlprompt.recipes import recipe_for
 from vlprompt.report.summary import summarize
 

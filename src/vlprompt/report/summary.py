@@ -13,8 +13,8 @@ from math import sqrt
 from statistics import fmean, pstdev, stdev
 from typing import Any, Literal
 
-from vlprompt.benchmark.records import ResultRecord, shortened
 from vlprompt.errors import SettingsError
+from vlprompt.experiments.records import ResultRecord, shortened
 
 Interval = Literal["student", "published"]
 INTERVALS: dict[str, str] = {

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from vlprompt.errors import CheckpointError
 from vlprompt.files import open_regular, remove_leftovers, write_atomically
-from vlprompt.json_files import parse_json
+from vlprompt.files.json_files import parse_json
 from vlprompt.training.history import epochs_from
 from vlprompt.training.state import LEARNED, MOMENTUM, Snapshot
 from vlprompt.wording import others

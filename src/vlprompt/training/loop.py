@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from vlprompt.errors import DataError, MethodError, NonFiniteLossError, OutputError, TrainingInterrupted
 from vlprompt.files import check_writable
-from vlprompt.locks import lock_inside
+from vlprompt.files.locks import lock_inside
 from vlprompt.methods.output import checked_output
 from vlprompt.progress import Reporter, Silent
 from vlprompt.recipes import TrainingSettings, learning_rate_at

@@ -1,0 +1,301 @@
+"""What a base-to-new benchmark is to compute: the user's plan, and the runs that it is made of."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlprompt.data.catalogue import DATASETS
+from vlprompt.data.fingerprint import dataset_fingerprint
+from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
+from vlprompt.data.samples import Dataset
+from vlprompt.data.splits import select_half
+from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.escaping import for_terminal
+from vlprompt.experiments.pictures import LOADING, load_source
+from vlprompt.experiments.records import (
+    BackboneFacts,
+    DatasetFacts,
+    MethodFacts,
+    determining_settings,
+    hash_settings,
+    record_path,
+)
+from vlprompt.model.cautions import untested_words
+from vlprompt.model.evaluation import UntestedClassesWarning
+from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
+from vlprompt.settings_checks import plain_all, seed_number, whole_number
+
+if TYPE_CHECKING:
+    from vlprompt.backbones import Backbone
+
+PROTOCOL = "base-to-new"
+NO_SEED = 0
+"""The seed in the records of methods that learn nothing: one result stands for every seed."""
+
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {"zero-shot-ensemble": ("zero-shot", {"ensemble": True})}
+"""Names that stand for a method with options."""
+
+
+@dataclass(frozen=True)
+class MethodRun:
+    """A method as it takes part in a benchmark.
+
+    Attributes:
+        method: a name, or "path/to/file.py:ClassName".
+        label: what tables call it; the method's name by default.
+        options: fields of the method's options that differ from the published recipe.
+        training: fields of `TrainingSettings` that differ from the published recipe.
+    """
+
+    method: str
+    label: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def named(cls, name: str) -> MethodRun:
+        """The method run of a name: a method's, a recipe's ("cocoop-fast"), or one of `PRESETS`."""
+        recipe = RECIPES.get(name)
+        if recipe is None or recipe.training is None or recipe.method == name:
+            method, options = PRESETS.get(name, (name, {}))
+            return cls(method, name, options)
+        published = recipe_for(recipe.method, PROTOCOL).training
+        assert published is not None
+        usual = published.as_dict()
+        changes = {field: value for field, value in recipe.training.as_dict().items() if value != usual[field]}
+        return cls(recipe.method, name, recipe.prompt, changes)
+
+
+@dataclass(frozen=True)
+class BaseToNewPlan:
+    """Data sets, methods, shots and seeds of a benchmark; the defaults are the bundled one.
+
+    Attributes:
+        datasets: names, folders or files for `load_dataset`, or data sets.
+        methods: names, or `MethodRun`s where something differs from the published recipes.
+        shots: training images a class.
+        seeds: of the shots, the augmentation, the initial values and the order of training.
+        backbone: a name or path for `load_backbone`; a loaded one only with one worker.
+        precision: of the frozen backbone, "fp32" or on CUDA "fp16" or "bf16".
+        training: fields of `TrainingSettings` that differ from the published recipes, for all methods that learn.
+        class_words: a file with better words for the classes of the data sets that are not bundled.
+        image_root: where the paths of manifests start.
+        path_column, label_column: what manifests call these columns.
+        on_unreadable: "fail" names all pictures that cannot be read before anything is trained, "skip" leaves them out.
+        max_pixels: pictures that take more memory than 8 bytes for each of so many pixels cannot be read.
+
+    Raises:
+        SettingsError: nothing to do, or a value that cannot be used.
+    """
+
+    datasets: tuple[str | Path | Dataset, ...] = DATASETS
+    methods: tuple[str | MethodRun, ...] = ("zero-shot", "coop", "cocoop")
+    shots: int = 16
+    seeds: tuple[int, ...] = (1, 2, 3)
+    backbone: str | Backbone = "mini"
+    device: str = "auto"
+    precision: str = "fp32"
+    training: Mapping[str, Any] = field(default_factory=dict)
+    class_words: str | Path | None = None
+    image_root: str | Path | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    on_unreadable: str = "fail"
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", tuple(seed_number(seed, least=1) for seed in self.seeds))
+        for name, values in (("data set", self.datasets), ("method", self.methods), ("seed", self.seeds)):
+            if not values:
+                raise SettingsError(f"a benchmark needs at least one {name}")
+        object.__setattr__(self, "shots", whole_number("shots", self.shots, least=1))
+        if self.on_unreadable not in ("fail", "skip"):
+            raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip")
+        check_max_pixels(self.max_pixels)
+        for name in LOADING:
+            if getattr(self, name) is not None and all(source in DATASETS for source in self.datasets):
+                raise SettingsError(f"{name} is {getattr(self, name)}, but bundled data sets do not take it")
+        _refuse_repeats("seed", self.seeds)
+        _refuse_repeats("method", [run.label or run.method for run in self.method_runs])
+
+    @property
+    def method_runs(self) -> list[MethodRun]:
+        """The methods with what differs from their recipes."""
+        return [method if isinstance(method, MethodRun) else MethodRun.named(method) for method in self.methods]
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """How data sets that are not bundled are loaded, where it differs from the default."""
+        words = {name: str(value) for name in LOADING if (value := getattr(self, name))}
+        if self.on_unreadable != "skip":
+            return words
+        return {
+            **words,
+            "on_unreadable": "skip",
+            **({"max_pixels": self.max_pixels} if self.max_pixels != MAX_PIXELS else {}),
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """One result to compute: data set, method and seed, with all that determines it."""
+
+    dataset: DatasetFacts
+    backbone: BackboneFacts
+    method: MethodFacts
+    shots: int
+    seed: int
+    training: TrainingSettings | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that determines the result, as in its record."""
+        training = None if self.training is None else self.training.as_dict()
+        return determining_settings(PROTOCOL, self.dataset, self.backbone, self.method, self.shots, self.seed, training)
+
+    @property
+    def settings_hash(self) -> str:
+        """The hash by which a record is known to be of this run."""
+        return hash_settings(self.settings)
+
+    @property
+    def name(self) -> str:
+        """The run in a few words."""
+        seed = f" seed {self.seed}" if self.method.learns else ""
+        return f"{self.dataset.name} {self.method.label}{seed}"
+
+    def record_path(self, out: Path) -> Path:
+        """Where its record stands."""
+        return record_path(out, self.dataset.name, self.backbone.name, self.method.label, self.shots, self.seed)
+
+
+def load_datasets(plan: BaseToNewPlan) -> dict[str, Dataset]:
+    """The plan's data sets by name.
+
+    Raises:
+        DataError: a data set cannot be loaded, has no test images, or two have one name.
+    """
+    loaded: dict[str, Dataset] = {}
+    for source in plan.datasets:
+        dataset = load_source(source, plan.loading)
+        if dataset.name in loaded:
+            raise DataError(f"two data sets are named {dataset.name}; results could not be told apart")
+        loaded[dataset.name] = dataset
+    return loaded
+
+
+def runs_of(plan: BaseToNewPlan, datasets: Mapping[str, Dataset], backbone: BackboneFacts) -> list[Run]:
+    """All runs, in an order in which a stopped benchmark has most to show.
+
+    First whatever learns nothing, then the first seed of every data set and method, then the second. Neighbours are of
+    different data sets, so that two workers seldom need the same features at the same time.
+    """
+    facts = {
+        name: _dataset_facts(dataset, source, plan.loading)
+        for (name, dataset), source in zip(datasets.items(), plan.datasets, strict=True)
+    }
+    methods = [_method_and_training(run, plan) for run in plan.method_runs]
+    fixed = [
+        Run(data, backbone, method, plan.shots, NO_SEED, None)
+        for method, recipe in methods
+        if not method.learns
+        for data in facts.values()
+    ]
+    learned = [
+        Run(data, backbone, method, plan.shots, seed, _seeded(training, seed))
+        for seed in plan.seeds
+        for method, training in methods
+        if method.learns
+        for data in facts.values()
+    ]
+    return fixed + learned
+
+
+def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, loading: dict[str, Any]) -> DatasetFacts:
+    """Raises DataError where one half could not be trained on or tested."""
+    base, new = select_half(dataset, "base"), select_half(dataset, "new")
+    if len(base.class_names) < 2 or not new.class_names:
+        raise DataError(
+            f"data set {dataset.name} has {len(dataset.class_names)} classes; base-to-new needs at least 3, two of "
+            "them to train on"
+        )
+    for half, part, samples in (
+        ("base", "training", base.train),
+        ("base", "test", base.test),
+        ("new", "test", new.test),
+    ):
+        if not samples:
+            raise DataError(f"data set {dataset.name} has no {part} images of its {half} classes")
+    _warn_about_untested(dataset)
+    return DatasetFacts(
+        name=dataset.name,
+        source=dataset.name if isinstance(source, Dataset) else for_terminal(str(source)),
+        fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words),
+        template=dataset.template,
+        base_classes=tuple(base.class_names),
+        new_classes=tuple(new.class_names),
+        train_images=len(base.train),
+        loading={} if source in DATASETS else loading,
+    )
+
+
+def _warn_about_untested(dataset: Dataset) -> None:
+    """One UntestedClassesWarning that names the classes without test images, if there are any."""
+    tested, names = {sample.label for sample in dataset.test}, dataset.class_names
+    if untested := [name for label, name in enumerate(names) if label not in tested]:
+        words = f"data set {dataset.name}: {untested_words(untested, len(names))}"
+        warnings.warn(words, UntestedClassesWarning, stacklevel=4)
+
+
+def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFacts, TrainingSettings | None]:
+    """A method's full options and training settings: the published recipe with the plan's changes."""
+    from vlprompt.methods import method_class, methods_with_open_names
+    from vlprompt.model.folder import method_file_hash
+
+    found = method_class(run.method)
+    if not found.open_names:
+        raise SettingsError(
+            f"method {run.label or run.method} names only classes that it has pictures of, and base-to-new tests on "
+            f"classes without any; leave it out, or take one of {', '.join(methods_with_open_names())}"
+        )
+    recipe = _recipe(run.method, found.learns, plan.shots)
+    options = found.options_class(**{**_known(recipe.prompt, found.options_class), **run.options})
+    if getattr(options, "class_specific", False):
+        raise SettingsError(
+            f"method {run.label or run.method} has class_specific contexts, which cannot be carried over to new "
+            "classes; leave class_specific out of a base-to-new benchmark"
+        )
+    as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
+    file_hash = method_file_hash(run.method)
+    facts = MethodFacts(run.method, run.label or run.method, found.uses_pictures(), plain_all(as_values), file_hash)
+    if not found.learns:
+        return facts, None
+    return facts, recipe.with_training(**{**plan.training, **run.training}).training
+
+
+def _recipe(method: str, learns: bool, shots: int) -> Recipe:
+    """The published recipe; a method of the user's own takes the default settings."""
+    try:
+        return recipe_for(method, PROTOCOL, shots)
+    except UnknownNameError:
+        return Recipe(method, TrainingSettings() if learns else None)
+
+
+def _known(values: Mapping[str, Any], options_class: type) -> dict[str, Any]:
+    """Those of a recipe's options that a method of the user's own has, too."""
+    names = getattr(options_class, "__dataclass_fields__", {})
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _seeded(training: TrainingSettings | None, seed: int) -> TrainingSettings | None:
+    return None if training is None else TrainingSettings.from_dict({**training.as_dict(), "seed": seed})
+
+
+def _refuse_repeats(what: str, values: Any) -> None:
+    for value in values:
+        if list(values).count(value) > 1:
+            raise SettingsError(f"{what} {value} is given twice")

@@ -1,0 +1,219 @@
+"""The base-to-new benchmark: all runs of a plan, each result written at once, a stopped benchmark continued.
+
+plan -> runs -> those without a record -> workers -> records
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlprompt.data.catalogue import DATASETS
+from vlprompt.data.samples import Dataset
+from vlprompt.data.splits import Half, select_half
+from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
+from vlprompt.experiments.pictures import refuse_unreadable
+from vlprompt.experiments.plan import BaseToNewPlan, Run, load_datasets, runs_of
+from vlprompt.experiments.records import (
+    BackboneFacts,
+    ResultRecord,
+    hash_settings,
+    read_record,
+    shortened,
+    write_record,
+)
+from vlprompt.experiments.running import WORK_FOLDER, Bench
+from vlprompt.experiments.watch import Watch
+from vlprompt.experiments.workers import Outcome, Setup, compute_here, compute_in_workers
+from vlprompt.files import check_writable, write_atomically
+from vlprompt.files.locks import lock_inside
+from vlprompt.model.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
+from vlprompt.progress import ProgressBoard, Task, progress_bars
+from vlprompt.settings_checks import plain
+from vlprompt.streams import is_terminal
+
+if TYPE_CHECKING:
+    from vlprompt.backbones import Backbone
+
+RECORD_BYTES = 1 << 20
+"""Room that a result and its checkpoint take, generously."""
+
+
+def run_base_to_new(
+    plan: BaseToNewPlan,
+    out: str | Path,
+    *,
+    workers: int | str = "auto",
+    progress: bool | None = None,
+    cache: str | Path | None = "default",
+) -> list[ResultRecord]:
+    """Compute what a plan asks for and is not below `out` yet, and return all its records in the plan's order.
+
+    Arguments:
+        workers: processes; "auto" is one a core on a CPU, and one on a GPU. Each has cores // workers threads, however
+            few runs are missing.
+        progress: bars on stderr; None shows them on a terminal and a line a finished run elsewhere, False nothing.
+        cache: folder of the feature cache; "default" is the user's, None keeps no features.
+
+    Raises:
+        SettingsError: the plan cannot be carried out, or `out` has results of the same runs with other settings.
+        DataError: a data set cannot be used, has pictures that cannot be read, or names that are one prompt to the
+            backbone.
+        OutputError: `out` cannot be written, or another process computes into it.
+        RecordError: a record below `out` is damaged.
+        FailedRunsError: some runs failed; all others are done and kept.
+        BenchmarkInterrupted: Ctrl-C, a KeyboardInterrupt.
+    """
+    out = Path(out)
+    datasets = load_datasets(plan)
+    backbone = _load_backbone(plan)
+    facts = BackboneFacts(backbone.name, backbone.fingerprint, backbone.precision, str(backbone.device))
+    runs = runs_of(plan, datasets, facts)
+    _warn_about_photographs(backbone.name, datasets)
+    _check_names(runs, datasets, backbone)
+    missing = [run for run in runs if _kept(run, out, backbone) is None]
+    check_writable(out, RECORD_BYTES * (len(missing) + 1))
+    team, threads = _team(plain(workers), backbone, isinstance(plan.backbone, str))
+    count = max(1, min(team, len(missing)))
+    if missing:
+        drawn = is_terminal(sys.stderr) if progress is None else progress
+        with lock_inside(out), progress_bars(drawn) as board:
+            if plan.on_unreadable == "fail":
+                needed = [datasets[name] for name in {run.dataset.name: None for run in missing}]
+                _check_pictures(needed, plan.max_pixels, board)
+            watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
+            if count == 1:
+                bench = Bench(out, backbone, datasets, cache, "auto", plan.max_pixels)
+                outcomes = compute_here(missing, bench, board, watch.started, threads)
+            else:
+                assert isinstance(plan.backbone, str)
+                sources = {
+                    name: source if source in DATASETS else datasets[name]
+                    for name, source in zip(datasets, plan.datasets, strict=True)
+                }
+                setup = Setup(out, plan.backbone, plan.device, plan.precision, sources, cache, threads, plan.max_pixels)
+                outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
+            _follow(outcomes, watch, out)
+    with suppress(OSError):
+        (out / WORK_FOLDER).rmdir()
+    return [record for run in runs if (record := _kept(run, out, backbone)) is not None]
+
+
+def _warn_about_photographs(backbone: str, datasets: Mapping[str, Dataset]) -> None:
+    """One DrawingsOnlyWarning where the bundled model meets pictures that are not bundled."""
+    for name, dataset in datasets.items():
+        if knows_only_drawings(backbone, dataset.bundled):
+            warnings.warn(f"data set {name}: {DRAWINGS_ONLY}", DrawingsOnlyWarning, stacklevel=3)
+            return
+
+
+def _load_backbone(plan: BaseToNewPlan) -> Backbone:
+    if not isinstance(plan.backbone, str):
+        return plan.backbone
+    from vlprompt.backbones import load_backbone
+
+    return load_backbone(plan.backbone, device=plan.device, precision=plan.precision)
+
+
+def _check_names(runs: Sequence[Run], datasets: Mapping[str, Dataset], backbone: Backbone) -> None:
+    """Refuse names that are one prompt to the backbone before anything is trained."""
+    from vlprompt.text_engine import refuse_one_prompt
+
+    for dataset in {run.dataset.name: run.dataset for run in runs}.values():
+        if not dataset.names_are_published:
+            halves: tuple[Half, Half] = ("base", "new")
+            for half in halves:
+                refuse_one_prompt(backbone, select_half(datasets[dataset.name], half).prompt_names)
+
+
+def _check_pictures(datasets: Sequence[Dataset], max_pixels: int, board: ProgressBoard) -> None:
+    """Refuse what cannot be read before anything is trained."""
+    row: list[Task] = []
+
+    def on_progress(done: int, total: int) -> None:
+        if not row:
+            row.append(board.task("pictures looked at", total, "img"))
+        row[0].advance()
+
+    try:
+        refuse_unreadable(datasets, on_progress, max_pixels)
+    finally:
+        for shown in row:
+            shown.close()
+
+
+def _team(workers: int | str, backbone: Backbone, loaded_by_name: bool) -> tuple[int, int]:
+    """Number of workers, and of torch's threads in each.
+
+    Sums are rounded otherwise with other numbers of threads, so these follow from the cores and the workers asked for
+    alone, and not from how many runs are missing: a benchmark that goes on computes what it would have computed.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers == "auto":
+        count = cores if backbone.device.type == "cpu" and loaded_by_name else 1
+    elif isinstance(workers, int) and workers >= 1:
+        count = workers if loaded_by_name else 1
+    else:
+        raise SettingsError(f'workers is {workers!r}; it must be "auto" or a number from 1 on')
+    return count, max(1, cores // count)
+
+
+def _kept(run: Run, out: Path, backbone: Backbone) -> ResultRecord | None:
+    """The run's record if it is there; one of other settings is an error, so that no result is written over."""
+    path = run.record_path(out)
+    if not os.path.lexists(path):
+        return None
+    record = read_record(path)
+    if record.settings_hash == run.settings_hash:
+        return record
+    if renamed := _of_an_earlier_release(record, run, backbone):
+        write_record(out, renamed)  # so that reports find one backbone, not two of one name
+        return renamed
+    there, here = record.settings, run.settings
+    different = [
+        f"{name} ({shortened(there.get(name))} there, {shortened(here[name])} here)"
+        for name in here
+        if there.get(name) != here[name]
+    ]
+    raise SettingsError(
+        f"{path} is a result with other settings: {'; '.join(different) or 'an edited record'}; "
+        "choose another output folder, or remove the results that are no longer wanted"
+    )
+
+
+def _of_an_earlier_release(record: ResultRecord, run: Run, backbone: Backbone) -> ResultRecord | None:
+    """The record with the backbone's present fingerprint, if nothing else makes it another run's."""
+    renamed = replace(
+        record,
+        backbone=replace(record.backbone, fingerprint=run.backbone.fingerprint),
+        settings_hash=run.settings_hash,
+    )
+    if renamed.settings != run.settings or hash_settings(record.settings) != record.settings_hash:
+        return None
+    from vlprompt.backbones import is_fingerprint_of
+
+    return renamed if is_fingerprint_of(backbone, record.backbone.fingerprint) else None
+
+
+def _follow(outcomes: Generator[Outcome], watch: Watch, out: Path) -> None:
+    """Watch the outcomes come in, and raise at the end what the user must know."""
+    try:
+        for outcome in outcomes:
+            watch.ended(outcome)
+            if outcome.trace:
+                write_atomically(out / WORK_FOLDER / outcome.run.settings_hash / "failure.txt", outcome.trace)
+    except KeyboardInterrupt:
+        raise BenchmarkInterrupted(
+            f"stopped with {watch.done} of {watch.total} results, all kept in {out}; "
+            "the same command goes on from there."
+        ) from None
+    finally:
+        outcomes.close()
+    if watch.failures:
+        raise FailedRunsError(watch.failures, watch.done, out)

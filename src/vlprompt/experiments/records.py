@@ -1,0 +1,368 @@
+"""Result records: one JSON file per trained and tested run, with everything needed to repeat it.
+
+    <out>/records/<data set>/<backbone>/<method>-shots16-seed1.json
+
+A record is written at once when its result is known, atomically, and checked when it is read; tables and reports are
+made from records alone, so a benchmark can be stopped, continued and reported at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+import typing
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, cast
+
+from vlprompt.errors import RecordError
+from vlprompt.escaping import as_json
+from vlprompt.files import TEMPORARY_PREFIX, write_atomically
+from vlprompt.files.json_files import NotJsonError, read_json
+
+SCHEMA = 1
+RECORDS_FOLDER = "records"
+RECORD_BYTES = 64_000_000
+"""More than a record with the predictions of ten million images takes."""
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """The data set of a run; classes are in the order of their labels.
+
+    Attributes:
+        source: what `load_dataset` was given.
+        loading: with which options beside it, see `vlprompt.experiments.pictures.load_source`.
+    """
+
+    name: str
+    source: str
+    fingerprint: str
+    template: str
+    base_classes: tuple[str, ...]
+    new_classes: tuple[str, ...]
+    train_images: int
+    loading: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def names_are_published(self) -> bool:
+        """Whether the names are a published split file's, which keeps those that repeat."""
+        return self.source.lower().endswith(".json")
+
+
+@dataclass(frozen=True)
+class BackboneFacts:
+    """The frozen model of a run; the fingerprint is of its weights and configuration."""
+
+    name: str
+    fingerprint: str
+    precision: str
+    device: str
+
+
+@dataclass(frozen=True)
+class MethodFacts:
+    """The method of a run, its label in tables, its options and the SHA-256 of a user's own file of it."""
+
+    name: str
+    label: str
+    learns: bool
+    options: dict[str, Any]
+    file_hash: str | None = None
+
+
+@dataclass(frozen=True)
+class HalfResult:
+    """Test results on one half of the classes.
+
+    Attributes:
+        accuracy: correct in percent of all images.
+        macro_f1: unweighted mean over classes of the F1 score, in percent.
+        per_class_accuracy: percent by class name.
+        predictions: the predicted label of each test image, in the order of the half's test split.
+    """
+
+    accuracy: float
+    macro_f1: float
+    correct: int
+    total: int
+    per_class_accuracy: dict[str, float]
+    predictions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Results on the classes trained on (base) and on classes never trained on (new)."""
+
+    base: HalfResult
+    new: HalfResult
+
+
+@dataclass(frozen=True)
+class Times:
+    """Wall-clock seconds."""
+
+    features_s: float
+    train_s: float
+    evaluate_s: float
+
+    @property
+    def total_s(self) -> float:
+        """All of the run."""
+        return self.features_s + self.train_s + self.evaluate_s
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run was computed."""
+
+    system: str
+    processor: str
+    cores: int
+    threads: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """One run: one data set, method, backbone, number of shots and seed.
+
+    Attributes:
+        settings_hash: of all that determines the result; runs with the same hash are the same run.
+        training: the training settings, or None for a method that learns nothing.
+        final_loss: mean training loss of the last epoch, or None.
+        finished: ISO 8601, UTC.
+    """
+
+    protocol: str
+    settings_hash: str
+    dataset: DatasetFacts
+    backbone: BackboneFacts
+    method: MethodFacts
+    shots: int
+    seed: int
+    training: dict[str, Any] | None
+    results: Results
+    final_loss: float | None
+    times: Times
+    versions: dict[str, str]
+    machine: Machine
+    finished: str
+    schema: int = SCHEMA
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that determines the result; `settings_hash` is its hash."""
+        return determining_settings(
+            self.protocol, self.dataset, self.backbone, self.method, self.shots, self.seed, self.training
+        )
+
+
+def determining_settings(
+    protocol: str,
+    dataset: DatasetFacts,
+    backbone: BackboneFacts,
+    method: MethodFacts,
+    shots: int,
+    seed: int,
+    training: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """What determines a result, by name: no times, versions, machine or places of files."""
+    file_hash = {"method file's hash": method.file_hash} if method.file_hash else {}
+    return {
+        "protocol": protocol,
+        "data set": dataset.name,
+        "data set's fingerprint": dataset.fingerprint,
+        "template": dataset.template,
+        "base classes": list(dataset.base_classes),
+        "new classes": list(dataset.new_classes),
+        "backbone's fingerprint": backbone.fingerprint,
+        "precision": backbone.precision,
+        "method": method.name,
+        **file_hash,
+        "options": method.options,
+        "shots": shots,
+        "seed": seed,
+        "training": training,
+    }
+
+
+def hash_settings(settings: dict[str, Any]) -> str:
+    """16 hexadecimal digits that are equal for equal settings."""
+    canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
+def file_name_of(name: str) -> str:
+    """A name as part of a path: itself where it is plain, else its plain letters and a hash that tells it apart."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
+    if plain == name and len(name) <= 60:
+        return name
+    return f"{plain[-60:].strip('-.')}-{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=3).hexdigest()}"
+
+
+def record_path(out: Path, dataset: str, backbone: str, method_label: str, shots: int, seed: int) -> Path:
+    """Where the record of a run stands below the output folder."""
+    folder = out / RECORDS_FOLDER / file_name_of(dataset) / file_name_of(backbone)
+    return folder / f"{file_name_of(method_label)}-shots{shots}-seed{seed}.json"
+
+
+def path_of(out: Path, record: ResultRecord) -> Path:
+    """Where a record stands below the output folder."""
+    return record_path(out, record.dataset.name, record.backbone.name, record.method.label, record.shots, record.seed)
+
+
+def write_record(out: Path, record: ResultRecord) -> Path:
+    """Write a record below the output folder, all or nothing, and return its path."""
+    path = path_of(out, record)
+    write_atomically(path, to_json(record))
+    return path
+
+
+def to_json(record: ResultRecord) -> str:
+    """A record as JSON, one field a line, with lists of numbers on one line."""
+    text = as_json(asdict(record), indent=1)
+    return (
+        re.sub(r"\[\n\s*(-?\d[^\[\]\"]*?)\s+\]", lambda match: "[" + re.sub(r"\s+", " ", match[1]) + "]", text) + "\n"
+    )
+
+
+def read_record(path: Path) -> ResultRecord:
+    """Read and check one record.
+
+    Raises:
+        RecordError: the file is missing, damaged or of another version; the message names it and what is wrong.
+    """
+    try:
+        value = read_json(path, RECORD_BYTES)
+    except (OSError, NotJsonError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RecordError(
+            f"the result record {path} cannot be read ({reason}); remove it to have it made again"
+        ) from error
+    if isinstance(value, dict) and value.get("schema") != SCHEMA:
+        raise RecordError(
+            f"the result record {path} has schema {value.get('schema')!r:.40}, and this version reads schema {SCHEMA}; "
+            "remove it to have it made again"
+        )
+    try:
+        record = cast(ResultRecord, _decode(ResultRecord, value, "record"))
+        _check_results(record)
+        return record
+    except _MismatchError as mismatch:
+        raise RecordError(
+            f"the result record {path} is damaged ({mismatch}); remove it to have it made again"
+        ) from None
+
+
+def read_records(out: Path) -> list[ResultRecord]:
+    """All records below an output folder, in the order of their paths; none yet is an empty list.
+
+    Raises:
+        RecordError: as `read_record`.
+    """
+    records: dict[Path, tuple[Path, ResultRecord]] = {}
+    for path in _record_paths(out):
+        if path.name.startswith(TEMPORARY_PREFIX):
+            continue
+        record = read_record(path)
+        run = path_of(out, record)
+        if run in records:
+            raise RecordError(
+                f"the result records {records[run][0]} and {path} are of the same run; remove one of them"
+            )
+        records[run] = path, record
+    return [record for _, record in records.values()]
+
+
+def _record_paths(out: Path) -> list[Path]:
+    """The files `DATA/BACKBONE/*.json`; unlike a glob, this passes over no folder that cannot be read."""
+    places = [out / RECORDS_FOLDER]
+    for _ in range(3):
+        places = [path for folder in places for path in _entries_of(folder)]
+    return sorted(path for path in places if path.name.endswith(".json"))
+
+
+def _entries_of(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise RecordError(
+            f"the results in {folder} cannot be read: {(error.strerror or str(error)).lower()}."
+        ) from error
+
+
+def _check_results(record: ResultRecord) -> None:
+    """Raise _MismatchError where the figures of a record do not belong together."""
+    halves = (
+        ("base", record.results.base, record.dataset.base_classes),
+        ("new", record.results.new, record.dataset.new_classes),
+    )
+    for name, half, classes in halves:
+        where = f"record.results.{name}"
+        if not 0 <= half.correct <= half.total:
+            raise _MismatchError(f"{where}.correct is {half.correct} of {half.total}")
+        if len(half.predictions) != half.total:
+            raise _MismatchError(f"{where}.predictions are {len(half.predictions)}, of {half.total} images")
+        if not all(0 <= label < len(classes) for label in half.predictions):
+            raise _MismatchError(f"{where}.predictions name a class beyond the {len(classes)} of its half")
+        figures = {"accuracy": half.accuracy, "macro_f1": half.macro_f1, **half.per_class_accuracy}
+        if wrong := [figure for figure, percent in figures.items() if not 0 <= percent <= 100.001]:
+            raise _MismatchError(f"{where} has {figures[wrong[0]]} percent for {wrong[0]!r:.60}")
+        if surplus := half.per_class_accuracy.keys() - set(classes):
+            raise _MismatchError(f"{where}.per_class_accuracy has the unknown class {min(surplus)!r:.60}")
+    if record.shots < 1 or record.seed < 0:
+        raise _MismatchError(f"record has {record.shots} shots and seed {record.seed}")
+
+
+class _MismatchError(Exception):
+    """A JSON value that is not what its field says."""
+
+
+def _decode(expected: Any, value: Any, where: str) -> Any:
+    """The JSON value as an instance of the annotated type, all the way down."""
+    if is_dataclass(expected):
+        return _decode_dataclass(cast(type, expected), value, where)
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin in (types.UnionType, typing.Union):
+        present = [argument for argument in arguments if argument is not type(None)]
+        return None if value is None else _decode(present[0], value, where)
+    if origin is tuple:
+        items = _expect(value, list, where)
+        return tuple(_decode(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(items))
+    if origin is dict:
+        entries = _expect(value, dict, where)
+        return {key: _decode(arguments[1], item, f"{where}.{key:.60}") for key, item in entries.items()}
+    if expected is Any:
+        return value
+    if expected is float and type(value) is int:
+        return float(value)
+    return _expect(value, expected, where)
+
+
+def _decode_dataclass(expected: type, value: Any, where: str) -> Any:
+    entries = _expect(value, dict, where)
+    hints = typing.get_type_hints(expected)
+    names = {entry.name for entry in fields(expected)}
+    required = {e.name for e in fields(expected) if e.default is MISSING and e.default_factory is MISSING}
+    if missing := sorted(required - entries.keys()):
+        raise _MismatchError(f"{where} lacks {', '.join(missing)}")
+    if surplus := sorted(entries.keys() - names):
+        raise _MismatchError(f"{where} has the unknown {surplus[0]!r:.60}")
+    return expected(**{name: _decode(hints[name], entries[name], f"{where}.{name}") for name in names & entries.keys()})
+
+
+def _expect(value: Any, expected: type, where: str) -> Any:
+    if type(value) is not expected:
+        raise _MismatchError(f"{where} is {type(value).__name__}, not {expected.__name__}")
+    return value
+
+
+def shortened(value: object) -> str:
+    """A setting's value as text that fits into a sentence."""
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,268 @@
+"""One run of the base-to-new protocol, as published (CoCoOp, arXiv 2203.05557, section 4.1).
+
+seed -> a few images of every class -> those of the base half -> train
+-> test images of the base half with the base names
+-> test images of the new half with the new names in the same learned prompt
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlprompt.data.catalogue import load_dataset
+from vlprompt.data.few_shot import sample_few_shot
+from vlprompt.data.limits import MAX_PIXELS
+from vlprompt.data.samples import Dataset, Sample
+from vlprompt.data.splits import select_half
+from vlprompt.escaping import for_terminal, for_terminal_lines
+from vlprompt.experiments.measures import measure
+from vlprompt.experiments.plan import PROTOCOL, Run
+from vlprompt.experiments.records import HalfResult, Machine, ResultRecord, Results, Times, write_record
+from vlprompt.model.fitting import set_up
+from vlprompt.progress import Board, Counting, OnProgress, Reporter
+
+if TYPE_CHECKING:
+    from vlprompt.backbones import Backbone
+    from vlprompt.features import FeatureExtractor, TrainingFeatures
+    from vlprompt.methods.method import Method
+    from vlprompt.training import TrainingHistory
+
+WORK_FOLDER = "work"
+"""Below the output folder: what stopped runs continue from. Empty when all is done."""
+
+
+@dataclass
+class Bench:
+    """What the runs of one process share.
+
+    Attributes:
+        sources: what `load_dataset` takes, or the data set itself, by name.
+        feature_workers: processes for opening images; 0 in a process that is a worker itself.
+        max_pixels: bounds the memory that opening an image takes.
+    """
+
+    out: Path
+    backbone: Backbone
+    sources: Mapping[str, str | Path | Dataset]
+    cache: str | Path | None = "default"
+    feature_workers: int | str = 0
+    max_pixels: int = MAX_PIXELS
+    _datasets: dict[str, Dataset] = field(default_factory=dict)
+    _test_features: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+
+    def dataset(self, name: str) -> Dataset:
+        """A data set, loaded once."""
+        if name not in self._datasets:
+            source = self.sources[name]
+            self._datasets[name] = source if isinstance(source, Dataset) else load_dataset(source)
+        return self._datasets[name]
+
+    def extractor(self, on_progress: OnProgress | None = None) -> FeatureExtractor:
+        """Features of this bench's backbone through the cache on disk."""
+        from vlprompt.features import FeatureExtractor
+
+        return FeatureExtractor(
+            self.backbone,
+            cache=self.cache,
+            workers=self.feature_workers,
+            max_pixels=self.max_pixels,
+            on_progress=on_progress,
+        )
+
+    def test_features(self, name: str, half: str, on_progress: OnProgress | None = None) -> np.ndarray:
+        """Features (n, E) of a half's test images; those of the last data set are kept at hand."""
+        if (name, half) not in self._test_features:
+            images = [sample.image for sample in select_half(self.dataset(name), half).test]  # type: ignore[arg-type]
+            for other in [key for key in self._test_features if key[0] != name]:
+                del self._test_features[other]
+            self._test_features[name, half] = self.extractor(on_progress).extract(images).values
+        return self._test_features[name, half]
+
+
+def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
+    """Train and test one run, and write its record.
+
+    A run that was stopped continues from its checkpoint, to the same bits.
+    """
+    clock = _Clock()
+    dataset = bench.dataset(run.dataset.name)
+    base, new = select_half(dataset, "base"), select_half(dataset, "new")
+    method = _build(run, bench.backbone, base.prompt_names)
+    work = bench.out / WORK_FOLDER / run.settings_hash
+    history, kept_features_s = None, 0.0
+    few = _few_images(run, dataset) if method.uses_pictures() else ()
+    if method.has_setup():
+        with _showing_features(run, board) as on_progress:
+            set_up(method, few, bench.extractor(on_progress))
+        clock.features()
+    if run.training is not None:
+        with _showing_features(run, board) as on_progress:
+            features, labels = _training_set(run, bench.extractor(on_progress), few)
+        clock.features()
+        history = _train(method, features, labels, run, work, board.training(run.name))
+        kept_features_s = history.feature_seconds
+        clock.lap()
+    with _showing_features(run, board) as on_progress:
+        base_features = bench.test_features(dataset.name, "base", on_progress)
+        new_features = bench.test_features(dataset.name, "new", on_progress)
+    clock.features()
+    results = Results(
+        base=_test(method, base_features, base),
+        new=_test(method.with_class_names(new.prompt_names), new_features, new),
+    )
+    times = Times(clock.features_s + kept_features_s, history.seconds if history else 0.0, clock.lap())
+    record = _record(run, results, history, times)
+    write_record(bench.out, record)
+    shutil.rmtree(work, ignore_errors=True)
+    return record
+
+
+def _build(run: Run, backbone: Backbone, prompt_names: list[str]) -> Method:
+    from vlprompt.methods import build_method
+
+    options = {name: tuple(v) if isinstance(v, list) else v for name, v in run.method.options.items()}
+    return build_method(
+        run.method.name,
+        backbone,
+        prompt_names,
+        options=options,
+        template=run.dataset.template,
+        seed=run.seed,
+        one_prompt_allowed=run.dataset.names_are_published,
+    )
+
+
+def _showing_features(run: Run, board: Board) -> closing[Counting]:
+    """A row for the images that must be encoded, where there are any; a warm cache shows none."""
+    return closing(Counting(board, f"{run.dataset.name} images", "img"))
+
+
+def _few_images(run: Run, dataset: Dataset) -> Sequence[Sample]:
+    """The few images: drawn over all classes, then cut to the base half."""
+    train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed, run.dataset.base_classes)
+    return select_half(replace(dataset, train=train, val=val), "base").train
+
+
+def _training_set(run: Run, extractor: FeatureExtractor, few: Sequence[Sample]) -> tuple[TrainingFeatures, list[int]]:
+    """Features and labels of the few images."""
+    from vlprompt.features import CachedViews, FreshViews
+
+    assert run.training is not None
+    images, labels = [sample.image for sample in few], [sample.label for sample in few]
+    if run.training.views is None:
+        return FreshViews(extractor, images, run.seed, epochs=run.training.epochs), labels
+    return CachedViews(extractor.views(images, run.training.views, run.seed).values), labels
+
+
+def _train(
+    method: Method, features: TrainingFeatures, labels: list[int], run: Run, work: Path, reporter: Reporter
+) -> TrainingHistory:
+    from vlprompt.training import train
+
+    assert run.training is not None
+    trainable: Any = method  # the loop's protocol is stricter about class_names than it needs
+    return train(
+        trainable,
+        features,
+        labels,
+        run.training,
+        checkpoint=work / "checkpoint",
+        identity={"run": run.settings_hash},
+        reporter=reporter,
+    )
+
+
+def _test(method: Method, features: np.ndarray, half: Dataset) -> HalfResult:
+    import torch
+
+    logits = method.predict_logits(torch.from_numpy(np.array(features)))
+    predictions = logits.argmax(dim=1).numpy()
+    return measure(predictions, [sample.label for sample in half.test], half.class_names)
+
+
+def _record(run: Run, results: Results, history: TrainingHistory | None, times: Times) -> ResultRecord:
+    from vlprompt.model.card import package_versions
+
+    return ResultRecord(
+        protocol=PROTOCOL,
+        settings_hash=run.settings_hash,
+        dataset=run.dataset,
+        backbone=run.backbone,
+        method=run.method,
+        shots=run.shots,
+        seed=run.seed,
+        training=None if run.training is None else run.training.as_dict(),
+        results=results,
+        final_loss=None if history is None else history.final_loss,
+        times=times,
+        versions=package_versions(),
+        machine=this_machine(),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def this_machine() -> Machine:
+    """The machine that computes, and how many threads torch has."""
+    import torch
+
+    return Machine(
+        system=f"{platform.system()} {platform.machine()}",
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        memory_bytes=_memory_bytes(),
+    )
+
+
+def _processor() -> str:
+    """The processor's name; Linux tells it in one file only."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+class _Clock:
+    """Wall-clock time since the last lap; `features` adds the lap to the time spent on features."""
+
+    def __init__(self) -> None:
+        self.features_s = 0.0
+        self._started = time.perf_counter()
+
+    def lap(self) -> float:
+        now = time.perf_counter()
+        passed, self._started = now - self._started, now
+        return passed
+
+    def features(self) -> None:
+        self.features_s += self.lap()
+
+
+def describe_failure(error: BaseException) -> str:
+    """An error of ours in its own words, all lines of them, and another in one line with its kind."""
+    from vlprompt.errors import VlpromptError
+
+    if isinstance(error, VlpromptError):
+        return for_terminal_lines(str(error))
+    text: Any = str(error).splitlines()[0] if str(error) else ""
+    return for_terminal(f"{type(error).__name__}: {text}".rstrip(": "))

@@ -1,0 +1,1 @@
+"""A fitted model: how it is fitted, evaluated and asked, its folder and its card. Importing it imports no torch."""

@@ -1,0 +1,450 @@
+"""A fitted classifier: a method with its learned parameters over a frozen backbone, which names pictures.
+
+It knows nothing of training; `PromptClassifier` makes one, and `vlprompt predict` and whatever serves a model load one
+without importing scikit-learn.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlprompt.data.checks import check_class_names, check_labels, normal_name, refuse_numbers
+from vlprompt.data.image_lists import image_list
+from vlprompt.data.images import describe, image_key
+from vlprompt.data.limits import MAX_PIXELS
+from vlprompt.data.samples import Sample
+from vlprompt.errors import (
+    BackboneError,
+    DataError,
+    ModelFolderError,
+    NonFiniteLogitsError,
+    UnreadableImageError,
+    VlpromptError,
+    quoted,
+)
+from vlprompt.methods import METHODS, build_method, method_class
+from vlprompt.model.card import model_card
+from vlprompt.model.cautions import untested_words
+from vlprompt.model.evaluation import Evaluation, UntestedClassesWarning, measure
+from vlprompt.model.folder import (
+    DESCRIPTION_FILE,
+    KEPT_FILE,
+    TENSORS_FILE,
+    SavedModel,
+    method_file_hash,
+    read_model_folder,
+    write_model_folder,
+)
+from vlprompt.model.saved_tensors import check_kept, load_checked
+from vlprompt.progress import Counting, progress_bars
+from vlprompt.settings_checks import plain_all
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vlprompt.backbones import Backbone
+    from vlprompt.methods.method import Method
+    from vlprompt.model.prediction import Predictor
+
+
+@dataclass(frozen=True, eq=False)
+class FittedClassifier:
+    """Names pictures.
+
+    Attributes:
+        backbone: the frozen model.
+        method: prompts over the classes' words, or a head over the classes, with what was learned.
+        method_name: as the method was asked for.
+        trained_class_names: the words of the classes that it was trained on.
+        training: what repeats the training, as plain values.
+        evaluation: results of `evaluate` by name, saved with the model.
+        calibration: features of some training images, (n, E), for screening; None where it would not serve.
+        labels: the person's own names of the classes, by column of the logits; None where they are the words.
+        label_kind: what Python has as labels, whose text the names are: "str", "int", "float" or "bool".
+    """
+
+    backbone: Backbone
+    method: Method
+    method_name: str
+    trained_class_names: list[str]
+    training: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
+    calibration: Tensor | None = None
+    labels: list[str] | None = None
+    label_kind: str = "str"
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Logits from features, with what is kept to give them quickly."""
+        from vlprompt.model.prediction import Predictor
+
+        return Predictor(self.method, self.calibration)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy in another process is rebuilt from: no buffers, and of a method in a file its name only."""
+        state = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "method"}
+        method = self.method
+        return state | {
+            "method": {"options": method.options, "template": method.template, "seed": method.seed},
+            "class_words": list(method.class_names),
+            "tensors": dict(method.state_dict()),
+            "kept": (self.predictor.tensors(), self.predictor.description()),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from vlprompt.model.prediction import Predictor
+
+        words, tensors, kept = (state.pop(name) for name in ("class_words", "tensors", "kept"))
+        trained = state["trained_class_names"]
+        method = build_method(state["method_name"], state["backbone"], trained, **state["method"])
+        method.load_learned(tensors)
+        method.eval()
+        state["method"] = method if words == trained else method.with_class_names(words)
+        self.__dict__.update(state, predictor=Predictor.restored(state["method"], *kept))
+
+    @property
+    def class_names(self) -> list[str]:
+        """The person's own names of the classes, by column of the logits; as these they are given out."""
+        return list(self.method.class_names if self.labels is None else self.labels)
+
+    @property
+    def class_words(self) -> dict[str, str]:
+        """What prompts say for a class, by its name, where that is not the name itself."""
+        pairs = zip(self.class_names, self.method.class_names, strict=True)
+        return {name: words for name, words in pairs if name != words}
+
+    def logits(
+        self,
+        images: Sequence[Any],
+        *,
+        screening: str | int = "off",
+        on_unreadable: str = "fail",
+        max_pixels: int = MAX_PIXELS,
+        cache: str | Path | None = "default",
+        progress: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """exp(s) cos(f(x), g(t_i(x))) of k images and N classes: (k, N), and the images' places (k,) among `images`.
+
+        Args:
+            images: whatever `data.image_lists.image_list` takes: paths, Pillow images, arrays, tensors, bytes...
+            screening: "off" for exact logits, "auto", or the number of classes that are exact for each image; see
+                `vlprompt.model.prediction.Predictor.logits`.
+            on_unreadable: "fail" names all that cannot be read, "skip" leaves them out.
+            max_pixels: pictures that take more memory than 8 bytes for each of so many are unreadable.
+
+        Raises:
+            UnreadableImagesError: some images cannot be read; all of them are listed.
+            NonFiniteLogitsError: the model's answers are no finite numbers.
+        """
+        from vlprompt.model.prediction import check_screening
+
+        check_screening(screening)
+        features, kept = self._features(
+            images, on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress
+        )
+        return self._finite_logits(features, screening), kept
+
+    def _finite_logits(self, features: Tensor, screening: str | int = "off") -> np.ndarray:
+        from vlprompt.methods.output import checked_logits
+
+        logits = checked_logits(self.method, self.predictor.logits(features, screening), len(features))
+        return _checked(logits.float().cpu().numpy())
+
+    def _features(self, images: Sequence[Any], **options: Any) -> tuple[Tensor, np.ndarray]:
+        """Features (k, E) of the images that can be read, and their places (k,)."""
+        import torch
+
+        from vlprompt.features import FeatureExtractor
+
+        extracted = FeatureExtractor(self.backbone, **options).extract(image_list(images))
+        return torch.from_numpy(extracted.values), extracted.kept
+
+    def evaluate(
+        self,
+        samples: Sequence[Sample],
+        name: str | None = None,
+        *,
+        class_words: Mapping[str, str] | None = None,
+        trained_on: bool = False,
+        on_unreadable: str = "fail",
+        cache: str | Path | None = "default",
+        max_pixels: int = MAX_PIXELS,
+        progress: bool = True,
+    ) -> Evaluation:
+        """How well labelled images are named, exactly and beside zero-shot; their classes must be among the model's.
+
+        Args:
+            name: under which the result is kept in `evaluation`, and so in the saved model's card.
+            class_words: the data's words for its classes. A class that the model does not know by its name is looked up
+                by its words; models saved before classes kept their own names know nothing else.
+            trained_on: the images are those that the model was trained on, which the result then says.
+            on_unreadable, cache, max_pixels, progress: as for `logits`.
+
+        Warns:
+            UntestedClassesWarning: classes of the model of which there is no image.
+        """
+        truth_of = [self._place_of(sample, class_words or {}) for sample in samples]
+        images = [sample.image for sample in samples]
+        features, kept = self._features(
+            images, on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress
+        )
+        truth = np.array([truth_of[place] for place in kept])
+        predicted = self._finite_logits(features).argmax(axis=1)
+        evaluation = measure(truth, predicted, self.class_names, self._zero_shot(features), trained_on=trained_on)
+        if name is not None:
+            self.evaluation[name] = evaluation.as_dict()
+        if evaluation.untested:
+            words = untested_words(evaluation.untested, len(self.class_names))
+            warnings.warn(words, UntestedClassesWarning, stacklevel=2)
+        return evaluation
+
+    def _place_of(self, sample: Sample, class_words: Mapping[str, str]) -> int:
+        """The column of a sample's class, by its name, else by its words.
+
+        Raises:
+            DataError: the model has no such class.
+        """
+        by_name, by_words = self._columns
+        name = sample.class_name
+        said = class_words.get(name, name)
+        place = by_name.get(name, by_name.get(normal_name(name), by_words.get(normal_name(said))))
+        if place is None:
+            raise DataError(f"the class {name!r} of {describe(sample.image)} is none of the model's.")
+        return place
+
+    @cached_property
+    def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The classes' columns by their names, and by their words."""
+        # In Unicode's normal form, as folders of a Mac and of others have one name; a name as it is goes before that.
+        by_name = {form(name): place for form in (normal_name, str) for place, name in enumerate(self.class_names)}
+        return by_name, {normal_name(words): place for place, words in enumerate(self.method.class_names)}
+
+    def _zero_shot(self, features: Tensor) -> np.ndarray | None:
+        """What the untrained template names the images of these features, (k,); None where it does not fit the names.
+
+        A template may have more words than the learned context has vectors, and so be too long for a name.
+        """
+        try:
+            method = build_method("zero-shot", self.backbone, self.method.class_names, template=self.method.template)
+        except VlpromptError:
+            return None
+        return method.predict_logits(features).argmax(dim=1).cpu().numpy()
+
+    def not_trained_on(self, samples: Sequence[Sample]) -> list[Sample]:
+        """The samples whose pictures, whatever they are called, are not among those that the model was trained on.
+
+        These are known where the training data had no test split (`image_keys` in `training`); otherwise none is left
+        out. A picture that cannot be read is not left out either.
+        """
+        trained_on = set(self.training.get("image_keys", ()))
+        return [sample for sample in samples if _key_or_nothing(sample) not in trained_on] if trained_on else [*samples]
+
+    def with_class_names(self, names: Sequence[str] | Mapping[str, str]) -> FittedClassifier:
+        """The same model over other classes, which need not have been trained on.
+
+        Args:
+            names: of the classes; a mapping gives the words that prompts say for each.
+
+        Raises:
+            DataError: fewer than two names, one that is empty or given twice, or two that are one prompt to the model;
+                likewise the words.
+            SettingsError: what was learned belongs to the classes trained on (heads, class-specific contexts).
+        """
+        from vlprompt.text_engine import refuse_one_prompt
+
+        labels = [names] if isinstance(names, str) else list(names)
+        if len(labels) < 2:
+            raise DataError(f"class names are {labels!r}; at least two are needed.")
+        words = list(names.values()) if isinstance(names, Mapping) else labels
+        known = {} if self.method.open_names else self.class_words  # a head's names are its classes' own
+        words = [known.get(label, said) if said == label else said for label, said in zip(labels, words, strict=True)]
+        check_class_names(words)
+        refuse_numbers(words, "give words, such as 'giant panda'")
+        refuse_one_prompt(self.backbone, words)
+        if isinstance(names, Mapping):
+            check_labels(labels)
+        method = self.method.with_class_names(words)
+        # What was evaluated were the old classes.
+        return replace(
+            self, method=method, evaluation={}, calibration=self.predictor.calibration, labels=labels, label_kind="str"
+        )
+
+    def save(self, folder: str | Path, *, progress: bool | None = None) -> None:
+        """Write the model as a folder: its JSON, its learned tensors, a card, and what makes prediction quick.
+
+        It holds no backbone weights. For many classes, screening is calibrated first (see `vlprompt.model.prediction`).
+
+        Raises:
+            OutputError: the folder cannot be written, or holds something else than a model.
+        """
+        with progress_bars(progress) as board:
+            self.predictor.prepare(Counting(board, "calibrating screening", "img"))
+        model = SavedModel(
+            method=self.method_name,
+            method_file_hash=method_file_hash(self.method_name),
+            options=plain_all(asdict(self.method.options)),
+            template=self.method.template,
+            class_names=self.class_names,
+            class_words=self.class_words,
+            label_kind=self.label_kind,
+            trained_class_names=self.trained_class_names,
+            backbone=self.backbone.name,
+            fingerprint=self.backbone.fingerprint,
+            training=self.training,
+            evaluation=self.evaluation,
+            screening=self.predictor.description(),
+        )
+        card = model_card(model)
+        write_model_folder(Path(folder), model, self.method.state_dict(), self.predictor.tensors(), card)
+
+
+def load_fitted(
+    folder: str | Path,
+    backbone: str | Path | Backbone | None = None,
+    device: str = "auto",
+    *,
+    method: str | None = None,
+) -> FittedClassifier:
+    """The classifier that `FittedClassifier.save` wrote.
+
+    Args:
+        backbone: where the same weights are, if not under the name that the model was trained with.
+        method: "path/to/file.py:ClassName", needed where the model was trained with a method of the user's own: a model
+            folder alone never decides which code is run.
+
+    Raises:
+        ModelFolderError: a file is missing, damaged or foreign, or the method's file is not named or not the same.
+        BackboneError: the backbone is not the one that the model was trained on; both fingerprints are named.
+    """
+    folder = Path(folder)
+    model, tensors, kept = read_model_folder(folder)
+    name = _trusted_method(folder, model, method)
+    frozen = _same_backbone(folder, model, backbone, device)
+    built = _rebuilt(folder, name, model, frozen)
+    load_checked(folder / TENSORS_FILE, built, tensors, pictures=model.training.get("images", 0))
+    check_kept(folder / KEPT_FILE, kept, frozen.dtype)
+    words = [model.class_words.get(name, name) for name in model.class_names]
+    if words != model.trained_class_names:
+        try:
+            built = built.with_class_names(words)
+        except ValueError as error:
+            raise ModelFolderError(f"{folder / DESCRIPTION_FILE} was changed: {error}") from error
+    from vlprompt.model.prediction import Predictor
+
+    try:
+        predictor = Predictor.restored(built, kept, model.screening)
+    except (ValueError, TypeError) as error:
+        raise ModelFolderError(f"{folder / KEPT_FILE} does not fit the model: {error}.") from error
+    classifier = FittedClassifier(
+        frozen,
+        built,
+        name,
+        model.trained_class_names,
+        model.training,
+        model.evaluation,
+        predictor.calibration,
+        labels=model.class_names,
+        label_kind=model.label_kind,
+    )
+    classifier.__dict__["predictor"] = predictor
+    return classifier
+
+
+def _rebuilt(folder: Path, name: str, model: SavedModel, backbone: Backbone) -> Method:
+    """The method as it was before training; values that it cannot be built from are the file's fault."""
+    method_class(name)
+    seed = model.training.get("seed", 1)
+    try:
+        return build_method(
+            name,
+            backbone,
+            model.trained_class_names,
+            options=model.options,
+            template=model.template,
+            seed=seed,
+            one_prompt_allowed=True,  # earlier releases saved such models
+        )
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = str(error).rstrip(".")
+        raise ModelFolderError(
+            f"{folder / DESCRIPTION_FILE} was changed: no method can be made of it ({reason})."
+        ) from error
+
+
+def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
+    """The method to build; a user's own only from a file that the user names, and only if it is the same code."""
+    if model.method_file_hash is None:
+        if model.method not in METHODS:
+            raise ModelFolderError(
+                f"{folder} was trained with the method {quoted(model.method)}, which vlprompt lacks."
+            )
+        return model.method
+    if named is None:
+        raise ModelFolderError(
+            f"{folder} was trained with a method in a file, {quoted(model.method)}, which is not run unasked; "
+            'name it as method="path/to/file.py:ClassName".'
+        )
+    if method_file_hash(named) != model.method_file_hash:
+        raise ModelFolderError(f"{named} is not the code that {folder} was trained with; put back what it was then.")
+    return named
+
+
+def _same_backbone(folder: Path, model: SavedModel, backbone: str | Path | Backbone | None, device: str) -> Backbone:
+    """The backbone that the model was trained on."""
+    from vlprompt.backbones import Backbone, is_fingerprint_of, list_backbones, load_backbone
+
+    if backbone is None and model.backbone not in list_backbones():
+        raise ModelFolderError(
+            f"{folder} was trained on the backbone {quoted(model.backbone)}, which is none of `vlprompt list "
+            "backbones`, and a model folder alone never decides which files are opened; name the backbone yourself, as "
+            'backbone="PATH".'
+        )
+    named = model.backbone if backbone is None else backbone
+    frozen = named if isinstance(named, Backbone) else load_backbone(named, device=device)
+    if not is_fingerprint_of(frozen, model.fingerprint):
+        raise BackboneError(
+            f"{folder} was trained on {model.backbone:.80} with the fingerprint {model.fingerprint:.80}, and "
+            f"{frozen.name} has the fingerprint {frozen.fingerprint}; name the backbone that it was trained on."
+        )
+    return frozen
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """The softmax of logits (n, N) over the classes."""
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def _checked(logits: np.ndarray) -> np.ndarray:
+    wrong = int((~np.isfinite(logits)).any(axis=1).sum())
+    if wrong:
+        raise NonFiniteLogitsError(
+            f"the model's answers for {wrong} of {len(logits)} pictures are no finite numbers: its tensors or those of "
+            "its backbone are damaged, or too large for the precision; fit it again, or take precision 'fp32'."
+        )
+    return logits
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """The logarithms of the softmax of logits (n, N) over the classes."""
+    below = logits - logits.max(axis=1, keepdims=True)
+    return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+
+
+def _key_or_nothing(sample: Sample) -> str | None:
+    try:
+        return image_key(sample.image)
+    except UnreadableImageError:
+        return None
+
+
+def image_keys(samples: Sequence[Sample]) -> list[str]:
+    """The content keys of the pictures that can be read."""
+    return [key for key in map(_key_or_nothing, samples) if key is not None]

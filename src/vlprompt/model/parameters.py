@@ -1,0 +1,246 @@
+"""The estimator's parameters: checked before anything is computed, and saved with a model to fit it again.
+
+What is saved says how to train, never where: no path of a backbone, cache or checkpoint comes out of a model folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vlprompt.data.limits import check_max_pixels
+from vlprompt.errors import ModelFolderError, SettingsError, SettingsWarning, UnknownNameError, VlpromptError
+from vlprompt.methods import METHODS, method_class
+from vlprompt.methods.options import check_template
+from vlprompt.model.folder import DESCRIPTION_FILE
+from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
+from vlprompt.settings_checks import choice, plain, plain_all, seed_number, shown, truth_value, whole_number
+
+SAVED = (
+    "shots",
+    "seed",
+    "recipe",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "training",
+    "options",
+    "template",
+    "class_names",
+    "on_unreadable",
+    "max_pixels",
+)
+"""What of the estimator's parameters is saved with a model."""
+
+_JSON_LABELS = (str, int, float, bool)
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What the parameters come to.
+
+    Attributes:
+        shots: training pictures per class, None for all.
+        seed: of the draw and the method's initial values.
+        uses_pictures: whether pictures change the method.
+        recipe: with the changes to its training.
+        options: of the method, by name: the recipe's with the changes to them.
+    """
+
+    shots: int | None
+    seed: int
+    uses_pictures: bool
+    recipe: Recipe
+    options: dict[str, Any]
+
+
+def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
+    """The settings of an estimator's parameters, all of them checked.
+
+    Raises:
+        SettingsError: a parameter has a value that cannot be used, or names something that does not exist.
+
+    Warns:
+        SettingsWarning: a setting is ignored, because the method has no use for it.
+    """
+    method = parameters["method"]
+    if not isinstance(method, str):
+        raise SettingsError(f"method is {shown(method)}; it must be one of {', '.join(METHODS)}, or file.py:ClassName.")
+    found = method_class(method)
+    if parameters["template"] is not None:
+        check_template(_text("template", parameters["template"]))
+    choice("on_unreadable", parameters["on_unreadable"], ("fail", "skip"))
+    check_max_pixels(plain(parameters["max_pixels"]))
+    for name in ("cache", "checkpoint"):
+        if not isinstance(parameters[name], str | os.PathLike | None):
+            raise SettingsError(f"{name} is {shown(parameters[name])}; it must be a path, or None for none.")
+    if parameters["progress"] is not None:
+        truth_value("progress", parameters["progress"])
+    shots, seed = parameters["shots"], seed_number(parameters["seed"])
+    if shots is not None:
+        shots = whole_number("shots", shots, least=1, instead=", or None for all")
+    recipe = _recipe(method, found.learns, parameters["recipe"], shots)
+    short = {name: parameters[name] for name in ("epochs", "batch_size", "learning_rate")}
+    changes = {name: value for name, value in short.items() if value is not None}
+    changes |= _mapping("training", parameters["training"])
+    options = _with_options(method, found.options_class, recipe, parameters["options"])
+    why = "has no training settings" if found.uses_pictures() else "learns nothing"
+    return FitSettings(shots, seed, found.uses_pictures(), _with_training(recipe, changes, seed, why), options)
+
+
+def parameters_to_save(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters to save, as plain JSON values.
+
+    Raises:
+        SettingsError: a parameter holds what JSON cannot.
+    """
+    saved = {name: plain_all(parameters[name]) for name in SAVED}
+    names = parameters["class_names"]
+    if isinstance(names, Mapping):  # pairs, because JSON's keys are text
+        saved["class_names"] = [[_saved_label(label), plain(words)] for label, words in names.items()]
+    for name, value in saved.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"{name} is {shown(value)}, which cannot be saved ({error}).") from error
+    return saved
+
+
+def saved_parameters(
+    training: Mapping[str, Any],
+    method: str,
+    options: dict[str, Any],
+    template: str,
+    folder: str | Path,
+    defaults: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The parameters that a saved model was fitted with.
+
+    Args:
+        training: the model's record of its training.
+        method: as it was asked for.
+        options, template: of the fitted method, for models saved before parameters were.
+        defaults: of all parameters, for those that are younger than the model.
+
+    Raises:
+        ModelFolderError: somebody has changed them to what cannot be used.
+    """
+    path = Path(folder) / DESCRIPTION_FILE
+    saved = training.get("parameters")
+    if saved is None:
+        settings = training.get("settings")
+        found = {"shots": training.get("shots"), "seed": training.get("seed", 1), "options": options}
+        return found | {"template": template, "training": dict(settings) if isinstance(settings, dict) else None}
+    if not isinstance(saved, dict):
+        raise ModelFolderError(f"{path} was changed: training.parameters is {saved!r:.80}.")
+    for name in saved:
+        if name not in SAVED:
+            raise ModelFolderError(
+                f"{path} was changed: training.parameters has {name!r:.80}, which this vlprompt does not know (a "
+                "newer one may have written it)."
+            )
+    try:
+        with warnings.catch_warnings(action="ignore", category=SettingsWarning):
+            checked_settings({**defaults, **saved, "method": method})
+        return {**saved, "class_names": _saved_class_names(saved.get("class_names"))}
+    except (VlpromptError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).rstrip(".")
+        raise ModelFolderError(f"{path} was changed: training.parameters cannot be used ({reason:.200}).") from error
+
+
+def _saved_label(label: Any) -> Any:
+    """A label as JSON has it; what JSON has not, as its text, as which it comes back (see `data.labels`)."""
+    label = plain(label)
+    return label if isinstance(label, _JSON_LABELS) else str(label)
+
+
+def is_method_file(method: str) -> bool:
+    """Whether the method is a class in a file of the user's own."""
+    return method not in METHODS and method.rpartition(":")[0].endswith(".py")
+
+
+def _saved_class_names(names: Any) -> list[str] | dict[Any, str] | None:
+    """What `parameters_to_save` wrote: a list of words, or of pairs of a label and its words."""
+    if names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        return names
+    if not isinstance(names, list) or not all(_is_pair(entry) for entry in names):
+        raise SettingsError(f"class_names is {shown(names)}")
+    return dict(names)
+
+
+def _is_pair(entry: Any) -> bool:
+    is_pair = isinstance(entry, list) and len(entry) == 2
+    return is_pair and isinstance(entry[0], _JSON_LABELS) and isinstance(entry[1], str)
+
+
+def _recipe(method: str, learns: bool, name: Any, shots: int | None) -> Recipe:
+    """The recipe by name, or the method's base-to-new one; a method of the user's own takes the settings' defaults."""
+    if name is None:
+        own = Recipe(method, TrainingSettings() if learns else None)
+        return own if is_method_file(method) else recipe_for(method, shots=shots)
+    recipe = RECIPES.get(_text("recipe", name))
+    if recipe is None:
+        raise UnknownNameError("recipe", name, RECIPES)
+    if recipe.method != method and not is_method_file(method):
+        raise SettingsError(f"recipe {name} is for the method {recipe.method}, and method is {method}.")
+    return recipe
+
+
+def _with_training(recipe: Recipe, changes: dict[str, Any], seed: int, why_not: str) -> Recipe:
+    if recipe.training is None:
+        TrainingSettings.from_dict({"warmup_epochs": 0, **changes})  # what is wrong for all methods is wrong here, too
+        _warn_of_ignored(changes, recipe.method, why_not)
+        return recipe
+    return recipe.with_training(**{"seed": seed, **changes})
+
+
+def _with_options(method: str, options_class: type, recipe: Recipe, options: Any) -> dict[str, Any]:
+    """The recipe's options with the changes; those of other methods are left out.
+
+    A length without words means random vectors of that length.
+    """
+    changes = _mapping("options", options)
+    known = _option_names(options_class)
+    elsewhere = {name for other in METHODS for name in _option_names(method_class(other).options_class)}
+    ignored = [name for name in changes if name not in known and name in elsewhere and known]
+    _warn_of_ignored(ignored, method, "has no such option")
+    changes = {name: value for name, value in changes.items() if name not in ignored}
+    for name in changes:
+        if known and name not in known:
+            raise UnknownNameError(f"option of method {method}", name, known)
+    if "context_length" in changes and "context_init" not in changes:
+        changes["context_init"] = None
+    merged = {**recipe.prompt, **changes}
+    if not is_method_file(method):
+        options_class(**merged)  # checks itself
+    return merged
+
+
+def _option_names(options_class: type) -> list[str]:
+    return [field.name for field in fields(options_class)] if hasattr(options_class, "__dataclass_fields__") else []
+
+
+def _warn_of_ignored(names: Any, method: str, why: str) -> None:
+    if names:
+        listed = ", ".join(names)
+        are = "is" if len(list(names)) == 1 else "are"
+        warnings.warn(f"{listed} {are} ignored: the method {method} {why}.", SettingsWarning, stacklevel=4)
+
+
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise SettingsError(f"{name} is {shown(value)}; it must be a mapping from names to values, or None.")
+    return dict(value)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise SettingsError(f"{name} is {shown(value)}; it must be text, or None.")
+    return value

@@ -1,0 +1,1 @@
+"""Many classes: all are scored by an expansion, and the few best are encoded exactly."""
