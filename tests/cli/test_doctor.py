@@ -74,7 +74,7 @@ def test_a_backbone_tells_its_weights_and_memory(vlprompt):
     told = " ".join(
         f"{entry['found']} {entry['advice']}" for entry in json.loads(outcome.out) if "ViT" in entry["about"]
     )
-    assert "0.6 GB of weights" in told
+    assert "0.6 GB of memory for its weights" in told
     assert "downloaded at the first use" in told
 
 
