@@ -64,13 +64,18 @@ class BackboneFacts:
 
 @dataclass(frozen=True)
 class MethodFacts:
-    """The method of a run, its label in tables, its options and the SHA-256 of a user's own file of it."""
+    """The method of a run, its label in tables, its options and the SHA-256 of a user's own file of it.
+
+    Attributes:
+        open_names: whether it takes names without pictures; all methods of base-to-new do.
+    """
 
     name: str
     label: str
     learns: bool
     options: dict[str, Any]
     file_hash: str | None = None
+    open_names: bool = True
 
 
 @dataclass(frozen=True)
