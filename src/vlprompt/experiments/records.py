@@ -17,6 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
 
+from vlprompt.data.published.sets import PUBLISHED
 from vlprompt.errors import RecordError
 from vlprompt.escaping import as_json
 from vlprompt.files import TEMPORARY_PREFIX, write_atomically
@@ -48,8 +49,9 @@ class DatasetFacts:
 
     @property
     def names_are_published(self) -> bool:
-        """Whether the names are a published split file's, which keeps those that repeat."""
-        return self.source.lower().endswith(".json")
+        """Whether the names are published ones, of which those that repeat are kept."""
+        source = self.source.partition("=")[2] or self.source
+        return source in PUBLISHED or source.lower().endswith(".json")
 
 
 @dataclass(frozen=True)
