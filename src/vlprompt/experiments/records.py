@@ -17,6 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from vlprompt.data.published.sets import PUBLISHED
 from vlprompt.errors import RecordError
 from vlprompt.escaping import as_json
 from vlprompt.files import TEMPORARY_PREFIX, write_atomically
@@ -53,8 +54,9 @@ class DatasetFacts:
 
     @property
     def names_are_published(self) -> bool:
-        """Whether the names are a published split file's, which keeps those that repeat."""
-        return self.source.lower().endswith(".json")
+        """Whether the names are published ones, of which those that repeat are kept."""
+        source = self.source.partition("=")[2] or self.source
+        return source in PUBLISHED or source.lower().endswith(".json")
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,18 @@ class BackboneFacts:
 
 @dataclass(frozen=True)
 class MethodFacts:
-    """The method of a run, its label in tables, its options and the SHA-256 of a user's own file of it."""
+    """The method of a run, its label in tables, its options and the SHA-256 of a user's own file of it.
+
+    Attributes:
+        open_names: whether it takes names without pictures; all methods of base-to-new do.
+    """
 
     name: str
     label: str
     learns: bool
     options: dict[str, Any]
     file_hash: str | None = None
+    open_names: bool = True
 
 
 @dataclass(frozen=True)
