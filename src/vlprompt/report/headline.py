@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.methods.declarations import title_of
-from vlprompt.report.summary import Comparison, Estimate, Interval, Summary, compare, summarize
+from vlprompt.report.estimates import Estimate, Interval
+from vlprompt.report.summary import Comparison, Summary, compare, summarize
 
 
 @dataclass(frozen=True)
