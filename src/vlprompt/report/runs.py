@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from vlprompt.errors import SettingsError
-from vlprompt.experiments.records import ResultRecord, shortened
+from vlprompt.experiments.records import HalfResult, ResultRecord, shortened
 from vlprompt.methods import METHODS
 from vlprompt.report.estimates import Estimate, Interval, estimate
 
@@ -82,17 +82,18 @@ def in_order(labels: Iterable[str]) -> tuple[str, ...]:
 
 def accuracy_on(test: str) -> Value:
     """Accuracy in percent on a test."""
-    return lambda record: float(_result(record, test).accuracy)
+    return lambda record: float(results_of(record)[test].accuracy)
 
 
 def balanced_accuracy_on(test: str) -> Value:
     """Balanced accuracy on a test, the mean over the classes of their accuracies, in percent."""
-    return lambda record: fmean(_result(record, test).per_class_accuracy.values())
+    return lambda record: fmean(results_of(record)[test].per_class_accuracy.values())
 
 
-def _result(record: ResultRecord, test: str) -> Any:
+def results_of(record: ResultRecord) -> dict[str, HalfResult]:
+    """A record's results by test."""
     results: Any = record.results
-    return results[test] if isinstance(results, dict) else getattr(results, test)
+    return results if isinstance(results, dict) else {"base": results.base, "new": results.new}
 
 
 def _rank(label: str) -> tuple[int, str]:
@@ -107,28 +108,40 @@ def _refuse_second(first: ResultRecord, record: ResultRecord) -> None:
         raise SettingsError(f"there are two results of {run} that differ; remove the one that is no longer wanted")
 
 
-def _check_one_comparison(records: Sequence[ResultRecord]) -> None:
-    """Refuse records whose difference would be taken for one of methods, data sets or seeds."""
+def check_same_data(records: Sequence[ResultRecord]) -> None:
+    """Refuse records that are not of one backbone or of data sets that changed between runs.
+
+    Raises:
+        SettingsError: as said, or there are no records.
+    """
     if not records:
         raise SettingsError("there are no result records yet; run a benchmark first")
-    for what, values, option in (
-        ("backbone", {f"{r.backbone.name} ({r.backbone.fingerprint[:8]})" for r in records}, 'backbone="NAME"'),
-        ("number of shots", {str(r.shots) for r in records}, "shots=NUMBER"),
-        ("precision", {r.backbone.precision for r in records}, ""),
-    ):
-        if len(values) > 1:
-            raise SettingsError(
-                f"a table is of one {what}, and these records are of {' and '.join(sorted(values))}; "
-                f"choose one of them{f' ({option})' if option else ''}, or give each benchmark its own output folder"
-            )
+    backbones = {f"{r.backbone.name} ({r.backbone.fingerprint[:8]})" for r in records}
+    _refuse_several("backbone", backbones, ' (backbone="NAME")')
+    _refuse_several("precision", {r.backbone.precision for r in records})
     first_of_dataset: dict[str, ResultRecord] = {}
+    for record in records:
+        other = first_of_dataset.setdefault(record.dataset.name, record)
+        _refuse_difference(f"data set {record.dataset.name}", _of_dataset(other), _of_dataset(record))
+
+
+def _check_one_comparison(records: Sequence[ResultRecord]) -> None:
+    """Refuse records whose difference would be taken for one of methods, data sets or seeds."""
+    check_same_data(records)
+    _refuse_several("number of shots", {str(r.shots) for r in records}, " (shots=NUMBER)")
     first_of_pair: dict[tuple[str, str], ResultRecord] = {}
     for record in records:
-        dataset, method = record.dataset.name, record.method.label
-        other = first_of_dataset.setdefault(dataset, record)
-        _refuse_difference(f"data set {dataset}", _of_dataset(other), _of_dataset(record))
-        other = first_of_pair.setdefault((dataset, method), record)
-        _refuse_difference(f"{method} on {dataset}", _of_pair(other), _of_pair(record))
+        pair = record.method.label, record.dataset.name
+        other = first_of_pair.setdefault(pair, record)
+        _refuse_difference(" on ".join(pair), _of_pair(other), _of_pair(record))
+
+
+def _refuse_several(what: str, values: set[str], option: str = "") -> None:
+    if len(values) > 1:
+        raise SettingsError(
+            f"a table is of one {what}, and these records are of {' and '.join(sorted(values))}; "
+            f"choose one of them{option}, or give each benchmark its own output folder"
+        )
 
 
 def _of_dataset(record: ResultRecord) -> dict[str, Any]:
