@@ -91,8 +91,8 @@ def _tell_ready(declared: PublishedSet, state: State, got: tuple[str, ...]) -> N
         note(f"vlprompt: warning: {declared.name} has {difference}.")
     if state.split == "drawn here":
         note(
-            f"vlprompt: warning: its split is drawn here ({declared.rule.value}), which is not comparable with published "
-            "results; the published split file makes it so."
+            f"vlprompt: warning: its split is drawn here ({declared.rule.value}), so that results are not comparable "
+            "with published ones; the published split file makes them so."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import stat
 import tarfile
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from vlprompt.errors import DataError, quoted
+from vlprompt.errors import DataError, OutputError, quoted
 
 MOST_FILES = 2_000_000
 """ImageNet has 1.3 million."""
@@ -23,7 +24,10 @@ ALLOWANCE = 1_000_000_000
 """Pictures hardly shrink: an archive may unpack to so many times its own size and these bytes more."""
 
 BLOCK = 1 << 20
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError, NotImplementedError, RuntimeError),
+    *(IsADirectoryError, NotADirectoryError, FileExistsError),  # one name for a file and for a folder
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,10 @@ def unpack(archive: Path, folder: Path) -> None:
                     raise DataError(f"{archive} holds {what}; it is not unpacked further.")
                 _write(member, _place(archive, folder, member))
     except _DAMAGED as error:
-        raise DataError(f"{archive} cannot be unpacked: {error}; get it again.") from error
+        reason = (str(error) or "it is damaged").splitlines()[0].rstrip(":")
+        raise DataError(f"{archive} cannot be unpacked: {reason}; get it again.") from error
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror}.") from error
 
 
 @contextmanager
@@ -79,7 +86,7 @@ def _of_tar(archive: tarfile.TarFile) -> Iterator[_Member]:
         refused = "" if entry.isreg() or entry.isdir() else "a link or device"
         content = archive.extractfile(entry) if entry.isreg() else None
         yield _Member(entry.name, entry.size, entry.isdir(), refused, content)
-        archive.members = []  # tarfile remembers each of a million files otherwise
+        archive.members.clear()  # type: ignore[attr-defined]  # tarfile remembers each of a million files otherwise
 
 
 def _place(archive: Path, folder: Path, member: _Member) -> Path:
