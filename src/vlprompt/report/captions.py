@@ -84,9 +84,10 @@ def thread_words(summary: Summary) -> str:
     counts = summary.thread_counts
     if len(counts) < 2:
         return ""
+    numbers = and_list([str(count) for count in counts])
     return (
-        f"Runs had {_and([str(count) for count in counts])} threads; sums are rounded otherwise with other numbers of "
-        "threads, so the same settings may differ in their last digits."
+        f"Runs had {numbers} threads; sums are rounded otherwise with other numbers of threads, so the same settings "
+        "may differ in their last digits."
     )
 
 
@@ -112,7 +113,7 @@ def _fixed_words(summary: Summary) -> str:
     fixed = [method for method in summary.methods if method not in summary.learned]
     if not fixed:
         return ""
-    return f"; {_and(fixed)} {'learn nothing and have' if len(fixed) > 1 else 'learns nothing and has'} one result"
+    return f"; {and_list(fixed)} {'learn nothing and have' if len(fixed) > 1 else 'learns nothing and has'} one result"
 
 
 def _seed_counts(summary: Summary) -> tuple[int, int]:
@@ -139,5 +140,6 @@ def _over(summary: Summary) -> str:
     return f"the {len(summary.averaged)} of {len(summary.datasets)} data sets that every method has results for"
 
 
-def _and(words: Sequence[str]) -> str:
+def and_list(words: Sequence[str]) -> str:
+    """Words with commas and an and."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
