@@ -15,13 +15,18 @@ import typing
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from vlprompt.data.published.sets import PUBLISHED
 from vlprompt.errors import RecordError
 from vlprompt.escaping import as_json
 from vlprompt.files import TEMPORARY_PREFIX, write_atomically
 from vlprompt.files.json_files import NotJsonError, read_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vlprompt.model.evaluation import Evaluation
 
 SCHEMA = 1
 RECORDS_FOLDER = "records"
@@ -97,6 +102,18 @@ class HalfResult:
     total: int
     per_class_accuracy: dict[str, float]
     predictions: tuple[int, ...]
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, predicted: np.ndarray) -> HalfResult:
+        """What a record keeps of an evaluation, and the predicted labels (n,)."""
+        return cls(
+            evaluation.accuracy,
+            evaluation.macro_f1,
+            evaluation.correct,
+            evaluation.total,
+            evaluation.per_class,
+            tuple(predicted.tolist()),
+        )
 
 
 @dataclass(frozen=True)
