@@ -66,7 +66,8 @@ def report(options: Namespace) -> None:
     check_writable(out)
     from vlprompt.report.summary import chosen
 
-    records = chosen(records, shots=options.shots, backbone=options.backbone, protocol=options.protocol)
+    protocol = None if options.protocol == "all" else options.protocol
+    records = chosen(records, shots=options.shots, backbone=options.backbone, protocol=protocol)
     _tell_results(records, out, options.format, records)
 
 
