@@ -71,6 +71,10 @@ class FilesLeftOutWarning(UserWarning):
     """Files of a folder that are not taken for pictures."""
 
 
+class DownloadError(VlpromptError):
+    """A file that cannot be downloaded, or is not what it must be."""
+
+
 class UnreadableImagesError(DataError):
     """Some images cannot be read; `failures` maps each to its reason."""
 
@@ -109,6 +113,10 @@ class ForeignFileWarning(UserWarning):
 
 class OutputError(VlpromptError, OSError):
     """The place for the output cannot be written."""
+
+
+class MissingRequirementError(VlpromptError):
+    """A package, memory, disk or a folder that is needed is not there."""
 
 
 class NonFiniteLossError(VlpromptError):

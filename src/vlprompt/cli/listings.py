@@ -15,6 +15,7 @@ from vlprompt.files import check_writable
 
 if TYPE_CHECKING:
     from vlprompt.data.samples import Dataset
+    from vlprompt.recipes import Recipe
 
 Rows = list[tuple[str, str]]
 
@@ -104,38 +105,49 @@ def _list_backbones(as_json: bool) -> None:
 
 
 def _methods() -> Rows:
-    from vlprompt.methods import METHODS, method_class
+    from vlprompt.methods.declarations import declarations
 
-    found = [(name, method_class(name)) for name in METHODS]
     rows = [
         (name, f"{method.about}; {'any' if method.open_names else 'trained'} names ({method.source})")
-        for name, method in found
+        for name, method in declarations().items()
     ]
     return [*rows, ("file.py:ClassName", "a method of your own")]
 
 
 def _datasets() -> Rows:
     from vlprompt.data.catalogue import DATASETS, load_dataset
+    from vlprompt.data.published.root import data_root
+    from vlprompt.data.published.sets import PUBLISHED
+    from vlprompt.data.published.state import glance
 
-    datasets = [load_dataset(name) for name in DATASETS]
+    def about(classes: int, train: int, test: int, state: str) -> str:
+        return f"{classes:,} classes; {train:,} training and {test:,} test pictures; {state}"
+
+    bundled = [load_dataset(name) for name in DATASETS]
+    root = data_root()
     return [
-        (
-            entry.name,
-            f"{len(entry.class_names)} classes; {len(entry.train)} training and {len(entry.test)} test pictures",
-        )
-        for entry in datasets
+        *((one.name, about(len(one.class_names), len(one.train), len(one.test), "bundled")) for one in bundled),
+        *(
+            (name, about(one.counts.classes, one.counts.train, one.counts.test, glance(one, root).status))
+            for name, one in PUBLISHED.items()
+        ),
     ]
 
 
 def _recipes() -> Rows:
-    from vlprompt.recipes import RECIPES
+    from vlprompt.methods.declarations import declarations
 
-    rows = []
-    for name, recipe in RECIPES.items():
-        settings = recipe.training
-        words = f"{settings.epochs} epochs, batches of {settings.batch_size}" if settings else "no training settings"
-        rows.append((name, f"{recipe.method}: {words}" + (f" ({recipe.source})" if recipe.source else "")))
-    return rows
+    return [
+        (recipe.name, _recipe(method, recipe))
+        for method, declared in declarations().items()
+        for recipe in declared.recipes
+    ]
+
+
+def _recipe(method: str, recipe: Recipe) -> str:
+    settings = recipe.training
+    words = f"{settings.epochs} epochs, batches of {settings.batch_size}" if settings else "no training settings"
+    return f"{method}: {words}" + (f" ({recipe.source})" if recipe.source else "")
 
 
 LISTS: dict[str, Callable[[], Rows]] = {
