@@ -38,7 +38,6 @@ from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.data.weights import check_weights, checked_weights
 from vlprompt.errors import DataError, ModelFolderError
-from vlprompt.methods import build_method
 from vlprompt.model.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
 from vlprompt.model.fitted import (
     Evaluation,
@@ -48,19 +47,23 @@ from vlprompt.model.fitted import (
     log_probabilities,
     probabilities,
 )
-from vlprompt.model.fitting import fit_to_pictures, labelled_data, record_before_fitting
+from vlprompt.model.fitting import (
+    Fit,
+    MethodSettings,
+    checkpoint_identity,
+    fit,
+    labelled_data,
+    record_before_fitting,
+)
 from vlprompt.model.folder import DESCRIPTION_FILE
 from vlprompt.model.parameters import FitSettings, checked_settings, parameters_to_save, saved_parameters
-from vlprompt.recipes import Recipe
+from vlprompt.progress import Counting, progress_bars
 from vlprompt.settings_checks import plain, shown
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from torch import Tensor
-
     from vlprompt.backbones import Backbone
-    from vlprompt.methods.method import Method
 
 
 class PromptClassifier(ClassifierMixin, BaseEstimator):
@@ -165,35 +168,24 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         warn_about_fewer_shots(dataset.train, asked, dataset.class_names)
         samples, _ = draw_few_shot(dataset.train, (), settings.shots, settings.seed)
         backbone = self._load_backbone()
-        method = build_method(
-            self.method,
-            backbone,
-            dataset.prompt_names,
-            options=settings.options,
-            template=self.template or dataset.template,
-            seed=settings.seed,
-        )
         if knows_only_drawings(backbone.name, dataset.bundled):
             warnings.warn(DRAWINGS_ONLY, DrawingsOnlyWarning, stacklevel=2)
         record = record_before_fitting(dataset, samples, settings.shots, settings.seed, parameters)
         if not dataset.test:
             record["image_keys"] = image_keys(samples) if settings.uses_pictures else []
-        calibration = None
-        if settings.uses_pictures:
-            of_fit, calibration = self._fit(method, samples, settings.recipe, record["data"]["fingerprint"])
-            record |= of_fit
+        fitted = self._fit(settings, dataset, samples, backbone, record["data"]["fingerprint"])
         self.training_samples_ = samples
-        fitted = FittedClassifier(
+        classifier = FittedClassifier(
             backbone,
-            method,
+            fitted.method,
             self.method,
-            list(method.class_names),
-            record,
-            calibration=calibration,
+            list(fitted.method.class_names),
+            record | fitted.record,
+            calibration=fitted.calibration,
             labels=classes.names,
             label_kind=classes.kind,
         )
-        self._use(fitted, classes)
+        self._use(classifier, classes)
         return self
 
     def predict(self, images: Sequence[Any], screening: str | int = "auto", on_unreadable: str = "fail") -> np.ndarray:
@@ -419,18 +411,34 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def _fit(
-        self, method: Method, samples: Sequence[Sample], recipe: Recipe, fingerprint: str
-    ) -> tuple[dict[str, Any], Tensor | None]:
-        """Fit the method to the samples; what there is to record of it, and what calibrates screening."""
+        self,
+        settings: FitSettings,
+        dataset: Dataset,
+        samples: Sequence[Sample],
+        backbone: Backbone,
+        fingerprint: str,
+    ) -> Fit:
+        """Fit the method to the samples, with rows on a terminal."""
         from vlprompt.features import FeatureExtractor
 
-        return fit_to_pictures(
-            method,
-            samples,
-            recipe,
-            FeatureExtractor(method.backbone, **self._options(None)),
-            name=self.method,
-            fingerprint=fingerprint,
-            checkpoint=self.checkpoint,
-            progress=plain(self.progress),
-        )
+        template = self.template or dataset.template
+        with progress_bars(plain(self.progress)) as board:
+            reading = {**self._options(None), "progress": False}
+            return fit(
+                MethodSettings(
+                    self.method,
+                    settings.options,
+                    template,
+                    settings.seed,
+                    settings.recipe.training,
+                    settings.recipe.source,
+                ),
+                samples,
+                dataset.prompt_names,
+                backbone,
+                FeatureExtractor(backbone, **reading, on_progress=Counting(board, "Image features", "img")),
+                identity=checkpoint_identity(backbone, self.method, template, fingerprint),
+                checkpoint=self.checkpoint,
+                board=board,
+                title=self.method,
+            )

@@ -111,6 +111,10 @@ class OutputError(VlpromptError, OSError):
     """The place for the output cannot be written."""
 
 
+class MissingRequirementError(VlpromptError):
+    """A package, memory, disk or a folder that is needed is not there."""
+
+
 class NonFiniteLossError(VlpromptError):
     """Training met a loss that is not a finite number."""
 

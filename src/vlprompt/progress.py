@@ -287,7 +287,7 @@ class Relay:
 
 
 class Counting:
-    """An `OnProgress` with a row, which appears at the first call and starts anew when the number falls."""
+    """An `OnProgress` with a row, from the first call until all is counted; it starts anew when the number falls."""
 
     def __init__(self, board: Board, description: str, unit: str = "") -> None:
         self._board, self._description, self._unit = board, description, unit
@@ -300,11 +300,14 @@ class Counting:
             self._row, self._before = self._board.task(self._description, total, self._unit), 0
         self._row.advance(done - self._before)
         self._before = done
+        if done >= total:
+            self.close()
 
     def close(self) -> None:
         """Take the row away, if there is one."""
         if self._row is not None:
             self._row.close()
+            self._row = None
 
 
 def progress_bars(enabled: bool | None = None) -> ProgressBoard:

@@ -52,7 +52,7 @@ def arguments_for(path: tuple[str, ...], action: Any, value: str) -> list[str]:
     if action.option_strings:
         needed = [one for one in needed if not one.startswith(action.option_strings[-1] + "=")]
         needed.append(f"{action.option_strings[-1]}={value}")
-    return [*path, *needed, "--", *values]
+    return [*path, *needed, *(["--", *values] if values else [])]
 
 
 def given_value(path: tuple[str, ...], action: Any, value: str) -> Any:

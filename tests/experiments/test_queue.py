@@ -406,8 +406,8 @@ def test_a_record_has_the_number_of_threads_that_its_training_had(plan, run, mon
 
     from vlprompt.experiments import running
 
-    train, threads = running._train, []
-    monkeypatch.setattr(running, "_train", lambda *a: threads.append(torch.get_num_threads()) or train(*a))
+    fit, threads = running.fit, []
+    monkeypatch.setattr(running, "fit", lambda *a, **b: threads.append(torch.get_num_threads()) or fit(*a, **b))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     before = torch.get_num_threads()
     records = run(replace(plan, methods=("coop",), seeds=(1,)), workers=1)

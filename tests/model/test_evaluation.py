@@ -145,3 +145,16 @@ def test_equal_answers_are_settled_by_the_order_of_the_classes() -> None:
     evaluation = measure(np.array([3, 3, 3, 3]), np.array([2, 1, 1, 2]), NAMES)
     assert evaluation.classes[3] == ClassResult("yak", 4, 0, "dog", 2)
     assert replace(evaluation, total=5) != evaluation
+
+
+def test_two_classes_of_one_name_stay_apart() -> None:
+    result = measure(np.array([0, 1]), np.array([0, 0]), ["crane", "crane", "owl"])
+    assert result.per_class == {"crane (0)": 100.0, "crane (1)": 0.0}
+    assert [entry.name for entry in result.classes] == ["crane (0)", "crane (1)", "owl"]
+
+
+def test_equal_predictions_have_accuracies_equal_to_the_bit() -> None:
+    truth = np.zeros(29, int)
+    predicted = np.array([0] * 11 + [1] * 18)
+    result = measure(truth, predicted, ["a", "b"], predicted)
+    assert result.accuracy == result.zero_shot

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlprompt.errors import SettingsError
-from vlprompt.report.summary import chosen, compare, estimate, harmonic_mean, summarize
+from vlprompt.report.estimates import estimate
+from vlprompt.report.summary import chosen, compare, harmonic_mean, summarize
 
 PUBLISHED = {"CLIP": (69.34, 74.22, 71.70), "CoOp": (82.69, 63.22, 71.66), "CoCoOp": (80.47, 71.69, 75.83)}
 
@@ -148,3 +149,10 @@ def test_one_of_several_backbones_and_numbers_of_shots_is_chosen(record_of):
     assert chosen(records, shots=16, backbone="x") == [records[2]]
     with pytest.raises(SettingsError, match="no results for shots=4; there are some of x with 1 shots"):
         chosen(records, shots=4, backbone=None)
+
+
+def test_two_results_of_one_run_that_differ_are_refused_and_not_chosen_between(record_of):
+    first, second = (record_of("a", "coop", 1, base, 80) for base in (90, 91))
+    with pytest.raises(SettingsError, match="two results of coop on a with seed 1 that differ"):
+        summarize([first, second])
+    assert summarize([first, first]).cells["a", "coop"].base.mean == 90

@@ -46,6 +46,7 @@ FUNCTIONS = {
     "list": "listings:list_names",
     "export": "listings:export",
     "cache": "listings:cache",
+    "doctor": "doctor:doctor",
 }
 
 
@@ -92,6 +93,7 @@ def build_parser() -> ArgumentParser:
     commands.add_subcommand("list", _list_parser(), help="names of backbones, methods and data sets")
     commands.add_subcommand("export", _export_parser(), help="write a bundled data set as folders of pictures")
     commands.add_subcommand("cache", _cache_parser(), help="what the feature cache holds, or clear it")
+    commands.add_subcommand("doctor", _doctor_parser(), help="what is installed, and what the machine can do")
     return parser
 
 
@@ -275,6 +277,17 @@ def _export_parser() -> ArgumentParser:
 def _cache_parser() -> ArgumentParser:
     parser = _parser("The cache of image features.")
     parser.add_argument("action", type=_choice("info", "clear"), help="tell what it holds, or empty it")
+    return parser
+
+
+def _doctor_parser() -> ArgumentParser:
+    parser = _parser(
+        "What is installed, what the machine can do, and what a backbone would need of it. Exit code 2 where anything "
+        "that is needed is missing.",
+        epilog="Example: vlprompt doctor --backbone ViT-B-16/openai",
+    )
+    parser.add_argument("--backbone", type=str | None, default=None, metavar="NAME", help="what this one would need")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 

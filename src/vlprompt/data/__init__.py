@@ -1,7 +1,8 @@
 """Labelled images: where they come from, how they are split and opened. Nothing here imports torch.
 
 samples.py            Sample and Dataset, what everything below makes
-catalogue.py          load_dataset: a bundled name, a folder, a manifest or a published split file
+catalogue.py          load_dataset: a bundled or published name, a folder, a manifest or a published split file
+published/            the papers' fifteen data sets: declarations, layouts, split files, downloads
 in_memory.py          lists of images and labels
 torchvision_sets.py   torchvision's data set objects
 few_shot.py           a few images per class, as published

@@ -1,8 +1,10 @@
-"""Every data set behind one door: a bundled name, a folder, a manifest or a split file of the papers."""
+"""Every data set behind one door: a bundled or published name, a folder, a manifest or a split file of the papers."""
 
 from __future__ import annotations
 
 import os
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +21,10 @@ from vlprompt.data.entries import dataset_from_entries
 from vlprompt.data.export_split import arranged, read_export_split
 from vlprompt.data.folders import folder_entries
 from vlprompt.data.manifests import SUFFIXES, manifest_entries
-from vlprompt.data.published_splits import load_published_split
+from vlprompt.data.published.loading import load_published
+from vlprompt.data.published.root import data_root
+from vlprompt.data.published.sets import PUBLISHED
+from vlprompt.data.published.split_files import is_lines, is_split_of_lines, load_published_split
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, SettingsError, UnknownNameError, quoted
 from vlprompt.escaping import for_terminal
@@ -37,10 +42,15 @@ DATASETS = (
 """The bundled data sets."""
 
 
+class SameNameWarning(UserWarning):
+    """A published data set is meant, and a folder of its name is here, too."""
+
+
 def load_dataset(
     source: str | Path,
     *,
     name: str | None = None,
+    root: str | Path | None = None,
     class_words: ClassWords | None = None,
     seed: int = 1,
     image_root: str | Path | None = None,
@@ -54,11 +64,13 @@ def load_dataset(
     """Lists a data set; images are opened later.
 
     Args:
-        source: a bundled name (`DATASETS`), a folder of class folders, a folder with train, val and test folders of
-            class folders, a manifest (.csv, .tsv, .jsonl), or the papers' split_zhou_*.json. A folder that is called
-            like a bundled data set is meant by `./emoji-food`. An exported folder is read in the order of its
-            `split.json`, see `vlprompt.data.export_split`.
-        name: what results call it; by default the bundled name, or that of the folder or file.
+        source: a bundled name (`DATASETS`), a published one (`PUBLISHED`), a folder of class folders, a folder with
+            train, val and test folders of class folders, a manifest (.csv, .tsv, .jsonl), or the papers'
+            split_zhou_*.json. A folder that is called like a bundled or published data set is meant by `./emoji-food`.
+            `mine=path/to/photos` gives it a name. An exported folder is read in the order of its `split.json`, see
+            `vlprompt.data.export_split`.
+        name: what results call it; by default the bundled or published name, or that of the folder or file.
+        root: the folder that holds the published data sets; by default VLPROMPT_DATA names it, or ~/vlprompt-data.
         class_words: better words for folder names or labels, as a mapping or a YAML, JSON or CSV file. A
             `class_words.yaml` in a folder of class folders is read by itself. Numbers need them.
         seed: of the random split of a source without splits.
@@ -75,24 +87,33 @@ def load_dataset(
         DataError: no such folder or file, nothing usable in it, one class only, or as the loader of its kind says.
         UnknownNameError: neither a bundled name nor a path; words for a class that does not exist.
         SettingsError: an option that this kind of source does not have, or a template without {}.
+
+    Warns:
+        PublishedCountsWarning, OwnSplitWarning, SameNameWarning: of a published data set.
     """
+    named, source = _name_and_source(source)
+    name = name or named
     if template is not None and template.count("{}") != 1:
         raise SettingsError(f"the template is {quoted(template)}; it must have {{}} once, where the class name goes.")
     if template is not None and not is_unicode(template):
         raise SettingsError(f"the template is {quoted(template)}, which is not valid Unicode text.")
     columns = {"path_column": path_column, "label_column": label_column}
+    if domain != "flat" and source not in DATASETS:
+        raise SettingsError(
+            f"domain is {quoted(domain)}, but {source} is not bundled; only {', '.join(DATASETS)} have domains."
+        )
     if isinstance(source, str) and source in DATASETS:
         _refuse_options(source, class_words=class_words, image_root=image_root, **columns)
         dataset = _load_bundled(source, domain)
+    elif isinstance(source, str) and source in PUBLISHED:
+        _refuse_options(source, class_words=class_words, image_root=image_root, **columns)
+        _warn_about_folder(source)
+        dataset = load_published(PUBLISHED[source], data_root(root), seed)
+        check_dataset(dataset, minimum_classes, names_may_repeat=True)
     else:
         path = _existing(source)
-        if domain != "flat":
-            raise SettingsError(
-                f"domain is {quoted(domain)}, but {path} is not bundled; only {', '.join(DATASETS)} have domains."
-            )
-        root = _image_root(image_root)
-        dataset = _load_path(path, class_words, root, seed, random_splits, columns)
-        check_dataset(dataset, minimum_classes, names_may_repeat=path.suffix.lower() == ".json")
+        dataset, split_file = _load_path(path, class_words, _image_root(image_root), seed, random_splits, columns)
+        check_dataset(dataset, minimum_classes, names_may_repeat=split_file)
     return replace(dataset, name=for_terminal(name or dataset.name), template=template or dataset.template)
 
 
@@ -110,7 +131,8 @@ def _load_path(
     seed: int,
     random_splits: bool,
     columns: Mapping[str, str | None],
-) -> Dataset:
+) -> tuple[Dataset, bool]:
+    """The data set, and whether it is a published split file's."""
     suffix = path.suffix.lower()
     class_order: list[str] = []
     split, bundled = None, ""
@@ -123,13 +145,15 @@ def _load_path(
         split = read_export_split(path)
         if split is not None:
             entries, class_order, bundled = arranged(path, entries, split)
+    elif is_lines(path) and class_words is None and not any(columns.values()) and is_split_of_lines(path):
+        return load_published_split(path, image_root), True
     elif suffix in SUFFIXES:
         chosen = {option.removesuffix("_column"): name for option, name in columns.items() if name is not None}
         entries, called = manifest_entries(path, image_root, chosen), path.stem
         keys, hint = f"the labels of {path}", 'class_words="FILE"'
     elif suffix == ".json":
         _refuse_options(path, class_words=class_words, **columns)
-        return load_published_split(path, image_root)
+        return load_published_split(path, image_root), True
     elif is_checkpoint_name(path):
         raise DataError(f"{path} is a training checkpoint, not pictures; {how_to_convert(path)}.")
     else:
@@ -152,7 +176,7 @@ def _load_path(
         seed=seed,
         random_splits=random_splits,
     )
-    return dataset if split is None else replace(dataset, template=split.template, bundled=bundled)
+    return dataset if split is None else replace(dataset, template=split.template, bundled=bundled), False
 
 
 def _existing(source: str | Path) -> Path:
@@ -164,7 +188,24 @@ def _existing(source: str | Path) -> Path:
     text = str(source)
     if isinstance(source, Path) or "/" in text or "\\" in text or path.suffix:
         raise DataError(f"there is no folder or file {text}.")
-    raise UnknownNameError("data set or folder", text, DATASETS)
+    raise UnknownNameError("data set or folder", text, (*DATASETS, *PUBLISHED))
+
+
+def _name_and_source(source: str | Path) -> tuple[str | None, str | Path]:
+    """The parts of `name=source`, where nothing on disk is called so."""
+    match = re.fullmatch(r"([^=/\\]*[^=/\\\s])=(\s*\S.*)", source) if isinstance(source, str) else None
+    if match is None or os.path.lexists(_expanded(source)):
+        return None, source
+    return match[1], match[2]
+
+
+def _warn_about_folder(name: str) -> None:
+    if os.path.lexists(name):
+        warnings.warn(
+            f"{name} is taken for the published data set; the {name} in the current folder is meant by ./{name}.",
+            SameNameWarning,
+            stacklevel=3,
+        )
 
 
 def _expanded(path: str | Path) -> Path:

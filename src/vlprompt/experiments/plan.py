@@ -271,7 +271,9 @@ def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFac
         )
     as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
     file_hash = method_file_hash(run.method)
-    facts = MethodFacts(run.method, run.label or run.method, found.uses_pictures(), plain_all(as_values), file_hash)
+    facts = MethodFacts(
+        run.method, run.label or run.method, found.uses_pictures(), plain_all(as_values), file_hash, found.open_names
+    )
     if not found.learns:
         return facts, None
     return facts, recipe.with_training(**{**plan.training, **run.training}).training

@@ -15,12 +15,18 @@ import typing
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from vlprompt.data.published.sets import PUBLISHED
 from vlprompt.errors import RecordError
 from vlprompt.escaping import as_json
 from vlprompt.files import TEMPORARY_PREFIX, write_atomically
 from vlprompt.files.json_files import NotJsonError, read_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vlprompt.model.evaluation import Evaluation
 
 SCHEMA = 1
 RECORDS_FOLDER = "records"
@@ -48,8 +54,9 @@ class DatasetFacts:
 
     @property
     def names_are_published(self) -> bool:
-        """Whether the names are a published split file's, which keeps those that repeat."""
-        return self.source.lower().endswith(".json")
+        """Whether the names are published ones, of which those that repeat are kept."""
+        source = self.source.partition("=")[2] or self.source
+        return source in PUBLISHED or source.lower().endswith(".json")
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,18 @@ class BackboneFacts:
 
 @dataclass(frozen=True)
 class MethodFacts:
-    """The method of a run, its label in tables, its options and the SHA-256 of a user's own file of it."""
+    """The method of a run, its label in tables, its options and the SHA-256 of a user's own file of it.
+
+    Attributes:
+        open_names: whether it takes names without pictures; all methods of base-to-new do.
+    """
 
     name: str
     label: str
     learns: bool
     options: dict[str, Any]
     file_hash: str | None = None
+    open_names: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,18 @@ class HalfResult:
     total: int
     per_class_accuracy: dict[str, float]
     predictions: tuple[int, ...]
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, predicted: np.ndarray) -> HalfResult:
+        """What a record keeps of an evaluation, and the predicted labels (n,)."""
+        return cls(
+            evaluation.accuracy,
+            evaluation.macro_f1,
+            evaluation.correct,
+            evaluation.total,
+            evaluation.per_class,
+            tuple(predicted.tolist()),
+        )
 
 
 @dataclass(frozen=True)

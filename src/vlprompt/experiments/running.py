@@ -26,17 +26,16 @@ from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.data.splits import select_half
 from vlprompt.escaping import for_terminal, for_terminal_lines
-from vlprompt.experiments.measures import measure
 from vlprompt.experiments.plan import PROTOCOL, Run
 from vlprompt.experiments.records import HalfResult, Machine, ResultRecord, Results, Times, write_record
-from vlprompt.model.fitting import set_up
-from vlprompt.progress import Board, Counting, OnProgress, Reporter
+from vlprompt.model.evaluation import evaluate
+from vlprompt.model.fitting import MethodSettings, fit
+from vlprompt.progress import Board, Counting, OnProgress
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
-    from vlprompt.features import FeatureExtractor, TrainingFeatures
+    from vlprompt.features import FeatureExtractor
     from vlprompt.methods.method import Method
-    from vlprompt.training import TrainingHistory
 
 WORK_FOLDER = "work"
 """Below the output folder: what stopped runs continue from. Empty when all is done."""
@@ -95,50 +94,46 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
 
     A run that was stopped continues from its checkpoint, to the same bits.
     """
-    clock = _Clock()
     dataset = bench.dataset(run.dataset.name)
     base, new = select_half(dataset, "base"), select_half(dataset, "new")
-    method = _build(run, bench.backbone, base.prompt_names)
     work = bench.out / WORK_FOLDER / run.settings_hash
-    history, kept_features_s = None, 0.0
-    few = _few_images(run, dataset) if method.uses_pictures() else ()
-    if method.has_setup():
-        with _showing_features(run, board) as on_progress:
-            set_up(method, few, bench.extractor(on_progress))
-        clock.features()
-    if run.training is not None:
-        with _showing_features(run, board) as on_progress:
-            features, labels = _training_set(run, bench.extractor(on_progress), few)
-        clock.features()
-        history = _train(method, features, labels, run, work, board.training(run.name))
-        kept_features_s = history.feature_seconds
-        clock.lap()
+    few = _few_images(run, dataset) if run.method.learns else ()
     with _showing_features(run, board) as on_progress:
+        fitted = fit(
+            _method_settings(run),
+            few,
+            base.prompt_names,
+            bench.backbone,
+            bench.extractor(on_progress),
+            identity={"run": run.settings_hash},
+            checkpoint=work / "checkpoint",
+            board=board,
+            title=run.name,
+        )
+        started = time.perf_counter()
         base_features = bench.test_features(dataset.name, "base", on_progress)
         new_features = bench.test_features(dataset.name, "new", on_progress)
-    clock.features()
+    encoded = time.perf_counter()
     results = Results(
-        base=_test(method, base_features, base),
-        new=_test(method.with_class_names(new.prompt_names), new_features, new),
+        base=_test(fitted.method, base_features, base),
+        new=_test(fitted.method.with_class_names(new.prompt_names), new_features, new),
     )
-    times = Times(clock.features_s + kept_features_s, history.seconds if history else 0.0, clock.lap())
-    record = _record(run, results, history, times)
+    features_s = encoded - started + fitted.record.get("features_s", 0.0)
+    train_s = fitted.record.get("train_s", 0.0) + fitted.record.get("setup_s", 0.0)
+    record = _record(run, results, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))
     write_record(bench.out, record)
     shutil.rmtree(work, ignore_errors=True)
     return record
 
 
-def _build(run: Run, backbone: Backbone, prompt_names: list[str]) -> Method:
-    from vlprompt.methods import build_method
-
+def _method_settings(run: Run) -> MethodSettings:
     options = {name: tuple(v) if isinstance(v, list) else v for name, v in run.method.options.items()}
-    return build_method(
+    return MethodSettings(
         run.method.name,
-        backbone,
-        prompt_names,
-        options=options,
-        template=run.dataset.template,
-        seed=run.seed,
+        options,
+        run.dataset.template,
+        run.seed,
+        run.training,
         one_prompt_allowed=run.dataset.names_are_published,
     )
 
@@ -154,44 +149,17 @@ def _few_images(run: Run, dataset: Dataset) -> Sequence[Sample]:
     return select_half(replace(dataset, train=train, val=val), "base").train
 
 
-def _training_set(run: Run, extractor: FeatureExtractor, few: Sequence[Sample]) -> tuple[TrainingFeatures, list[int]]:
-    """Features and labels of the few images."""
-    from vlprompt.features import CachedViews, FreshViews
-
-    assert run.training is not None
-    images, labels = [sample.image for sample in few], [sample.label for sample in few]
-    if run.training.views is None:
-        return FreshViews(extractor, images, run.seed, epochs=run.training.epochs), labels
-    return CachedViews(extractor.views(images, run.training.views, run.seed).values), labels
-
-
-def _train(
-    method: Method, features: TrainingFeatures, labels: list[int], run: Run, work: Path, reporter: Reporter
-) -> TrainingHistory:
-    from vlprompt.training import train
-
-    assert run.training is not None
-    trainable: Any = method  # the loop's protocol is stricter about class_names than it needs
-    return train(
-        trainable,
-        features,
-        labels,
-        run.training,
-        checkpoint=work / "checkpoint",
-        identity={"run": run.settings_hash},
-        reporter=reporter,
-    )
-
-
 def _test(method: Method, features: np.ndarray, half: Dataset) -> HalfResult:
     import torch
 
-    logits = method.predict_logits(torch.from_numpy(np.array(features)))
-    predictions = logits.argmax(dim=1).numpy()
-    return measure(predictions, [sample.label for sample in half.test], half.class_names)
+    from vlprompt.model.prediction import Predictor
+
+    truth = np.array([sample.label for sample in half.test])
+    inputs = torch.from_numpy(np.array(features))
+    return HalfResult.of(*evaluate(Predictor(method), inputs, truth, half.class_names))
 
 
-def _record(run: Run, results: Results, history: TrainingHistory | None, times: Times) -> ResultRecord:
+def _record(run: Run, results: Results, of_fit: Mapping[str, Any], times: Times) -> ResultRecord:
     from vlprompt.model.card import package_versions
 
     return ResultRecord(
@@ -204,7 +172,7 @@ def _record(run: Run, results: Results, history: TrainingHistory | None, times: 
         seed=run.seed,
         training=None if run.training is None else run.training.as_dict(),
         results=results,
-        final_loss=None if history is None else history.final_loss,
+        final_loss=of_fit["losses"][-1] if "losses" in of_fit else None,
         times=times,
         versions=package_versions(),
         machine=this_machine(),
@@ -240,22 +208,6 @@ def _memory_bytes() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return 0
-
-
-class _Clock:
-    """Wall-clock time since the last lap; `features` adds the lap to the time spent on features."""
-
-    def __init__(self) -> None:
-        self.features_s = 0.0
-        self._started = time.perf_counter()
-
-    def lap(self) -> float:
-        now = time.perf_counter()
-        passed, self._started = now - self._started, now
-        return passed
-
-    def features(self) -> None:
-        self.features_s += self.lap()
 
 
 def describe_failure(error: BaseException) -> str:

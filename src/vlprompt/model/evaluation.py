@@ -11,11 +11,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vlprompt.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vlprompt.model.prediction import Predictor
 
 NORMAL_QUANTILE = 1.959963984540054
 """Of 0.975, for intervals of 95%."""
@@ -131,6 +136,30 @@ class Evaluation:
         )
 
 
+def evaluate(
+    predictor: Predictor,
+    inputs: Tensor,
+    truth: np.ndarray,
+    names: Sequence[str],
+    zero_shot: np.ndarray | None = None,
+    *,
+    trained_on: bool = False,
+) -> tuple[Evaluation, np.ndarray]:
+    """How well a method names pictures, exactly, and what it names them (n,): the only way to a measured result.
+
+    Args:
+        inputs: of the n pictures, as the method reads them.
+        truth: their labels, (n,).
+        names, zero_shot, trained_on: as for `measure`.
+
+    Raises:
+        DataError: there are no pictures.
+        NonFiniteLogitsError: the method's answers are no finite numbers.
+    """
+    predicted = predictor.finite_logits(inputs).argmax(axis=1)
+    return measure(truth, predicted, names, zero_shot, trained_on=trained_on), predicted
+
+
 def measure(
     truth: np.ndarray,
     predicted: np.ndarray,
@@ -159,22 +188,29 @@ def measure(
     macro_f1 = 100 * float(f1_score(truth, predicted, labels=present, average="macro", zero_division=0))
     counts = np.bincount(truth, minlength=len(names))
     majority = int(counts.argmax())
+    called = told_apart(names)
     return Evaluation(
-        100 * correct / len(truth),
+        100 * (correct / len(truth)),
         macro_f1,
         correct,
         len(truth),
-        {str(names[label]): 100 * float((predicted[truth == label] == label).mean()) for label in present},
+        {called[label]: 100 * float((predicted[truth == label] == label).mean()) for label in present},
         balanced_accuracy=balanced_accuracy(truth, predicted),
         interval=wilson_interval(correct, len(truth)),
         chance=100 / len(names),
         majority=100 * int(counts[majority]) / len(truth),
-        majority_class=str(names[majority]),
+        majority_class=called[majority],
         zero_shot=None if zero_shot is None else 100 * float((truth == zero_shot).mean()),
         zero_shot_balanced=None if zero_shot is None else balanced_accuracy(truth, zero_shot),
-        classes=tuple(_result_of(label, truth, predicted, names) for label in range(len(names))),
+        classes=tuple(_result_of(label, truth, predicted, called) for label in range(len(names))),
         trained_on=trained_on,
     )
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """The names by label; one that several classes share, as published data have it, has its label beside it."""
+    count = Counter(map(str, names))
+    return [f"{name} ({label})" if count[str(name)] > 1 else str(name) for label, name in enumerate(names)]
 
 
 def balanced_accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:

@@ -24,7 +24,6 @@ from vlprompt.errors import (
     BackboneError,
     DataError,
     ModelFolderError,
-    NonFiniteLogitsError,
     UnreadableImageError,
     VlpromptError,
     quoted,
@@ -32,7 +31,7 @@ from vlprompt.errors import (
 from vlprompt.methods import METHODS, build_method, method_class
 from vlprompt.model.card import model_card
 from vlprompt.model.cautions import untested_words
-from vlprompt.model.evaluation import Evaluation, UntestedClassesWarning, measure
+from vlprompt.model.evaluation import Evaluation, UntestedClassesWarning, evaluate
 from vlprompt.model.folder import (
     DESCRIPTION_FILE,
     KEPT_FILE,
@@ -42,6 +41,7 @@ from vlprompt.model.folder import (
     read_model_folder,
     write_model_folder,
 )
+from vlprompt.model.inputs import test_inputs
 from vlprompt.model.saved_tensors import check_kept, load_checked
 from vlprompt.progress import Counting, progress_bars
 from vlprompt.settings_checks import plain_all
@@ -149,22 +149,13 @@ class FittedClassifier:
         features, kept = self._features(
             images, on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress
         )
-        return self._finite_logits(features, screening), kept
-
-    def _finite_logits(self, features: Tensor, screening: str | int = "off") -> np.ndarray:
-        from vlprompt.methods.output import checked_logits
-
-        logits = checked_logits(self.method, self.predictor.logits(features, screening), len(features))
-        return _checked(logits.float().cpu().numpy())
+        return self.predictor.finite_logits(features, screening), kept
 
     def _features(self, images: Sequence[Any], **options: Any) -> tuple[Tensor, np.ndarray]:
-        """Features (k, E) of the images that can be read, and their places (k,)."""
-        import torch
-
+        """The method's inputs (k, ...) of the images that can be read, and their places (k,)."""
         from vlprompt.features import FeatureExtractor
 
-        extracted = FeatureExtractor(self.backbone, **options).extract(image_list(images))
-        return torch.from_numpy(extracted.values), extracted.kept
+        return test_inputs(self.method, image_list(images), FeatureExtractor(self.backbone, **options))
 
     def evaluate(
         self,
@@ -196,8 +187,9 @@ class FittedClassifier:
             images, on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress
         )
         truth = np.array([truth_of[place] for place in kept])
-        predicted = self._finite_logits(features).argmax(axis=1)
-        evaluation = measure(truth, predicted, self.class_names, self._zero_shot(features), trained_on=trained_on)
+        evaluation, _ = evaluate(
+            self.predictor, features, truth, self.class_names, self._zero_shot(features), trained_on=trained_on
+        )
         if name is not None:
             self.evaluation[name] = evaluation.as_dict()
         if evaluation.untested:
@@ -420,16 +412,6 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     """The softmax of logits (n, N) over the classes."""
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
-
-
-def _checked(logits: np.ndarray) -> np.ndarray:
-    wrong = int((~np.isfinite(logits)).any(axis=1).sum())
-    if wrong:
-        raise NonFiniteLogitsError(
-            f"the model's answers for {wrong} of {len(logits)} pictures are no finite numbers: its tensors or those of "
-            "its backbone are damaged, or too large for the precision; fit it again, or take precision 'fp32'."
-        )
-    return logits
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:

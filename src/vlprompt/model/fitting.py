@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,14 +17,17 @@ from vlprompt.data.in_memory import refuse_two_labels, samples_of_classes
 from vlprompt.data.labels import Classes, classes_of, label_array, with_words
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
+from vlprompt.methods import build_method, method_class
 from vlprompt.model.card import package_versions
-from vlprompt.progress import progress_bars
-from vlprompt.recipes import Recipe, TrainingSettings
+from vlprompt.model.inputs import test_inputs, training_inputs
+from vlprompt.progress import Board
+from vlprompt.recipes import TrainingSettings
 from vlprompt.wording import some_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vlprompt.backbones import Backbone
     from vlprompt.features import FeatureExtractor
     from vlprompt.methods.method import Method
 
@@ -59,7 +63,7 @@ def labelled_data(
 def record_before_fitting(
     dataset: Dataset, samples: Sequence[Sample], shots: int | None, seed: int, parameters: dict[str, Any]
 ) -> dict[str, Any]:
-    """What is recorded of a fit before it begins; `fit_to_pictures` has the rest."""
+    """What is recorded of a fit before it begins; `fit` has the rest."""
     import torch
 
     return {
@@ -79,38 +83,92 @@ def record_before_fitting(
     }
 
 
-def fit_to_pictures(
-    method: Method,
+@dataclass(frozen=True)
+class MethodSettings:
+    """A method by name, and all that decides what becomes of it.
+
+    Attributes:
+        name: see `vlprompt.methods.method_class`.
+        options: fields of its options, by name.
+        template: the data set's zero-shot template.
+        seed: of its random initial values.
+        training: how it is trained; None where it is not trained step by step.
+        source: of these settings, for the record.
+        one_prompt_allowed: let names pass that are one prompt to the backbone, as published ones may be.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    template: str
+    seed: int
+    training: TrainingSettings | None
+    source: str = ""
+    one_prompt_allowed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted method.
+
+    Attributes:
+        record: of how it came about, as plain values; empty for a method that no picture changes.
+        calibration: features of training images, (n, E), by which screening is calibrated; None where it would not
+            serve.
+    """
+
+    method: Method
+    record: dict[str, Any]
+    calibration: Tensor | None = None
+
+
+def fit(
+    settings: MethodSettings,
     samples: Sequence[Sample],
-    recipe: Recipe,
+    class_words: Sequence[str],
+    backbone: Backbone,
     extractor: FeatureExtractor,
     *,
-    name: str,
-    fingerprint: str,
-    checkpoint: str | Path | None,
-    progress: bool | None,
-) -> tuple[dict[str, Any], Tensor | None]:
-    """Set the method up and train it, as far as it asks for either; the record of it, and what calibrates screening.
+    identity: Mapping[str, Any],
+    checkpoint: str | Path | None = None,
+    board: Board | None = None,
+    title: str = "",
+) -> Fit:
+    """Build a method, set it up and train it, as far as it asks for either: the only way to a fitted method.
 
     Args:
+        samples: all pictures to learn from; how they were drawn is the caller's business.
+        class_words: what prompts say for the N classes, by label.
         extractor: of the pictures' features; it also says what becomes of pictures that cannot be read.
-        name: of the method, as the row of its progress shows it.
-        fingerprint: of the data, by which a checkpoint is known.
+        identity: of the run, by which a checkpoint is known.
+        checkpoint: what a stopped training continues from; None keeps none.
+        board: shows the training.
+        title: of the row there.
 
     Raises:
-        DataError: a class has no picture, and the method learns every class from its pictures.
+        DataError: a class has no picture, and the method learns every class from its pictures; or no picture can be
+            read.
     """
-    record: dict[str, Any] = {"recipe": recipe.source or "vlprompt's defaults"}
-    calibration = None
+    method = build_method(
+        settings.name,
+        backbone,
+        class_words,
+        options=settings.options,
+        template=settings.template,
+        seed=settings.seed,
+        one_prompt_allowed=settings.one_prompt_allowed,
+    )
+    if not method.uses_pictures():
+        return Fit(method, {})
+    record: dict[str, Any] = {"recipe": settings.source or "vlprompt's defaults"}
     if method.has_setup():
         samples, of_setup = set_up(method, samples, extractor)
         record |= of_setup
-    if method.learns:
-        identity = {"backbone": method.backbone.fingerprint, "data": fingerprint, **_of_own_loss(method)}
-        of_training, calibration = _train(method, samples, recipe, extractor, name, identity, checkpoint, progress)
-        of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
-        record |= of_training
-    return record, calibration
+    if settings.training is None:
+        return Fit(method, record)
+    training = _TrainingRun(settings.training, identity, checkpoint, board, title)
+    of_training, calibration = training.of(method, samples, extractor)
+    of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
+    return Fit(method, record | of_training, calibration)
 
 
 def set_up(
@@ -127,13 +185,13 @@ def set_up(
 
     started = time.perf_counter()
     _check_all_have_pictures(method, [sample.label for sample in samples])
-    extracted = extractor.extract([sample.image for sample in samples])
+    inputs, kept = test_inputs(method, [sample.image for sample in samples], extractor)
     encoded = time.perf_counter()
-    warn_about_lost_shots(samples, extracted.kept.tolist())
-    samples = [samples[place] for place in extracted.kept.tolist()]
+    warn_about_lost_shots(samples, kept.tolist())
+    samples = [samples[place] for place in kept.tolist()]
     labels = [sample.label for sample in samples]
     _check_all_have_pictures(method, labels)
-    features = method.normalised(torch.from_numpy(extracted.values))
+    features = method.normalised(inputs)
     method.setup(TrainingSet(features, torch.tensor(labels, device=features.device)))
     record: dict[str, Any] = {
         "images": len(labels),
@@ -159,51 +217,54 @@ def _check_all_have_pictures(method: Method, labels: Sequence[int]) -> None:
         )
 
 
-def _train(
-    method: Method,
-    samples: Sequence[Sample],
-    recipe: Recipe,
-    extractor: FeatureExtractor,
-    name: str,
-    identity: Mapping[str, Any],
-    checkpoint: str | Path | None,
-    progress: bool | None,
-) -> tuple[dict[str, Any], Tensor | None]:
-    """Train the method in place; the record of it, and what calibrates screening."""
-    from vlprompt.features import training_features
-    from vlprompt.model.prediction import calibration_for
-    from vlprompt.training import train
+@dataclass(frozen=True)
+class _TrainingRun:
+    """One training, whatever the method; see `fit`."""
 
-    settings = cast(TrainingSettings, recipe.training)
-    started = time.perf_counter()
-    features, kept = training_features(extractor, [sample.image for sample in samples], settings)
-    encoded = time.perf_counter()
-    if not len(kept):
-        raise DataError(f"none of the {len(samples)} images drawn for training can be read.")
-    warn_about_lost_shots(samples, kept)
-    labels = [samples[place].label for place in kept]
-    with progress_bars(progress) as board:
+    settings: TrainingSettings
+    identity: Mapping[str, Any]
+    checkpoint: str | Path | None
+    board: Board | None
+    title: str
+
+    def of(
+        self, method: Method, samples: Sequence[Sample], extractor: FeatureExtractor
+    ) -> tuple[dict[str, Any], Tensor | None]:
+        """Train the method in place; the record of it, and what calibrates screening."""
+        from vlprompt.model.prediction import calibration_for
+        from vlprompt.training import train
+
+        started = time.perf_counter()
+        inputs, kept = training_inputs(method, [sample.image for sample in samples], extractor, self.settings)
+        encoded = time.perf_counter()
+        if not len(kept):
+            raise DataError(f"none of the {len(samples)} images drawn for training can be read.")
+        warn_about_lost_shots(samples, kept)
         history = train(
             cast(Any, method),
-            features,
-            labels,
-            settings,
-            checkpoint=checkpoint,
-            identity=identity,
-            reporter=board.training(f"{name}, {len(labels)} pictures"),
+            inputs,
+            [samples[place].label for place in kept],
+            self.settings,
+            checkpoint=self.checkpoint,
+            identity=self.identity,
+            reporter=self.board.training(f"{self.title}, {len(kept)} pictures") if self.board else None,
         )
-    record: dict[str, Any] = {
-        "settings": settings.as_dict(),
-        "images": len(labels),
-        "losses": [epoch.loss for epoch in history.epochs],
-        "features_s": round(encoded - started, 3),
-        "train_s": round(time.perf_counter() - encoded, 3),
-    }
-    return record, calibration_for(method, features.epoch(settings.epochs - 1))
+        record: dict[str, Any] = {
+            "settings": self.settings.as_dict(),
+            "images": len(kept),
+            "losses": [epoch.loss for epoch in history.epochs],
+            "features_s": round(encoded - started + history.feature_seconds, 3),
+            "train_s": round(history.seconds, 3),
+        }
+        return record, calibration_for(method, inputs.epoch(self.settings.epochs - 1))
 
 
-def _of_own_loss(method: Method) -> dict[str, Any]:
-    """What else a loss of the method's own may depend on; the usual one, on logits alone, does not."""
+def checkpoint_identity(backbone: Backbone, method_name: str, template: str, fingerprint: str) -> dict[str, Any]:
+    """By what the checkpoint of a fit to data of this fingerprint is known.
+
+    A loss of the method's own may depend on the template; the usual one, on logits alone, does not.
+    """
     from vlprompt.methods.method import Method
 
-    return {} if type(method).loss is Method.loss else {"template": method.template}
+    own_loss = {} if method_class(method_name).loss is Method.loss else {"template": template}
+    return {"backbone": backbone.fingerprint, "data": fingerprint, **own_loss}

@@ -11,13 +11,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeGuard
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlprompt.errors import SettingsError
+from vlprompt.errors import NonFiniteLogitsError, SettingsError
 from vlprompt.methods.cocoop import REDUCTION, CoCoOp
 from vlprompt.methods.method import Method
+from vlprompt.methods.output import checked_logits
 from vlprompt.progress import OnProgress
 from vlprompt.screening.expansion import Expansion
 from vlprompt.screening.screened import Screen, calibrate, screened_logits
@@ -88,6 +90,24 @@ class Predictor:
             return self.method.predict_logits(image_features)
         screen = replace(self.calibrated(self.method), candidates=exact)
         return screened_logits(self.method, screen, image_features)[0]
+
+    def finite_logits(self, image_features: Tensor, screening: Screening = "off") -> np.ndarray:
+        """`logits` as an array (n, N), of the right shape and finite.
+
+        Raises:
+            MethodError: the method gives something else than a logit for each image and class.
+            NonFiniteLogitsError: they are no finite numbers.
+        """
+        found = checked_logits(self.method, self.logits(image_features, screening), len(image_features))
+        logits: np.ndarray = found.float().cpu().numpy()
+        wrong = int((~np.isfinite(logits)).any(axis=1).sum())
+        if wrong:
+            raise NonFiniteLogitsError(
+                f"the model's answers for {wrong} of {len(logits)} pictures are no finite numbers: its tensors or "
+                "those of its backbone are damaged, or too large for the precision; fit it again, or take precision "
+                "'fp32'."
+            )
+        return logits
 
     def exact_classes(self, images: int, screening: Screening) -> int:
         """How many classes of each image `logits` gives exactly, for so many images: all, or the k best.

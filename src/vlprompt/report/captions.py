@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vlprompt.report.summary import INTERVALS, Summary
+from vlprompt.report.estimates import INTERVALS
+from vlprompt.report.summary import Summary
 
 NOTEWORTHY = 1.0
 """Points by which balanced accuracy must differ from accuracy to be worth a sentence."""

@@ -15,7 +15,8 @@ from math import ceil, floor, log10
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from vlprompt.escaping import for_terminal
-from vlprompt.report.summary import Comparison, Estimate
+from vlprompt.report.estimates import Estimate
+from vlprompt.report.summary import Comparison
 
 WIDTH = 360
 _TEXT = 12

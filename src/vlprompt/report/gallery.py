@@ -11,6 +11,7 @@ from typing import Any
 
 from vlprompt.errors import VlpromptError
 from vlprompt.experiments.records import DatasetFacts, ResultRecord
+from vlprompt.report.runs import in_order
 
 THUMBNAIL_SIDE = 96
 STRIP_LENGTH = 6
@@ -96,13 +97,10 @@ def _gallery(name: str, runs: Sequence[ResultRecord], dataset: Any) -> Gallery |
 
 
 def _first_seed_of_each_method(runs: Sequence[ResultRecord]) -> list[ResultRecord]:
-    from vlprompt.report.summary import METHOD_ORDER
-
     first: dict[str, ResultRecord] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         first.setdefault(run.method.label, run)
-    order = [*METHOD_ORDER, *sorted(set(first) - set(METHOD_ORDER))]
-    return [first[label] for label in order if label in first]
+    return [first[label] for label in in_order(first)]
 
 
 def _example(sample: Any, index: int, runs: Sequence[ResultRecord]) -> Example:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vlprompt.experiments.records import ResultRecord
-from vlprompt.report.summary import Comparison, Estimate, Interval, Summary, compare, summarize
+from vlprompt.report.estimates import Estimate, Interval
+from vlprompt.report.summary import Comparison, Summary, compare, summarize
 
 METHOD_NAMES = {
     "zero-shot": "zero-shot CLIP",

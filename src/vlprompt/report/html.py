@@ -14,11 +14,12 @@ from vlprompt.experiments.published import BASE_TO_NEW_AVERAGES, BASE_TO_NEW_SET
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.files import write_atomically
 from vlprompt.report import captions
+from vlprompt.report.estimates import Interval
 from vlprompt.report.figures import bars_svg, scatter_svg, signed
 from vlprompt.report.gallery import galleries_of
 from vlprompt.report.headline import headline, method_name, short_method_name
 from vlprompt.report.repeating import repeat_command
-from vlprompt.report.summary import Comparison, Interval, Summary, compare, summarize
+from vlprompt.report.summary import Comparison, Summary, compare, summarize
 from vlprompt.report.tables import COLUMNS, show_half_width, show_mean
 
 

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from vlprompt.escaping import for_csv, for_markdown, for_terminal
 from vlprompt.report.captions import caption
-from vlprompt.report.summary import Cell, Estimate, Summary
+from vlprompt.report.estimates import Estimate
+from vlprompt.report.summary import Cell, Summary
 
 COLUMNS = ("base", "new", "H")
 AVERAGE = "average"

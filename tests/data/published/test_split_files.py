@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vlprompt.data.catalogue import load_dataset
-from vlprompt.data.published_splits import TEMPLATES
+from vlprompt.data.published.split_files import TEMPLATES
 from vlprompt.errors import DataError, SettingsError
 
 CONTENT = {
