@@ -186,6 +186,7 @@ _COOP_100 = TrainingSettings(epochs=100, batch_size=32)
 _COOP_50 = TrainingSettings(epochs=50, batch_size=32)
 _COCOOP = TrainingSettings(epochs=10, batch_size=1)
 _KGCOOP = TrainingSettings(epochs=100, batch_size=128)
+_MAPLE = TrainingSettings(epochs=5, batch_size=4, learning_rate=0.0035, views=None)
 _CLAP = TrainingSettings(epochs=300, batch_size=256, learning_rate=0.1, weight_decay=0.0, views=20)
 # As published the rate falls with every step; here with every epoch, which is one step up to 256 pictures.
 _TIP_ADAPTER_F = TrainingSettings(
@@ -219,6 +220,7 @@ RECIPES: dict[str, Recipe] = {
     "cocoop-random-8": Recipe("cocoop", _COCOOP, _random(8), source="vit_b16_c8_ep10_batch1.yaml"),
     "cocoop-random-16": Recipe("cocoop", _COCOOP, _random(16), source="vit_b16_c16_ep10_batch1.yaml"),
     "kgcoop": Recipe("kgcoop", _KGCOOP, _WORDS, source="vit_b16_ep100_ctxv1.yaml"),
+    "maple": Recipe("maple", _MAPLE, source="vit_b16_c2_ep5_batch4_2ctx.yaml"),
     "linear-probe": Recipe("linear-probe", None, source="C by cross-validation on the training pictures"),
     "clap": Recipe("clap", _CLAP, source="SGD_lr1e-1_B256_ep300.yaml"),
     "lp++": Recipe("lp++", None, source="300 steps of the paper's sizes"),

@@ -174,7 +174,7 @@ class FeatureExtractor:
         total = sum(len(request.views) for request in requests)
         failures: dict[int, str] = {}
         done = 0
-        with self._reporting(total) as report, rows.saving(), self.kept_memory(total):
+        with self.reporting(total) as report, rows.saving(), self.kept_memory(total):
             for block in load_blocks(blocks, self.workers, self.cores()):
                 failures |= block.failures
                 # Once the call is bound to fail, the rest is only opened, to name all that cannot be read at once.
@@ -265,13 +265,14 @@ class FeatureExtractor:
         return torch.get_num_threads()
 
     @contextmanager
-    def _reporting(self, total: int) -> Iterator[OnProgress]:
+    def reporting(self, total: int, title: str = "Image features") -> Iterator[OnProgress]:
+        """A bar for so many images, and whoever else is told."""
         tell = self.on_progress or (lambda done, total: None)
         if not self.progress or not total:
             yield tell
             return
         with progress_bars() as board:
-            draw = Counting(board, "Image features", "img")
+            draw = Counting(board, title, "img")
 
             def draw_and_tell(done: int, total: int) -> None:
                 draw(done, total)

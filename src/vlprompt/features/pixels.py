@@ -47,11 +47,15 @@ class EvaluationPixels:
             UnreadableImagesError: images that cannot be read, all of them.
         """
         failures: dict[int, str] = {}
-        for block in self._blocks():
-            failures |= block.failures
-            # Once the call is bound to fail, the rest is only opened, to name all that cannot be read at once.
-            if block.places and not failures:
-                yield _tensor(self._extractor, block)
+        done = 0
+        with self._extractor.reporting(len(self), "Images") as report:
+            for block in self._blocks():
+                failures |= block.failures
+                # Once the call is bound to fail, the rest is only opened, to name all that cannot be read at once.
+                if block.places and not failures:
+                    yield _tensor(self._extractor, block)
+                done += len(block.places) + len(block.failures)
+                report(done, len(self))
         if failures:
             raise UnreadableImagesError(reasons_by_name(self._images, failures))
 

@@ -211,11 +211,41 @@ class TipAdapterOptions:
                 object.__setattr__(self, name, number(name, value, least=0.0))
 
 
+@dataclass(frozen=True)
+class MaPLeOptions:
+    """Options of MaPLe.
+
+    Attributes:
+        context_length: M, the context vectors of a text layer, and the tokens of an image layer.
+        context_init: words whose first M tokens the context starts from, and whose others stay; None for N(0, 0.02).
+        depth: J, the layers with prompts in each tower; "auto" is 9, as published, or all layers where a tower has
+            fewer.
+        image_prompts: false leaves the image tower as it is; with depth 1 it is then CoOp.
+        memory: bytes for the text tower's activations of a step, or "auto", a quarter of the machine's or the GPU's.
+    """
+
+    context_length: int = 2
+    context_init: str | None = "a photo of a"
+    depth: Literal["auto"] | int = "auto"
+    image_prompts: bool = True
+    memory: Literal["auto"] | int = "auto"
+
+    def __post_init__(self) -> None:
+        # A context of words is checked as every other.
+        PromptOptions(context_length=self.context_length, context_init=self.context_init)
+        object.__setattr__(self, "context_length", plain(self.context_length))
+        object.__setattr__(self, "image_prompts", truth_value("image_prompts", self.image_prompts))
+        object.__setattr__(self, "memory", plain(self.memory))
+        if self.depth != "auto":
+            object.__setattr__(self, "depth", whole_number("depth", self.depth, least=1, instead=" or 'auto'"))
+
+
 METHOD_OPTIONS: dict[str, type] = {
     "zero-shot": ZeroShotOptions,
     "coop": PromptOptions,
     "cocoop": PromptOptions,
     "kgcoop": KgCoOpOptions,
+    "maple": MaPLeOptions,
     "linear-probe": LinearProbeOptions,
     "clap": CLAPOptions,
     "lp++": LPPlusPlusOptions,
