@@ -15,9 +15,8 @@ from tests.tiny_models import tiny_siglip
 from vlprompt.backbones import Backbone
 from vlprompt.errors import BackboneError, SettingsError
 from vlprompt.methods import build_method
-from vlprompt.methods.maple import MaPLe
-from vlprompt.methods.options import MaPLeOptions
-from vlprompt.recipes import RECIPES, TrainingSettings, learning_rate_at
+from vlprompt.methods.maple import MaPLe, MaPLeOptions
+from vlprompt.recipes import TrainingSettings, learning_rate_at, published_for
 from vlprompt.text_engine import PlainEngine
 from vlprompt.training import train
 
@@ -229,9 +228,12 @@ def test_wrong_options_are_refused_where_they_are_made(options: dict[str, Any]) 
         MaPLeOptions(**options)
 
 
-def test_the_recipe_is_the_published_one() -> None:
-    settings = RECIPES["maple"].training
+def test_the_recipes_are_the_published_ones() -> None:
+    settings = published_for(MaPLe.recipes).training
     assert settings is not None
     assert (settings.epochs, settings.batch_size, settings.views) == (5, 4, None)
     rates = [learning_rate_at(settings, epoch) for epoch in range(5)]
     assert rates == pytest.approx([1e-5, 3.5e-3, 3.165780e-3, 2.290780e-3, 1.209220e-3], rel=1e-5)
+    across = published_for(MaPLe.recipes, "cross-dataset")
+    assert across.training is not None
+    assert (across.training.epochs, across.training.learning_rate, across.options) == (2, 0.0026, {"depth": 3})

@@ -12,15 +12,17 @@ P_2 .. P_J from N(0, 0.02); F_2 .. F_J start alike. The image tower runs with gr
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from vlprompt.errors import BackboneError, SettingsError
 from vlprompt.methods.method import Method
-from vlprompt.methods.options import MaPLeOptions
-from vlprompt.methods.prompt_learner import CONTEXT_STD
+from vlprompt.methods.prompt_learner import CONTEXT_STD, PromptOptions
+from vlprompt.recipes import Recipe, TrainingSettings
+from vlprompt.settings_checks import plain, truth_value, whole_number
 from vlprompt.text_engine import (
     SegmentsEngine,
     build_prompts,
@@ -34,12 +36,57 @@ from vlprompt.text_engine.prompts import word_tokens
 PUBLISHED_DEPTH = 9
 
 
+@dataclass(frozen=True)
+class MaPLeOptions:
+    """Options of MaPLe.
+
+    Attributes:
+        context_length: M, the context vectors of a text layer, and the tokens of an image layer.
+        context_init: words whose first M tokens the context starts from, and whose others stay; None for N(0, 0.02).
+        depth: J, the layers with prompts in each tower; "auto" is 9, as published, or all layers where a tower has
+            fewer.
+        image_prompts: false leaves the image tower as it is; with depth 1 it is then CoOp.
+        memory: bytes for the text tower's activations of a step, or "auto", a quarter of the machine's or the GPU's.
+    """
+
+    context_length: int = 2
+    context_init: str | None = "a photo of a"
+    depth: Literal["auto"] | int = "auto"
+    image_prompts: bool = True
+    memory: Literal["auto"] | int = "auto"
+
+    def __post_init__(self) -> None:
+        # A context of words is checked as every other.
+        PromptOptions(context_length=self.context_length, context_init=self.context_init)
+        object.__setattr__(self, "context_length", plain(self.context_length))
+        object.__setattr__(self, "image_prompts", truth_value("image_prompts", self.image_prompts))
+        object.__setattr__(self, "memory", plain(self.memory))
+        if self.depth != "auto":
+            object.__setattr__(self, "depth", whole_number("depth", self.depth, least=1, instead=" or 'auto'"))
+
+
 class MaPLe(Method):
     """Coupled prompts in both towers."""
 
     name = "maple"
+    title = "MaPLe"
     about = "coupled prompts in the layers of both towers; reads pixels"
     source = "MaPLe, Khattak et al. 2023, arXiv 2210.03117"
+    recipes = (
+        Recipe(
+            "maple",
+            TrainingSettings(epochs=5, batch_size=4, learning_rate=0.0035, views=None),
+            source="vit_b16_c2_ep5_batch4_2ctx.yaml",
+        ),
+        # Both protocols train on ImageNet.
+        Recipe(
+            "maple-imagenet",
+            TrainingSettings(epochs=2, batch_size=4, learning_rate=0.0026, views=None),
+            {"depth": 3},
+            "vit_b16_c2_ep5_batch4_2ctx_cross_datasets.yaml",
+            protocols=("cross-dataset", "domain-shift"),
+        ),
+    )
     options_class = MaPLeOptions
     options: MaPLeOptions
     reads = "pixels"

@@ -20,8 +20,9 @@ from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
 from vlprompt.errors import MethodError, SettingsError
-from vlprompt.methods.options import DEFAULT_TEMPLATE
 from vlprompt.methods.output import Output, TrainingSet, checked_output
+from vlprompt.methods.templates import DEFAULT_TEMPLATE
+from vlprompt.recipes import Recipe
 from vlprompt.settings_checks import seed_number
 from vlprompt.text_engine.prompts import refuse_one_prompt
 
@@ -34,11 +35,14 @@ class Method(nn.Module, ABC):
 
     Attributes:
         name: as the method is asked for.
-        options_class: the dataclass of its options.
-        reads: "features" of images, computed once, or their "pixels": then batches (B, 3, H, W), preprocessed, go in,
-            freshly augmented in training, and `encode_images` is its own.
+        title: as tables and reports write it; the name by default. Like the recipes it is not inherited.
         about: the method in a few words, for lists.
         source: the paper, its authors and year, and where it is.
+        options_class: the dataclass of its options; each is an option of the command line, and documented in its
+            docstring.
+        recipes: ways to train it, the usual one first; by default the defaults of `TrainingSettings`, if it learns.
+        reads: "features" of images, computed once, or their "pixels": then batches (B, 3, H, W), preprocessed, go in,
+            freshly augmented in training, and `encode_images` is its own.
         learns: whether there is anything to train by gradient descent.
         open_names: whether names that there are no pictures of can be added.
         image_conditioned: whether the class features may depend on the image; where they do not, they are computed
@@ -47,9 +51,11 @@ class Method(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = ""
     about: ClassVar[str] = ""
     source: ClassVar[str] = ""
     options_class: ClassVar[type]
+    recipes: ClassVar[tuple[Recipe, ...]] = ()
     reads: ClassVar[Literal["features", "pixels"]] = "features"
     learns: ClassVar[bool] = True
     open_names: ClassVar[bool] = True
