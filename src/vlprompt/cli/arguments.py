@@ -254,6 +254,12 @@ def _report_parser() -> ArgumentParser:
     parser.add_argument(
         "--format", type=_choice("text", "markdown", "csv"), default="text", help="of the printed table"
     )
+    parser.add_argument(
+        "--protocol",
+        type=_choice("all", "base-to-new", "few-shot"),
+        default="all",
+        help="which results, where there are several",
+    )
     parser.add_argument("--shots", type=int | None, default=None, help="which results, where there are several")
     parser.add_argument(
         "--backbone", type=str | None, default=None, metavar="NAME", help="which results, where there are several"
