@@ -42,7 +42,8 @@ class Method(nn.Module, ABC):
         options_class: the dataclass of its options; each is an option of the command line, and documented in its
             docstring.
         recipes: ways to train it, the usual one first; by default the defaults of `TrainingSettings`, if it learns.
-        reads: "features", which are cached.
+        reads: "features" of images, computed once, or their "pixels": then batches (B, 3, H, W), preprocessed, go in,
+            freshly augmented in training, and `encode_images` is its own.
         learns: whether there is anything to train by gradient descent.
         open_names: whether names that there are no pictures of can be added.
         image_conditioned: whether the class features may depend on the image; where they do not, say so, and
@@ -56,7 +57,7 @@ class Method(nn.Module, ABC):
     source: ClassVar[str] = ""
     options_class: ClassVar[type]
     recipes: ClassVar[tuple[Recipe, ...]] = ()
-    reads: ClassVar[Literal["features"]] = "features"
+    reads: ClassVar[Literal["features", "pixels"]] = "features"
     learns: ClassVar[bool] = True
     open_names: ClassVar[bool] = True
     image_conditioned: ClassVar[bool] = True
@@ -128,10 +129,18 @@ class Method(nn.Module, ABC):
             (b, N, E), where b is B, or 1 where the classes' features do not depend on the image.
         """
 
-    def forward(self, image_features: Tensor) -> Output:
-        """Logits exp(s) cos(f, w), in training and in prediction: image features (B, E), normalised or not."""
-        images = self.normalised(image_features)
+    def forward(self, inputs: Tensor) -> Output:
+        """Logits exp(s) cos(f, w), in training and in prediction.
+
+        Args:
+            inputs: what it `reads`: image features (B, E), normalised or not, or pixels (B, 3, H, W), preprocessed.
+        """
+        images = self.encode_images(inputs)
         return self.output(images, self.class_features(images))
+
+    def encode_images(self, inputs: Tensor) -> Tensor:
+        """Image features (B, E), L2-normalised, of what it `reads`; a method that reads pixels has its own."""
+        return self.normalised(inputs)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         """What training minimises, a mean over the images: the cross-entropy of the logits with labels (B,)."""
@@ -198,12 +207,12 @@ class Method(nn.Module, ABC):
         return not self.image_conditioned and type(self).forward is Method.forward
 
     @torch.no_grad()
-    def predict_logits(self, image_features: Tensor, batch_size: int = 64) -> Tensor:
-        """What `forward` gives without gradients, some images at a time: (n, E) -> (n, N)."""
-        if not len(image_features):
+    def predict_logits(self, inputs: Tensor, batch_size: int = 64) -> Tensor:
+        """What `forward` gives without gradients, some images at a time: what it `reads`, of n images -> (n, N)."""
+        if not len(inputs):
             return torch.empty(0, len(self.class_names))
         where: dict[str, Any] = {"device": self.backbone.device, "dtype": self.backbone.dtype}
-        batches = image_features.split(batch_size)
+        batches = inputs.split(batch_size)
         return torch.cat([checked_output(self, batch.to(**where)).logits.cpu() for batch in batches])
 
     def load_learned(self, tensors: Mapping[str, Tensor]) -> None:

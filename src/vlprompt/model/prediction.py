@@ -8,7 +8,7 @@ expansion and only the best are encoded (see `vlprompt.screening`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from vlprompt.methods.method import Method
 from vlprompt.methods.output import checked_logits
 from vlprompt.progress import OnProgress
 from vlprompt.screening.screener import Screener, Screening
+
+if TYPE_CHECKING:
+    from vlprompt.features import EvaluationPixels
 
 
 class Predictor:
@@ -42,10 +45,11 @@ class Predictor:
         self.screener = screener or Screener(method, calibration)
 
     @torch.no_grad()
-    def logits(self, image_features: Tensor, screening: Screening = "auto") -> Tensor:
-        """The method's logits: its inputs (n, ...), such as image features (n, E), normalised or not -> (n, N).
+    def logits(self, inputs: Tensor | EvaluationPixels, screening: Screening = "auto") -> Tensor:
+        """The method's logits for n images: (n, N).
 
         Args:
+            inputs: what the method reads: features (n, E), normalised or not, or pixels.
             screening: "off" gives exact logits; otherwise those of each image's best classes are exact and the others
                 approximations below them, where the method is screened; see `Screener.exact_classes`.
 
@@ -53,22 +57,25 @@ class Predictor:
             SettingsError: as `Screener.exact_classes`.
             MethodError: the method gives something else than a logit for each image and class.
         """
-        exact = self.screener.exact_classes(len(image_features), screening)
+        if not isinstance(inputs, Tensor):
+            batches = [self.logits(batch, screening) for batch in inputs]
+            return torch.cat(batches) if batches else torch.empty(0, len(self.method.class_names))
+        exact = self.screener.exact_classes(len(inputs), screening)
         if exact < len(self.method.class_names):
-            return self.screener.logits(image_features, exact)
+            return self.screener.logits(inputs, exact)
         if self.method.has_fixed_class_features:
-            images = self.method.normalised(image_features)
+            images = self.method.encode_images(inputs)
             return self.method.output(images, self._fixed_class_features()[None]).logits.cpu()
-        return self.method.predict_logits(image_features)
+        return self.method.predict_logits(inputs)
 
-    def finite_logits(self, image_features: Tensor, screening: Screening = "auto") -> np.ndarray:
+    def finite_logits(self, inputs: Tensor | EvaluationPixels, screening: Screening = "auto") -> np.ndarray:
         """`logits` as an array (n, N), of the right shape and finite.
 
         Raises:
             MethodError: the method gives something else than a logit for each image and class.
             NonFiniteLogitsError: they are no finite numbers.
         """
-        found = checked_logits(self.method, self.logits(image_features, screening), len(image_features))
+        found = checked_logits(self.method, self.logits(inputs, screening), len(inputs))
         logits: np.ndarray = found.float().cpu().numpy()
         wrong = int((~np.isfinite(logits)).any(axis=1).sum())
         if wrong:
@@ -80,13 +87,11 @@ class Predictor:
         return logits
 
     def _fixed_class_features(self) -> Tensor:
+        """Class features (N, E) that no image changes, computed once."""
         if self.class_features is None:
-            self.class_features = self.method.class_features(self.method.normalised(torch.zeros(1, self._width)))[0]
+            nothing = self.method.normalised(torch.zeros(1, self.method.backbone.feature_size))
+            self.class_features = self.method.class_features(nothing)[0]
         return self.class_features
-
-    @property
-    def _width(self) -> int:
-        return self.method.backbone.feature_size
 
     @torch.no_grad()
     def prepare(self, on_progress: OnProgress | None = None) -> None:

@@ -66,7 +66,7 @@ def calibrate(
         raise DataError("screening is calibrated on training images, and there are none.")
     if not 0 < agreement <= 1:
         raise SettingsError(f"agreement is {agreement}; it must be above 0 and at most 1.")
-    images = method.normalised(image_features)
+    images = method.encode_images(image_features)
     hidden = path.activation(images)
     total, done = len(images) + 2 * hidden.shape[1] + 1, 0
 
@@ -83,18 +83,19 @@ def calibrate(
 
     expansion = expand(encode, hidden)
     exact = []
-    for batch in images.split(IMAGES_AT_ONCE):
+    for batch in image_features.split(IMAGES_AT_ONCE):
         exact.append(method.predict_logits(batch).argmax(1))
         told(len(batch))
     winners = torch.cat(exact).to(images.device)
-    _check_path(method, path, images[:1])
+    _check_path(method, path, image_features[:1])
     needed, reached = candidates_needed(expansion.scores(images, hidden), winners, agreement)
     return Screen(expansion, min(needed + MARGIN, len(method.class_names)), reached, len(images))
 
 
 def _check_path(method: Method, path: ScreenedPath, images: Tensor) -> None:
     """Raise MethodError where the path gives other logits than the method: it would be screened into wrong answers."""
-    declared = method.output(images, path.class_features(path.activation(images))).logits
+    encoded = method.encode_images(images)
+    declared = method.output(encoded, path.class_features(path.activation(encoded))).logits
     own = method(images).logits
     # Batches are laid out otherwise, so that the last digits differ; exp(s) of 100 leaves 1e-2 of single precision's.
     if not torch.allclose(declared, own, rtol=1e-3, atol=1e-2):
@@ -128,7 +129,7 @@ def screened_logits(
 def _screened_batch(
     method: Method, path: ScreenedPath, screen: Screen, image_features: Tensor
 ) -> tuple[Tensor, Tensor]:
-    images = method.normalised(image_features)
+    images = method.encode_images(image_features)
     numbers = path.activation(images)
     cosines = screen.expansion.scores(images, numbers)
     best = cosines.topk(screen.candidates, dim=1).indices  # (B, k)
