@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from vlprompt.features import FeatureExtractor
     from vlprompt.methods.method import Method
     from vlprompt.model.prediction import Predictor
+    from vlprompt.text_engine import EngineChoice
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +121,11 @@ class FittedClassifier:
         """What prompts say for a class, by its name, where that is not the name itself."""
         pairs = zip(self.class_names, self.method.class_names, strict=True)
         return {name: words for name, words in pairs if name != words}
+
+    @property
+    def text_engine(self) -> EngineChoice | None:
+        """Which engine encodes the model's prompts, and why; see `Method.text_engine`."""
+        return self.method.text_engine()
 
     def logits(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -148,18 +148,12 @@ def fit(
         DataError: a class has no picture, and the method learns every class from its pictures; or no picture can be
             read.
     """
-    method = build_method(
-        settings.name,
-        backbone,
-        class_words,
-        options=settings.options,
-        template=settings.template,
-        seed=settings.seed,
-        one_prompt_allowed=settings.one_prompt_allowed,
-    )
+    method = _built(settings, class_words, _in_precision_of(settings.training, backbone))
     if not method.uses_pictures():
         return Fit(method, {})
     record: dict[str, Any] = {"recipe": settings.source or "vlprompt's defaults"}
+    if engine := method.text_engine():
+        record["text_engine"] = str(engine)
     if method.has_setup():
         samples, of_setup = set_up(method, samples, extractor)
         record |= of_setup
@@ -168,7 +162,38 @@ def fit(
     training = _TrainingRun(settings.training, identity, checkpoint, board, title)
     of_training, calibration = training.of(method, samples, extractor)
     of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
+    if method.backbone is not backbone:
+        # It was trained in half precision, and predicts as the model does that is loaded later: in the backbone's own.
+        trained, method = method, _built(settings, class_words, backbone)
+        method.load_learned(trained.state_dict())
+        method.cross_validated = trained.cross_validated
     return Fit(method, record | of_training, calibration)
+
+
+def _built(settings: MethodSettings, class_words: Sequence[str], backbone: Backbone) -> Method:
+    return build_method(
+        settings.name,
+        backbone,
+        class_words,
+        options=settings.options,
+        template=settings.template,
+        seed=settings.seed,
+        one_prompt_allowed=settings.one_prompt_allowed,
+    )
+
+
+def _in_precision_of(training: TrainingSettings | None, backbone: Backbone) -> Backbone:
+    """The backbone as training has it: its towers in the settings' precision, where that is not fp32.
+
+    Raises:
+        SettingsError: its device does not compute in that precision.
+    """
+    if training is None or training.precision == "fp32":
+        return backbone
+    from vlprompt.training.precision import check_precision
+
+    check_precision(training.precision, backbone.device)
+    return replace(backbone, precision=training.precision)
 
 
 def set_up(

@@ -15,9 +15,11 @@ The plain path knows none of these: it encodes whole sequences.
 """
 
 from vlprompt.text_engine.engine import (
+    EngineChoice,
     TextEngine,
     check_engine,
     check_takes_deeper_contexts,
+    chosen_engine,
     deep_engine,
     text_engine,
 )
@@ -27,6 +29,7 @@ from vlprompt.text_engine.segments import SegmentsEngine
 
 __all__ = [
     "POSITIONS",
+    "EngineChoice",
     "PlainEngine",
     "Prompts",
     "SegmentsEngine",
@@ -34,6 +37,7 @@ __all__ = [
     "build_prompts",
     "check_engine",
     "check_takes_deeper_contexts",
+    "chosen_engine",
     "deep_engine",
     "refuse_one_prompt",
     "text_engine",
