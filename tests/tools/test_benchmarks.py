@@ -13,7 +13,12 @@ BENCHMARKS = Path(__file__).parents[2] / "speed"
 
 
 @pytest.mark.parametrize(
-    ("script", "figure"), [("training_step.py", "max_gradient_error"), ("roofline.py", "autograd_ratio")]
+    ("script", "figure"),
+    [
+        ("training_step.py", "max_gradient_error"),
+        ("roofline.py", "autograd_ratio"),
+        ("pixel_step.py", "maple_to_cocoop_memory"),
+    ],
 )
 def test_a_benchmark_of_a_step_gives_its_figures(tmp_path: Path, script: str, figure: str) -> None:
     small = ["--model", "ViT-B-32", "--classes", "3", "--rounds", "1", "--threads", "1"]
