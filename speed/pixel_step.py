@@ -3,8 +3,8 @@
     python speed/pixel_step.py --model ViT-B-16 --classes 50 --batch 4 --json pixel_step.json
 
 Random weights of the true shapes stand in for the real ones. CoCoOp's images are features that were computed before;
-`encode_s` is what encoding a batch takes, once an image and view. Published batches are of 4 for MaPLe and 1 for CoCoOp;
-here both have the same.
+`encode_s` is what encoding a batch takes, once an image and view. Published batches are of 4 for MaPLe and of 1 for
+CoCoOp; here both have the same.
 """
 
 from __future__ import annotations
