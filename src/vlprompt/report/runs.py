@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from vlprompt.errors import SettingsError
-from vlprompt.experiments.records import HalfResult, ResultRecord, shortened
+from vlprompt.experiments.records import ResultRecord, shortened
 from vlprompt.methods import METHODS
 from vlprompt.report.estimates import Estimate, Interval, estimate
 
@@ -82,18 +82,12 @@ def in_order(labels: Iterable[str]) -> tuple[str, ...]:
 
 def accuracy_on(test: str) -> Value:
     """Accuracy in percent on a test."""
-    return lambda record: float(results_of(record)[test].accuracy)
+    return lambda record: float(record.results[test].accuracy)
 
 
 def balanced_accuracy_on(test: str) -> Value:
     """Balanced accuracy on a test, the mean over the classes of their accuracies, in percent."""
-    return lambda record: fmean(results_of(record)[test].per_class_accuracy.values())
-
-
-def results_of(record: ResultRecord) -> dict[str, HalfResult]:
-    """A record's results by test."""
-    results: Any = record.results
-    return results if isinstance(results, dict) else {"base": results.base, "new": results.new}
+    return lambda record: fmean(record.results[test].per_class_accuracy.values())
 
 
 def _rank(label: str) -> tuple[int, str]:
@@ -146,7 +140,7 @@ def _refuse_several(what: str, values: set[str], option: str = "") -> None:
 
 def _of_dataset(record: ResultRecord) -> dict[str, Any]:
     """What all results on a data set must share."""
-    names = ("data set's fingerprint", "template", "base classes", "new classes")
+    names = ("data set's fingerprint", "template", *(f"{test} classes" for test in record.dataset.classes))
     return {name: record.settings[name] for name in names}
 
 
