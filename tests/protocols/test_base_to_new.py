@@ -5,8 +5,9 @@ import pytest
 
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
-from vlprompt.methods import METHODS, method_class
-from vlprompt.methods.options import PromptOptions
+from vlprompt.methods import METHODS
+from vlprompt.methods.declarations import declaration
+from vlprompt.methods.prompt_learner import PromptOptions
 from vlprompt.protocols import BASE_TO_NEW
 
 
@@ -32,14 +33,14 @@ def test_it_trains_on_the_first_half_rounded_up_and_tests_on_both() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_it_takes_exactly_the_methods_with_open_names_and_says_why(name) -> None:
-    method = method_class(name)
-    why = BASE_TO_NEW.refusal(method, method.options_class())
+    method = declaration(name)
+    why = BASE_TO_NEW.refusal(method)
     assert (why is None) == method.open_names
     assert why is None or "classes without any" in why
 
 
 def test_it_refuses_contexts_that_belong_to_classes() -> None:
-    assert "class_specific" in str(BASE_TO_NEW.refusal(method_class("coop"), PromptOptions(class_specific=True)))
+    assert "class_specific" in str(BASE_TO_NEW.refusal(declaration("coop"), PromptOptions(class_specific=True)))
 
 
 def test_a_result_without_training_counts_for_its_number_of_shots() -> None:

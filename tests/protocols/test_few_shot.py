@@ -8,7 +8,8 @@ import pytest
 from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
-from vlprompt.methods import METHODS, method_class
+from vlprompt.methods import METHODS
+from vlprompt.methods.declarations import declaration
 from vlprompt.protocols import FEW_SHOT, PROTOCOLS
 
 
@@ -46,8 +47,7 @@ def test_a_part_of_the_classes_and_a_persons_own_data_have_no_other_styles(food)
 
 @pytest.mark.parametrize("name", METHODS)
 def test_it_takes_every_method(name) -> None:
-    method = method_class(name)
-    assert FEW_SHOT.refusal(method, method.options_class()) is None
+    assert FEW_SHOT.refusal(declaration(name)) is None
 
 
 def test_a_data_set_without_test_images_is_refused() -> None:

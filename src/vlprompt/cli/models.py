@@ -27,7 +27,8 @@ from vlprompt.errors import (
 )
 from vlprompt.files import check_writable
 from vlprompt.files.locks import lock_beside
-from vlprompt.methods.options import METHOD_OPTIONS
+from vlprompt.methods import METHODS
+from vlprompt.methods.declarations import all_options, declaration
 from vlprompt.model.cautions import DRAWINGS_ONLY, cautions, drawn_words, knows_only_drawings
 from vlprompt.model.folder import check_replaceable
 from vlprompt.recipes import TrainingSettings
@@ -64,7 +65,7 @@ def _fit_into(out: Path, options: Namespace) -> None:
         seed=options.seed,
         recipe=options.recipe,
         training=given(options, TrainingSettings, leave_out=("seed",)),
-        options={name: value for kind in METHOD_OPTIONS.values() for name, value in given(options, kind).items()},
+        options=_given_to_the_method(options),
         template=options.template,
         device=options.device,
         on_unreadable=options.on_unreadable,
@@ -226,6 +227,13 @@ def given(options: Namespace, settings: type, leave_out: Sequence[str] = ()) -> 
     """The fields of a settings class that were given on the command line or in the YAML file."""
     names = [entry.name for entry in fields(settings) if entry.name not in leave_out]
     return {name: options[name] for name in names if name in options}
+
+
+def _given_to_the_method(options: Namespace) -> dict[str, Any]:
+    """The options of methods that were given, of whichever; what the method has no use for, `fit` tells."""
+    methods = dict.fromkeys((*METHODS, options.method))
+    known = all_options({name: declaration(name) for name in methods})
+    return {name: options[name] for name in known if name in options}
 
 
 def _fit_or_start_over(classifier: PromptClassifier, dataset: Dataset, checkpoint: Path) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError
-
-if TYPE_CHECKING:
-    from vlprompt.methods.method import Method
+from vlprompt.methods.declarations import Declaration
 
 
 class Protocol(ABC):
@@ -35,8 +33,12 @@ class Protocol(ABC):
     def tests(self, dataset: Dataset) -> dict[str, Dataset]:
         """By name the data sets whose test images are named, over their own classes."""
 
-    def refusal(self, method: type[Method], options: object) -> str | None:
-        """Why a method with these options cannot take part, to follow "method NAME"; None for one that can."""
+    def refusal(self, method: Declaration, options: object = None) -> str | None:
+        """Why a method cannot take part, to follow "method NAME"; None for one that can.
+
+        Args:
+            options: of the method; None for its published ones.
+        """
         return None
 
     def shots_of_untrained(self, shots: int) -> int:

@@ -208,7 +208,7 @@ def _check_all_have_pictures(method: Method, labels: Sequence[int]) -> None:
     there = set(labels)
     missing = [words for label, words in enumerate(method.class_names) if label not in there]
     if method.has_setup() and missing:
-        from vlprompt.methods import methods_with_open_names
+        from vlprompt.methods.declarations import methods_with_open_names
 
         raise DataError(
             f"{some_of(missing)} {'has' if len(missing) == 1 else 'have'} no training picture that can be read, and "

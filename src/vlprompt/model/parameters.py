@@ -9,16 +9,17 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vlprompt.data.limits import check_max_pixels
 from vlprompt.errors import ModelFolderError, SettingsError, SettingsWarning, UnknownNameError, VlpromptError
 from vlprompt.methods import METHODS, method_class
-from vlprompt.methods.options import check_template
+from vlprompt.methods.declarations import Declaration, declaration, declarations, recipe_named, recipe_names
+from vlprompt.methods.templates import check_template
 from vlprompt.model.folder import DESCRIPTION_FILE
-from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
+from vlprompt.recipes import Recipe, TrainingSettings, published_for
 from vlprompt.settings_checks import choice, plain, plain_all, seed_number, shown, truth_value, whole_number
 
 SAVED = (
@@ -71,7 +72,7 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
     method = parameters["method"]
     if not isinstance(method, str):
         raise SettingsError(f"method is {shown(method)}; it must be one of {', '.join(METHODS)}, or file.py:ClassName.")
-    found = method_class(method)
+    declared = declaration(method)
     if parameters["template"] is not None:
         check_template(_text("template", parameters["template"]))
     choice("on_unreadable", parameters["on_unreadable"], ("fail", "skip"))
@@ -84,13 +85,13 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
     shots, seed = parameters["shots"], seed_number(parameters["seed"])
     if shots is not None:
         shots = whole_number("shots", shots, least=1, instead=", or None for all")
-    recipe = _recipe(method, found.learns, parameters["recipe"], shots)
+    recipe = _recipe(method, declared, parameters["recipe"], shots)
     short = {name: parameters[name] for name in ("epochs", "batch_size", "learning_rate")}
     changes = {name: value for name, value in short.items() if value is not None}
     changes |= _mapping("training", parameters["training"])
-    options = _with_options(method, found.options_class, recipe, parameters["options"])
-    why = "has no training settings" if found.uses_pictures() else "learns nothing"
-    return FitSettings(shots, seed, found.uses_pictures(), _with_training(recipe, changes, seed, why), options)
+    recipe = _with_training(method, declared, recipe, changes, seed)
+    options = _with_options(method, declared, recipe, parameters["options"])
+    return FitSettings(shots, seed, declared.uses_pictures, recipe, options)
 
 
 def parameters_to_save(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,35 +179,40 @@ def _is_pair(entry: Any) -> bool:
     return is_pair and isinstance(entry[0], _JSON_LABELS) and isinstance(entry[1], str)
 
 
-def _recipe(method: str, learns: bool, name: Any, shots: int | None) -> Recipe:
-    """The recipe by name, or the method's base-to-new one; a method of the user's own takes the settings' defaults."""
+def _recipe(method: str, declared: Declaration, name: Any, shots: int | None) -> Recipe:
+    """The recipe by name, or the method's usual one.
+
+    One of the package's may train a method of the user's own.
+    """
     if name is None:
-        own = Recipe(method, TrainingSettings() if learns else None)
-        return own if is_method_file(method) else recipe_for(method, shots=shots)
-    recipe = RECIPES.get(_text("recipe", name))
-    if recipe is None:
-        raise UnknownNameError("recipe", name, RECIPES)
-    if recipe.method != method and not is_method_file(method):
-        raise SettingsError(f"recipe {name} is for the method {recipe.method}, and method is {method}.")
-    return recipe
+        return published_for(declared.recipes, shots=shots)
+    own = {recipe.name: recipe for recipe in declared.recipes}
+    if (recipe := own.get(_text("recipe", name))) is not None:
+        return recipe
+    found = recipe_named(name)
+    if found is None:
+        raise UnknownNameError("recipe", name, dict.fromkeys([*own, *recipe_names()]))
+    if not is_method_file(method):
+        raise SettingsError(f"recipe {name} is for the method {found[0]}, and method is {method}.")
+    return found[1]
 
 
-def _with_training(recipe: Recipe, changes: dict[str, Any], seed: int, why_not: str) -> Recipe:
+def _with_training(method: str, declared: Declaration, recipe: Recipe, changes: dict[str, Any], seed: int) -> Recipe:
     if recipe.training is None:
         TrainingSettings.from_dict({"warmup_epochs": 0, **changes})  # what is wrong for all methods is wrong here, too
-        _warn_of_ignored(changes, recipe.method, why_not)
+        _warn_of_ignored(changes, method, "has no training settings" if declared.uses_pictures else "learns nothing")
         return recipe
     return recipe.with_training(**{"seed": seed, **changes})
 
 
-def _with_options(method: str, options_class: type, recipe: Recipe, options: Any) -> dict[str, Any]:
+def _with_options(method: str, declared: Declaration, recipe: Recipe, options: Any) -> dict[str, Any]:
     """The recipe's options with the changes; those of other methods are left out.
 
     A length without words means random vectors of that length.
     """
     changes = _mapping("options", options)
-    known = _option_names(options_class)
-    elsewhere = {name for other in METHODS for name in _option_names(method_class(other).options_class)}
+    known = [option.name for option in declared.options]
+    elsewhere = {option.name for other in declarations().values() for option in other.options}
     ignored = [name for name in changes if name not in known and name in elsewhere and known]
     _warn_of_ignored(ignored, method, "has no such option")
     changes = {name: value for name, value in changes.items() if name not in ignored}
@@ -215,14 +221,10 @@ def _with_options(method: str, options_class: type, recipe: Recipe, options: Any
             raise UnknownNameError(f"option of method {method}", name, known)
     if "context_length" in changes and "context_init" not in changes:
         changes["context_init"] = None
-    merged = {**recipe.prompt, **changes}
+    merged = {**recipe.options, **changes}
     if not is_method_file(method):
-        options_class(**merged)  # checks itself
+        method_class(method).options_class(**merged)  # checks itself
     return merged
-
-
-def _option_names(options_class: type) -> list[str]:
-    return [field.name for field in fields(options_class)] if hasattr(options_class, "__dataclass_fields__") else []
 
 
 def _warn_of_ignored(names: Any, method: str, why: str) -> None:

@@ -6,15 +6,11 @@ are trained on, and the new half's names are put into the same learned prompt.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError
 from vlprompt.experiments.protocol import Protocol
-
-if TYPE_CHECKING:
-    from vlprompt.methods.method import Method
+from vlprompt.methods.declarations import Declaration, methods_with_open_names
 
 
 class BaseToNew(Protocol):
@@ -31,9 +27,7 @@ class BaseToNew(Protocol):
     def tests(self, dataset: Dataset) -> dict[str, Dataset]:
         return {"base": select_half(dataset, "base"), "new": select_half(dataset, "new")}
 
-    def refusal(self, method: type[Method], options: object) -> str | None:
-        from vlprompt.methods import methods_with_open_names
-
+    def refusal(self, method: Declaration, options: object = None) -> str | None:
         if not method.open_names:
             return (
                 "names only classes that it has pictures of, and base-to-new tests on classes without any; leave it "

@@ -6,16 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vlprompt.experiments.records import ResultRecord
+from vlprompt.methods.declarations import title_of
 from vlprompt.report.estimates import Estimate, Interval
 from vlprompt.report.summary import Comparison, Summary, compare, summarize
-
-METHOD_NAMES = {
-    "zero-shot": "zero-shot CLIP",
-    "zero-shot-ensemble": "zero-shot CLIP (ensemble)",
-    "coop": "CoOp",
-    "cocoop": "CoCoOp",
-    "kgcoop": "KgCoOp",
-}
 
 
 @dataclass(frozen=True)
@@ -28,7 +21,7 @@ class Headline:
 
 def method_name(label: str) -> str:
     """A method's name as the papers write it."""
-    return METHOD_NAMES.get(label, label)
+    return title_of(label)
 
 
 def short_method_name(label: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from vlprompt.errors import UnknownNameError
 from vlprompt.experiments.records import ResultRecord
-from vlprompt.recipes import recipe_for
+from vlprompt.methods.declarations import recipe_for
 from vlprompt.report.summary import summarize
 
 
