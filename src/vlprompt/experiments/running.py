@@ -25,14 +25,14 @@ from vlprompt.experiments.protocol import Protocol
 from vlprompt.experiments.records import Machine, ResultRecord, TestResult, Times, write_record
 from vlprompt.model.evaluation import evaluate
 from vlprompt.model.fitting import MethodSettings, fit
-from vlprompt.model.inputs import test_inputs
+from vlprompt.model.inputs import frozen_features, test_inputs
 from vlprompt.progress import Board, Counting, OnProgress
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vlprompt.backbones import Backbone
-    from vlprompt.features import FeatureExtractor
+    from vlprompt.features import EvaluationPixels, FeatureExtractor
     from vlprompt.methods.method import Method
 
 WORK_FOLDER = "work"
@@ -87,13 +87,16 @@ class Bench:
             self._tests[name] = self.protocol.tests(self.dataset(name))
         return self._tests[name]
 
-    def test_inputs(self, method: Method, name: str, test: str, on_progress: OnProgress | None = None) -> Tensor:
+    def test_inputs(
+        self, method: Method, name: str, test: str, on_progress: OnProgress | None = None
+    ) -> Tensor | EvaluationPixels:
         """What the method reads of a test's images; features of the last tests are kept at hand."""
+        images = [sample.image for sample in self.tests(name)[test].test]
+        if method.reads == "pixels":
+            return test_inputs(method, images, self.extractor(on_progress))[0]
         key = name, test
         if key not in self._test_inputs:
-            images = [sample.image for sample in self.tests(name)[test].test]
-            inputs, _ = test_inputs(method, images, self.extractor(on_progress))
-            self._test_inputs[key] = inputs
+            self._test_inputs[key], _ = frozen_features(images, self.extractor(on_progress))
             while sum(kept.nbytes for kept in self._test_inputs.values()) > KEPT_BYTES and len(self._test_inputs) > 1:
                 del self._test_inputs[next(iter(self._test_inputs))]
         return self._test_inputs[key]
@@ -120,8 +123,9 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
         )
         started = time.perf_counter()
         inputs = {test: bench.test_inputs(fitted.method, name, test, on_progress) for test in bench.tests(name)}
-    encoded = time.perf_counter()
-    results = {test: _test(fitted.method, inputs[test], part) for test, part in bench.tests(name).items()}
+        encoded = time.perf_counter()
+        # Within the row, because pixels are read only now.
+        results = {test: _test(fitted.method, inputs[test], part) for test, part in bench.tests(name).items()}
     features_s = encoded - started + fitted.record.get("features_s", 0.0)
     train_s = fitted.record.get("train_s", 0.0) + fitted.record.get("setup_s", 0.0)
     record = _record(run, results, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))
@@ -154,7 +158,7 @@ def _few_images(run: Run, dataset: Dataset, protocol: Protocol) -> Sequence[Samp
     return protocol.trained(replace(dataset, train=train, val=val)).train
 
 
-def _test(method: Method, inputs: Tensor, test: Dataset) -> TestResult:
+def _test(method: Method, inputs: Tensor | EvaluationPixels, test: Dataset) -> TestResult:
     from vlprompt.model.prediction import Predictor
 
     if test.prompt_names != method.class_names:

@@ -40,6 +40,16 @@ def headline(records: Sequence[ResultRecord], *, interval: Interval = "student")
     return Headline(*_best_harmonic(summary))
 
 
+def serves_new_names(summary: Summary) -> str:
+    """The method that is best on new classes and those whose intervals overlap its own; empty without an average."""
+    ranked = sorted(summary.average, key=lambda method: -summary.average[method].new.mean)
+    if not ranked:
+        return ""
+    best = summary.average[ranked[0]].new
+    alike = [method for method in ranked if method == ranked[0] or summary.average[method].new.high >= best.low]
+    return f"{', '.join(method_name(method) for method in alike)} ({best.mean:.1f}% of new classes)"
+
+
 def verdict(estimate: Estimate) -> str:
     """How a difference reads: "better", "worse", or "unclear" where its interval holds 0 or is unknown."""
     if estimate.half_width is None or estimate.low <= 0 <= estimate.high:
