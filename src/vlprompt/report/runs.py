@@ -114,9 +114,12 @@ def check_same_data(records: Sequence[ResultRecord]) -> None:
     _refuse_several("backbone", backbones, ' (backbone="NAME")')
     _refuse_several("precision", {r.backbone.precision for r in records})
     first_of_dataset: dict[str, ResultRecord] = {}
+    first_of_tests: dict[tuple[str, str], ResultRecord] = {}
     for record in records:
         other = first_of_dataset.setdefault(record.dataset.name, record)
         _refuse_difference(f"data set {record.dataset.name}", _of_dataset(other), _of_dataset(record))
+        other = first_of_tests.setdefault((record.protocol, record.dataset.name), record)
+        _refuse_difference(f"data set {record.dataset.name}", _of_tests(other), _of_tests(record))
 
 
 def _check_one_comparison(records: Sequence[ResultRecord]) -> None:
@@ -140,8 +143,12 @@ def _refuse_several(what: str, values: set[str], option: str = "") -> None:
 
 def _of_dataset(record: ResultRecord) -> dict[str, Any]:
     """What all results on a data set must share."""
-    names = ("data set's fingerprint", "template", *(f"{test} classes" for test in record.dataset.classes))
-    return {name: record.settings[name] for name in names}
+    return {name: record.settings[name] for name in ("data set's fingerprint", "template")}
+
+
+def _of_tests(record: ResultRecord) -> dict[str, Any]:
+    """What all results of a protocol on a data set must share."""
+    return {name: record.settings[name] for name in (f"{test} classes" for test in record.dataset.classes)}
 
 
 def _of_pair(record: ResultRecord) -> dict[str, Any]:
