@@ -5,7 +5,8 @@
 A method of your own is a class in a file of its own: derive from `Method` and give `class_features`, or derive from
 `PromptLearner` and give `context`; then name it as `path/to/file.py:ClassName` wherever a method is asked for. One that
 gives a `forward` of its own is predicted with through it too, at the price that nothing is computed ahead. `setup` sees
-the labelled pictures' features before training, or instead of it; `loss` and `after_epoch` are its own to give.
+the labelled pictures' features before training, or instead of it; `loss` and `after_epoch` are its own to give. What
+the class declares beside these (`title`, `recipes`, ...) is what lists, options, help and reports say of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
 from vlprompt.errors import MethodError, SettingsError
-from vlprompt.methods.output import Output, TrainingSet, checked_output
+from vlprompt.methods.output import Output, ScreenedPath, TrainingSet, checked_output
 from vlprompt.methods.templates import DEFAULT_TEMPLATE
 from vlprompt.recipes import Recipe
 from vlprompt.settings_checks import seed_number
@@ -41,11 +42,12 @@ class Method(nn.Module, ABC):
         options_class: the dataclass of its options; each is an option of the command line, and documented in its
             docstring.
         recipes: ways to train it, the usual one first; by default the defaults of `TrainingSettings`, if it learns.
-        reads: "features", which are cached.
+        reads: "features" of images, computed once, or their "pixels": then batches (B, 3, H, W), preprocessed, go in,
+            freshly augmented in training, and `encode_images` is its own.
         learns: whether there is anything to train by gradient descent.
         open_names: whether names that there are no pictures of can be added.
-        image_conditioned: whether the class features may depend on the image; where they do not, they are computed
-            once and kept.
+        image_conditioned: whether the class features may depend on the image; where they do not, say so, and
+            prediction computes them once.
         cross_validated: training pictures named right and all that were held out, where `setup` held some out.
     """
 
@@ -55,7 +57,7 @@ class Method(nn.Module, ABC):
     source: ClassVar[str] = ""
     options_class: ClassVar[type]
     recipes: ClassVar[tuple[Recipe, ...]] = ()
-    reads: ClassVar[Literal["features"]] = "features"
+    reads: ClassVar[Literal["features", "pixels"]] = "features"
     learns: ClassVar[bool] = True
     open_names: ClassVar[bool] = True
     image_conditioned: ClassVar[bool] = True
@@ -127,29 +129,49 @@ class Method(nn.Module, ABC):
             (b, N, E), where b is B, or 1 where the classes' features do not depend on the image.
         """
 
-    def forward(self, image_features: Tensor) -> Output:
-        """Logits exp(s) cos(f, w), in training and in prediction: image features (B, E), normalised or not."""
-        images = self.normalised(image_features)
-        return self._output(images, self.class_features(images))
+    def forward(self, inputs: Tensor) -> Output:
+        """Logits exp(s) cos(f, w), in training and in prediction.
+
+        Args:
+            inputs: what it `reads`: image features (B, E), normalised or not, or pixels (B, 3, H, W), preprocessed.
+        """
+        images = self.encode_images(inputs)
+        return self.output(images, self.class_features(images))
+
+    def encode_images(self, inputs: Tensor) -> Tensor:
+        """Image features (B, E), L2-normalised, of what it `reads`; a method that reads pixels has its own."""
+        return self.normalised(inputs)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         """What training minimises, a mean over the images: the cross-entropy of the logits with labels (B,)."""
         logits = output.logits
         return F.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, labels)
 
+    def screening(self) -> ScreenedPath | None:
+        """How all classes can be scored by an expansion (see `vlprompt.screening`); None, the default, if they cannot.
+
+        A class that gives another `forward`, `output`, `class_features` or `context` than the one whose `screening` it
+        inherits is not screened, unless it gives `screening` anew.
+        """
+        return None
+
     def after_epoch(self, epoch: int, epochs: int) -> None:
         """Called after each epoch (counted from 1) of `epochs`; nothing by default."""
-
-    def logits_of(self, image_features: Tensor, class_features: Tensor) -> Tensor:
-        """Logits over class features that are known: (B, E), (b, N, E) -> (B, N)."""
-        return self._output(self.normalised(image_features), class_features).logits
 
     def normalised(self, image_features: Tensor) -> Tensor:
         """Image features (B, E) of any length, type and device -> L2-normalised, as the backbone has them."""
         return F.normalize(image_features.to(self.backbone.device, self.backbone.dtype), dim=-1)
 
-    def _output(self, images: Tensor, class_features: Tensor) -> Output:
-        """Normalised images (B, E) and class features (b, N, E), not normalised; other shapes and types are refused."""
+    def output(self, images: Tensor, class_features: Tensor) -> Output:
+        """The logits over class features that are known.
+
+        Args:
+            images: (B, E), L2-normalised.
+            class_features: (b, N, E), b of 1 or B, not normalised.
+
+        Raises:
+            MethodError: class features of another shape or type.
+        """
         self._check_type(class_features, images)
         wanted = (len(self.class_names), images.shape[-1])
         if (
@@ -180,26 +202,18 @@ class Method(nn.Module, ABC):
         return self.backbone.logit_scale * cosines + self.backbone.logit_bias
 
     @property
-    def has_own_forward(self) -> bool:
-        """Whether a subclass gives its own way to logits, so that class features alone do not determine them."""
-        ours = (Method.forward, Method.predict_logits, Method.logits_of, Method._output)
-        return any(getattr(type(self), way.__name__) is not way for way in ours)
+    def has_fixed_class_features(self) -> bool:
+        """Whether class features alone give its logits and are the same for every image, so that they can be kept."""
+        return not self.image_conditioned and type(self).forward is Method.forward
 
     @torch.no_grad()
-    def predict_logits(self, image_features: Tensor, batch_size: int = 64) -> Tensor:
-        """Logits without gradients, some images at a time: (n, E) -> (n, N)."""
-        if not len(image_features):
+    def predict_logits(self, inputs: Tensor, batch_size: int = 64) -> Tensor:
+        """What `forward` gives without gradients, some images at a time: what it `reads`, of n images -> (n, N)."""
+        if not len(inputs):
             return torch.empty(0, len(self.class_names))
-        if self.has_own_forward:
-            return torch.cat([self._checked_logits(batch).cpu() for batch in image_features.split(batch_size)])
-        logits, fixed = [], None
-        for batch in image_features.split(batch_size):
-            images = self.normalised(batch)
-            class_features = self.class_features(images) if fixed is None else fixed
-            if len(images) > 1 and len(class_features) == 1:
-                fixed = class_features  # the same for every image, so encoded once for all batches
-            logits.append(self._output(images, class_features).logits.cpu())
-        return torch.cat(logits)
+        where: dict[str, Any] = {"device": self.backbone.device, "dtype": self.backbone.dtype}
+        batches = inputs.split(batch_size)
+        return torch.cat([checked_output(self, batch.to(**where)).logits.cpu() for batch in batches])
 
     def load_learned(self, tensors: Mapping[str, Tensor]) -> None:
         """Take what `state_dict` gave, strictly.
@@ -212,10 +226,6 @@ class Method(nn.Module, ABC):
     def expected_state(self, pictures: int) -> Mapping[str, Tensor]:
         """Tensors with the names, types and shapes of what it has learned from so many pictures, whatever they hold."""
         return self.state_dict()
-
-    def _checked_logits(self, image_features: Tensor) -> Tensor:
-        """What `forward` gives for some images, if it is a logit for each image and class."""
-        return checked_output(self, image_features.to(self.backbone.device, self.backbone.dtype)).logits
 
     def with_class_names(self, class_names: Sequence[str]) -> Method:
         """The same method over other classes, sharing everything that it has learned.
@@ -243,4 +253,4 @@ class Method(nn.Module, ABC):
             )
 
 
-__all__ = ["Method", "Output", "TrainingSet"]
+__all__ = ["Method", "Output", "ScreenedPath", "TrainingSet"]

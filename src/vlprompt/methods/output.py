@@ -1,7 +1,8 @@
-"""What goes into a method and comes out of it: the labelled pictures, and the logits of some images."""
+"""What goes into a method and comes out of it: the labelled pictures, the logits of some images, and how to screen."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,16 +39,36 @@ class Output:
     class_features: Tensor | None = None
 
 
-def checked_output(method: Any, image_features: Tensor) -> Output:
-    """What the method's forward gives for image features (B, E), if it is an `Output` with logits (B, N).
+@dataclass(frozen=True, eq=False)
+class ScreenedPath:
+    """The few numbers a(x) by which alone an image acts on the class features, and these as a smooth function of them.
+
+    A method that has such a path can be screened (see `vlprompt.screening`): all classes are scored by an expansion in
+    a, and only each image's best are encoded.
+
+    Attributes:
+        size: H, how many numbers.
+        activation: images (B, E), L2-normalised -> a (B, H).
+        class_features: a (b, H) -> (b, N, E), not normalised: what `Method.class_features` gives for the images.
+        features_of: a (B, H) and labels (B, k) -> (B, k, E): those of some classes only, other ones for each image.
+    """
+
+    size: int
+    activation: Callable[[Tensor], Tensor]
+    class_features: Callable[[Tensor], Tensor]
+    features_of: Callable[[Tensor, Tensor], Tensor]
+
+
+def checked_output(method: Any, inputs: Tensor) -> Output:
+    """What the method's forward gives for B images, if it is an `Output` with logits (B, N).
 
     Raises:
         MethodError: it gives something else, or takes what `super().forward` gives for something else.
     """
-    name, wanted = type(method).__name__, (len(image_features), len(method.class_names))
+    name, wanted = type(method).__name__, (len(inputs), len(method.class_names))
     expected = f"an Output (vlprompt.methods.method) with logits of the shape {wanted}"
     try:
-        output = method(image_features)
+        output = method(inputs)
     except (TypeError, AttributeError) as error:
         # A method that was written when forward gave the logits alone goes on with them as with a tensor.
         if "Output" in str(error):
@@ -58,7 +79,7 @@ def checked_output(method: Any, image_features: Tensor) -> Output:
         raise
     if not isinstance(output, Output):
         raise MethodError(f"the forward of the method {name} gives a {type(output).__name__}; it must be {expected}.")
-    checked_logits(method, output.logits, len(image_features))
+    checked_logits(method, output.logits, len(inputs))
     return output
 
 

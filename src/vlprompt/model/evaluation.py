@@ -20,6 +20,7 @@ from vlprompt.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vlprompt.features import EvaluationPixels
     from vlprompt.model.prediction import Predictor
 
 NORMAL_QUANTILE = 1.959963984540054
@@ -138,7 +139,7 @@ class Evaluation:
 
 def evaluate(
     predictor: Predictor,
-    inputs: Tensor,
+    inputs: Tensor | EvaluationPixels,
     truth: np.ndarray,
     names: Sequence[str],
     zero_shot: np.ndarray | None = None,
@@ -156,7 +157,7 @@ def evaluate(
         DataError: there are no pictures.
         NonFiniteLogitsError: the method's answers are no finite numbers.
     """
-    predicted = predictor.finite_logits(inputs).argmax(axis=1)
+    predicted = predictor.finite_logits(inputs, screening="off").argmax(axis=1)
     return measure(truth, predicted, names, zero_shot, trained_on=trained_on), predicted
 
 

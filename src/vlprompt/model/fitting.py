@@ -19,7 +19,7 @@ from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
 from vlprompt.methods import build_method, method_class
 from vlprompt.model.card import package_versions
-from vlprompt.model.inputs import test_inputs, training_inputs
+from vlprompt.model.inputs import frozen_features, training_inputs
 from vlprompt.progress import Board
 from vlprompt.recipes import TrainingSettings
 from vlprompt.wording import some_of
@@ -185,13 +185,13 @@ def set_up(
 
     started = time.perf_counter()
     _check_all_have_pictures(method, [sample.label for sample in samples])
-    inputs, kept = test_inputs(method, [sample.image for sample in samples], extractor)
+    frozen, kept = frozen_features([sample.image for sample in samples], extractor)
     encoded = time.perf_counter()
     warn_about_lost_shots(samples, kept.tolist())
     samples = [samples[place] for place in kept.tolist()]
     labels = [sample.label for sample in samples]
     _check_all_have_pictures(method, labels)
-    features = method.normalised(inputs)
+    features = method.normalised(frozen)
     method.setup(TrainingSet(features, torch.tensor(labels, device=features.device)))
     record: dict[str, Any] = {
         "images": len(labels),
@@ -231,7 +231,7 @@ class _TrainingRun:
         self, method: Method, samples: Sequence[Sample], extractor: FeatureExtractor
     ) -> tuple[dict[str, Any], Tensor | None]:
         """Train the method in place; the record of it, and what calibrates screening."""
-        from vlprompt.model.prediction import calibration_for
+        from vlprompt.screening.screener import calibration_for
         from vlprompt.training import train
 
         started = time.perf_counter()
@@ -256,6 +256,8 @@ class _TrainingRun:
             "features_s": round(encoded - started + history.feature_seconds, 3),
             "train_s": round(history.seconds, 3),
         }
+        if not hasattr(inputs, "epoch"):
+            return record, None  # screening starts from the frozen encoder's features
         return record, calibration_for(method, inputs.epoch(self.settings.epochs - 1))
 
 
