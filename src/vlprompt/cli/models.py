@@ -6,12 +6,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from vlprompt.cli.choices import note_choices
 from vlprompt.cli.class_names import names_from
 from vlprompt.cli.output import note, print_json, print_table
 from vlprompt.cli.picture_arguments import expand
@@ -30,6 +32,7 @@ from vlprompt.files.locks import lock_beside
 from vlprompt.methods.options import METHOD_OPTIONS
 from vlprompt.model.cautions import DRAWINGS_ONLY, cautions, drawn_words, knows_only_drawings
 from vlprompt.model.folder import check_replaceable
+from vlprompt.progress import telling_stages
 from vlprompt.recipes import TrainingSettings
 
 if TYPE_CHECKING:
@@ -71,13 +74,16 @@ def _fit_into(out: Path, options: Namespace) -> None:
         max_pixels=options.max_pixels,
         checkpoint=checkpoint,
         progress=False if options.no_progress else None,
+        new_names=options.new_names,
     )
     uses_pictures = classifier.checked_settings().uses_pictures
     if options.on_unreadable == "fail":
         _refuse_unreadable(
             dataset.test or dataset.train, options.max_pixels, progress=False if options.no_progress else None
         )
-    _fit_or_start_over(classifier, dataset, checkpoint)
+    with nullcontext() if options.no_progress else telling_stages():
+        _fit_or_start_over(classifier, dataset, checkpoint)
+    note_choices(classifier.choice_)
     _save_somewhere(classifier, out, checkpoint)
     shutil.rmtree(checkpoint, ignore_errors=True)
     try:
@@ -89,7 +95,12 @@ def _fit_into(out: Path, options: Namespace) -> None:
         _save_somewhere(classifier, out, checkpoint)
         note_evaluation(evaluation, uses_pictures)
     if uses_pictures:
-        note(drawn_words(len(classifier.training_samples_), len(dataset.train), options.shots))
+        note(drawn_words(len(classifier.training_samples_), len(dataset.train), classifier.fitted_.training["shots"]))
+    if (pair := classifier.fitted_.pair) is not None:
+        note(
+            f"{pair.for_trained.method_name} names the classes trained on; as soon as one name is none of these, "
+            f"{pair.for_new.method_name} answers for all."
+        )
     note(f"The model is in {options.out}; name pictures with: vlprompt predict {options.out} PICTURE...")
 
 
@@ -106,6 +117,7 @@ def predict(options: Namespace) -> None:
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     if names is not None:
         classifier = classifier.with_class_names(names)
+        _note_answering(classifier)
     logits, kept = classifier.logits(
         images, screening=options.screening, on_unreadable=options.on_unreadable, max_pixels=options.max_pixels
     )
@@ -129,6 +141,17 @@ def predict(options: Namespace) -> None:
         return
     rows = [(image, name, f"{share:.3f}") for image, best in guesses for name, share in best]
     print_table(("picture", "class", "probability"), rows)
+
+
+def _note_answering(classifier: FittedClassifier) -> None:
+    """Say which of a model's two methods answers for names that were given."""
+    if classifier.pair is None:
+        return
+    trained, answering = classifier.pair.for_trained.method_name, classifier.method_name
+    if classifier.method is classifier.pair.for_trained.method or answering == trained:
+        note(f"All names are classes that the model was trained on: {answering} answers.")
+    else:
+        note(f"Some names are none of the classes that {trained} was trained on: {answering} answers for all names.")
 
 
 def _best(shares: Any, names: Any, count: int) -> list[tuple[str, float]]:
@@ -216,9 +239,9 @@ def _load_data(options: Namespace) -> Dataset:
     return dataset
 
 
-def check_shots(shots: int | None) -> None:
+def check_shots(shots: int | str | None) -> None:
     """Raise SettingsError when --shots is no number of pictures."""
-    if shots is not None and shots < 1:
+    if isinstance(shots, int) and shots < 1:
         raise SettingsError(f"--shots is {shots}; it must be at least 1.")
 
 
@@ -260,7 +283,8 @@ def _evaluate_honestly(
 ) -> Evaluation | None:
     """Evaluate on the test split, else on pictures that were not trained on, else on the training pictures, marked so.
 
-    A method that uses no pictures was trained on none. None where no picture can be read.
+    A method that uses no pictures was trained on none. None where no picture can be read, and where cross-validation
+    has said more than pictures trained on would.
     """
     from vlprompt.data.images import find_unreadable
 
@@ -270,10 +294,15 @@ def _evaluate_honestly(
     if not all(find_unreadable([sample], max_pixels=classifier.max_pixels) for sample in rest):
         name = f"{dataset.name}, {'pictures not trained on' if uses_pictures else 'all pictures'}"
         return classifier.evaluate(rest, name, on_unreadable)
-    if not uses_pictures:
+    if not uses_pictures or _is_cross_validated(classifier):
         return None
     name = f"{dataset.name}, pictures trained on"
     return classifier.evaluate(classifier.training_samples_, name, on_unreadable, trained_on=True)
+
+
+def _is_cross_validated(classifier: PromptClassifier) -> bool:
+    rows = classifier.choice_.get("pictures", {}).get("rows", ())
+    return any(row["chosen"] and row["total"] for row in rows)
 
 
 def _save_somewhere(classifier: PromptClassifier, out: Path, checkpoint: Path) -> None:

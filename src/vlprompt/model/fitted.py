@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
     from vlprompt.backbones import Backbone
     from vlprompt.methods.method import Method
+    from vlprompt.model.fitting import Fit
+    from vlprompt.model.pair import Pair
     from vlprompt.model.prediction import Predictor
 
 
@@ -68,6 +70,8 @@ class FittedClassifier:
         calibration: features of some training images, (n, E), for screening; None where it would not serve.
         labels: the person's own names of the classes, by column of the logits; None where they are the words.
         label_kind: what Python has as labels, whose text the names are: "str", "int", "float" or "bool".
+        pair: the two methods of a model whose head has one for names without pictures beside it; `method` is the one of
+            them that serves the present names.
     """
 
     backbone: Backbone
@@ -79,6 +83,7 @@ class FittedClassifier:
     calibration: Tensor | None = None
     labels: list[str] | None = None
     label_kind: str = "str"
+    pair: Pair | None = None
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -251,6 +256,8 @@ class FittedClassifier:
         """
         from vlprompt.text_engine import refuse_one_prompt
 
+        if self.pair is not None:
+            return replace(self.pair.with_class_names(names), pair=self.pair)
         labels = [names] if isinstance(names, str) else list(names)
         if len(labels) < 2:
             raise DataError(f"class names are {labels!r}; at least two are needed.")
@@ -278,10 +285,12 @@ class FittedClassifier:
         """
         with progress_bars(progress) as board:
             self.predictor.prepare(Counting(board, "calibrating screening", "img"))
+        first = self if self.pair is None else self.pair.for_trained
+        new_names, second = (None, {}) if self.pair is None else self.pair.saved()
         model = SavedModel(
-            method=self.method_name,
-            method_file_hash=method_file_hash(self.method_name),
-            options=plain_all(asdict(self.method.options)),
+            method=first.method_name,
+            method_file_hash=method_file_hash(first.method_name),
+            options=plain_all(asdict(first.method.options)),
             template=self.method.template,
             class_names=self.class_names,
             class_words=self.class_words,
@@ -289,12 +298,42 @@ class FittedClassifier:
             trained_class_names=self.trained_class_names,
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
-            training=self.training,
+            training=first.training,
             evaluation=self.evaluation,
             screening=self.predictor.description(),
+            new_names=new_names,
         )
         card = model_card(model)
-        write_model_folder(Path(folder), model, self.method.state_dict(), self.predictor.tensors(), card)
+        kept = self.predictor.tensors()
+        write_model_folder(Path(folder), model, first.method.state_dict(), kept, card, second)
+
+
+def fitted_classifier(fit: Fit, record: dict[str, Any], labels: list[str], label_kind: str) -> FittedClassifier:
+    """The classifier of a fit, with what serves names without pictures beside it.
+
+    Args:
+        record: of the data and the settings; the fit has the rest.
+        labels, label_kind: see `FittedClassifier`.
+    """
+    words, backbone = list(fit.method.class_names), fit.method.backbone
+    training = record | fit.record
+    named = (fit.name, words, training)
+    classifier = FittedClassifier(
+        backbone, fit.method, *named, calibration=fit.calibration, labels=labels, label_kind=label_kind
+    )
+    if fit.for_new is None:
+        return classifier
+    from vlprompt.model.pair import Pair
+
+    second, record_of_second = fit.for_new, {**training, **fit.for_new.record}
+    new = replace(
+        classifier,
+        method=second.method,
+        method_name=second.name,
+        training=record_of_second,
+        calibration=second.calibration,
+    )
+    return replace(classifier, pair=Pair(classifier, new))
 
 
 def load_fitted(
@@ -316,37 +355,56 @@ def load_fitted(
         BackboneError: the backbone is not the one that the model was trained on; both fingerprints are named.
     """
     folder = Path(folder)
-    model, tensors, kept = read_model_folder(folder)
+    model, tensors = read_model_folder(folder)
     name = _trusted_method(folder, model, method)
     frozen = _same_backbone(folder, model, backbone, device)
     built = _rebuilt(folder, name, model, frozen)
-    load_checked(folder / TENSORS_FILE, built, tensors, pictures=model.training.get("images", 0))
-    check_kept(folder / KEPT_FILE, kept, frozen.dtype)
-    words = [model.class_words.get(name, name) for name in model.class_names]
-    if words != model.trained_class_names:
-        try:
-            built = built.with_class_names(words)
-        except ValueError as error:
-            raise ModelFolderError(f"{folder / DESCRIPTION_FILE} was changed: {error}") from error
+    load_checked(folder / TENSORS_FILE, built, tensors.learned, pictures=model.training.get("images", 0))
+    check_kept(folder / KEPT_FILE, tensors.kept, frozen.dtype)
+    classifier = FittedClassifier(frozen, built, name, model.trained_class_names, model.training)
+    if model.new_names is not None:
+        from vlprompt.model.pair import Pair, second_of
+
+        pair = Pair(classifier, second_of(folder, model, tensors.new_names, classifier))
+        classifier = replace(classifier, pair=pair)
+    return _over_saved_names(folder, classifier, model, tensors.kept)
+
+
+def _over_saved_names(
+    folder: Path, classifier: FittedClassifier, model: SavedModel, kept: dict[str, Tensor]
+) -> FittedClassifier:
+    """The classifier over the names that it was saved with, with what was kept for these."""
     from vlprompt.model.prediction import Predictor
 
+    words = [model.class_words.get(name, name) for name in model.class_names]
+    method, serving = classifier.method, classifier
+    if words != model.trained_class_names:
+        try:
+            if classifier.pair is not None:
+                serving = classifier.with_class_names(words)
+            method = serving.method if classifier.pair is not None else method.with_class_names(words)
+        except ValueError as error:
+            raise ModelFolderError(f"{folder / DESCRIPTION_FILE} was changed: {error}") from error
+    elif classifier.pair is not None:  # its trained classes by the names that the person gave them
+        trained = replace(classifier.pair.for_trained, labels=model.class_names, label_kind=model.label_kind)
+        new = replace(classifier.pair.for_new, labels=model.class_names, label_kind=model.label_kind)
+        serving = replace(classifier, pair=replace(classifier.pair, for_trained=trained, for_new=new))
     try:
-        predictor = Predictor.restored(built, kept, model.screening)
+        predictor = Predictor.restored(method, kept, model.screening)
     except (ValueError, TypeError) as error:
         raise ModelFolderError(f"{folder / KEPT_FILE} does not fit the model: {error}.") from error
-    classifier = FittedClassifier(
-        frozen,
-        built,
-        name,
-        model.trained_class_names,
-        model.training,
-        model.evaluation,
-        predictor.calibration,
+    calibration = predictor.calibration if predictor.calibration is not None else serving.calibration
+    found = replace(
+        serving,
+        method=method,
+        evaluation=model.evaluation,
+        calibration=calibration,
         labels=model.class_names,
         label_kind=model.label_kind,
     )
-    classifier.__dict__["predictor"] = predictor
-    return classifier
+    predictor.calibration = calibration
+    found.__dict__["predictor"] = predictor
+    return found
 
 
 def _rebuilt(folder: Path, name: str, model: SavedModel, backbone: Backbone) -> Method:

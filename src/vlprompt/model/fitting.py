@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,11 +17,11 @@ from vlprompt.data.in_memory import refuse_two_labels, samples_of_classes
 from vlprompt.data.labels import Classes, classes_of, label_array, with_words
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
-from vlprompt.methods import build_method, method_class
+from vlprompt.methods import AUTO, build_method, method_class
 from vlprompt.model.card import package_versions
 from vlprompt.model.inputs import test_inputs, training_inputs
 from vlprompt.progress import Board
-from vlprompt.recipes import TrainingSettings
+from vlprompt.recipes import TrainingSettings, recipe_for
 from vlprompt.wording import some_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from vlprompt.backbones import Backbone
     from vlprompt.features import FeatureExtractor
-    from vlprompt.methods.method import Method
+    from vlprompt.methods.method import Method, TrainingSet
 
 
 def labelled_data(
@@ -114,11 +114,15 @@ class Fit:
         record: of how it came about, as plain values; empty for a method that no picture changes.
         calibration: features of training images, (n, E), by which screening is calibrated; None where it would not
             serve.
+        name: of the method, as it would be asked for.
+        for_new: what serves names without pictures, where that is another method.
     """
 
     method: Method
     record: dict[str, Any]
     calibration: Tensor | None = None
+    name: str = ""
+    for_new: Fit | None = None
 
 
 def fit(
@@ -135,6 +139,8 @@ def fit(
 ) -> Fit:
     """Build a method, set it up and train it, as far as it asks for either: the only way to a fitted method.
 
+    "auto" chooses the method, or two of them (see `vlprompt.model.choosing`).
+
     Args:
         samples: all pictures to learn from; how they were drawn is the caller's business.
         class_words: what prompts say for the N classes, by label.
@@ -148,36 +154,97 @@ def fit(
         DataError: a class has no picture, and the method learns every class from its pictures; or no picture can be
             read.
     """
-    method = build_method(
-        settings.name,
-        backbone,
-        class_words,
-        options=settings.options,
-        template=settings.template,
-        seed=settings.seed,
-        one_prompt_allowed=settings.one_prompt_allowed,
-    )
-    if not method.uses_pictures():
-        return Fit(method, {})
-    record: dict[str, Any] = {"recipe": settings.source or "vlprompt's defaults"}
-    if method.has_setup():
-        samples, of_setup = set_up(method, samples, extractor)
-        record |= of_setup
-    if settings.training is None:
-        return Fit(method, record)
-    training = _TrainingRun(settings.training, identity, checkpoint, board, title)
-    of_training, calibration = training.of(method, samples, extractor)
-    of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
-    return Fit(method, record | of_training, calibration)
+    run = _Run(settings, class_words, backbone, extractor, identity, checkpoint, board, title)
+    return run.choose_and_fit(samples) if settings.name == AUTO else run.fit(samples)
 
 
-def set_up(
+@dataclass(frozen=True)
+class _Run:
+    """What `fit` was asked for."""
+
+    settings: MethodSettings
+    class_words: Sequence[str]
+    backbone: Backbone
+    extractor: FeatureExtractor
+    identity: Mapping[str, Any]
+    checkpoint: str | Path | None
+    board: Board | None
+    title: str
+
+    def fit(self, samples: Sequence[Sample], pictures: TrainingSet | None = None) -> Fit:
+        """A method that was named.
+
+        Args:
+            pictures: the samples' features and labels, where they are known.
+        """
+        settings = self.settings
+        method = build_method(
+            settings.name,
+            self.backbone,
+            self.class_words,
+            options=settings.options,
+            template=settings.template,
+            seed=settings.seed,
+            one_prompt_allowed=settings.one_prompt_allowed,
+        )
+        if not method.uses_pictures():
+            return Fit(method, {}, name=settings.name)
+        record: dict[str, Any] = {"recipe": settings.source or "vlprompt's defaults"}
+        if method.has_setup():
+            if pictures is None:
+                samples, pictures, of_pictures = labelled_features(method, samples, self.extractor)
+                record |= of_pictures
+            record |= set_up(method, pictures)
+        if settings.training is None:
+            return Fit(method, record, name=settings.name)
+        training = _TrainingRun(settings.training, self.identity, self.checkpoint, self.board, self.title)
+        of_training, calibration = training.of(method, samples, self.extractor)
+        of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
+        return Fit(method, record | of_training, calibration, settings.name)
+
+    def choose_and_fit(self, samples: Sequence[Sample]) -> Fit:
+        """The method that cross-validation chooses, and beside a head what serves names without pictures."""
+        from vlprompt.model.trials import Candidates, choose
+
+        samples, pictures, record = labelled_features(self._words(), samples, self.extractor)
+        started = time.perf_counter()
+        given = (self.settings.template, pictures, self.settings.seed, self.board)
+        candidates = Candidates(self.backbone, self.class_words, *given, self.settings.one_prompt_allowed)
+        choices = choose(candidates, new_names=bool(self.settings.options.get("new_names")))
+        record["choice"] = {what: choice.as_dict() for what, choice in choices.items()}
+        record["choosing_s"] = round(time.perf_counter() - started, 3)
+        names = list(dict.fromkeys(choice.method for choice in choices.values()))
+        first, *others = [self._chosen(name).fit(samples, pictures) for name in names]
+        if not first.method.open_names and not others:
+            others = [self._chosen("zero-shot").fit(samples)]
+        return replace(first, record={**record, **first.record}, for_new=next(iter(others), None))
+
+    def _words(self) -> Method:
+        return build_method(
+            "zero-shot",
+            self.backbone,
+            self.class_words,
+            template=self.settings.template,
+            one_prompt_allowed=self.settings.one_prompt_allowed,
+        )
+
+    def _chosen(self, name: str) -> _Run:
+        """The run of a method that was chosen, by its own recipe."""
+        recipe = recipe_for(name)
+        settings = self.settings
+        training = recipe.training and replace(recipe.training, seed=settings.seed)
+        chosen = replace(settings, name=name, options=recipe.prompt, training=training, source=recipe.source)
+        checkpoint = None if self.checkpoint is None else Path(self.checkpoint) / name
+        return replace(self, settings=chosen, checkpoint=checkpoint, title=f"{self.title} chose {name}")
+
+
+def labelled_features(
     method: Method, samples: Sequence[Sample], extractor: FeatureExtractor
-) -> tuple[Sequence[Sample], dict[str, Any]]:
-    """Hand the method the pictures' own features; the samples that can be read, and the record of it.
+) -> tuple[Sequence[Sample], TrainingSet, dict[str, Any]]:
+    """The samples that can be read, their features with their labels, and the record of it.
 
     Raises:
-        DataError: a class has no picture that can be read.
+        DataError: no picture can be read, or none of a class, and the method learns every class from its pictures.
     """
     import torch
 
@@ -186,21 +253,25 @@ def set_up(
     started = time.perf_counter()
     _check_all_have_pictures(method, [sample.label for sample in samples])
     inputs, kept = test_inputs(method, [sample.image for sample in samples], extractor)
-    encoded = time.perf_counter()
+    if not len(kept):
+        raise DataError(f"none of the {len(samples)} images drawn for training can be read.")
     warn_about_lost_shots(samples, kept.tolist())
     samples = [samples[place] for place in kept.tolist()]
     labels = [sample.label for sample in samples]
     _check_all_have_pictures(method, labels)
     features = method.normalised(inputs)
-    method.setup(TrainingSet(features, torch.tensor(labels, device=features.device)))
-    record: dict[str, Any] = {
-        "images": len(labels),
-        "features_s": round(encoded - started, 3),
-        "setup_s": round(time.perf_counter() - encoded, 3),
-    }
+    record = {"images": len(labels), "features_s": round(time.perf_counter() - started, 3)}
+    return samples, TrainingSet(features, torch.tensor(labels, device=features.device)), record
+
+
+def set_up(method: Method, pictures: TrainingSet) -> dict[str, Any]:
+    """Hand the method the pictures' own features; the record of it."""
+    started = time.perf_counter()
+    method.setup(pictures)
+    record: dict[str, Any] = {"setup_s": round(time.perf_counter() - started, 3)}
     if method.cross_validated is not None:
         record["cross_validated"] = dict(zip(("right", "seen"), method.cross_validated, strict=True))
-    return samples, record
+    return record
 
 
 def _check_all_have_pictures(method: Method, labels: Sequence[int]) -> None:
@@ -266,5 +337,5 @@ def checkpoint_identity(backbone: Backbone, method_name: str, template: str, fin
     """
     from vlprompt.methods.method import Method
 
-    own_loss = {} if method_class(method_name).loss is Method.loss else {"template": template}
+    own_loss = {} if method_name != AUTO and method_class(method_name).loss is Method.loss else {"template": template}
     return {"backbone": backbone.fingerprint, "data": fingerprint, **own_loss}

@@ -15,7 +15,7 @@ from typing import Any
 
 from vlprompt.data.limits import check_max_pixels
 from vlprompt.errors import ModelFolderError, SettingsError, SettingsWarning, UnknownNameError, VlpromptError
-from vlprompt.methods import METHODS, method_class
+from vlprompt.methods import AUTO, METHODS, method_class
 from vlprompt.methods.options import check_template
 from vlprompt.model.folder import DESCRIPTION_FILE
 from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
@@ -34,8 +34,13 @@ SAVED = (
     "class_names",
     "on_unreadable",
     "max_pixels",
+    "new_names",
 )
 """What of the estimator's parameters is saved with a model."""
+
+SHOTS_OF_TRAINING = 16
+"""Pictures a class that a method which is trained step by step draws unasked, as published; others take all, which
+costs them one encoding each and only helps."""
 
 _JSON_LABELS = (str, int, float, bool)
 
@@ -45,7 +50,7 @@ class FitSettings:
     """What the parameters come to.
 
     Attributes:
-        shots: training pictures per class, None for all.
+        shots: training pictures per class, None for all; never "auto".
         seed: of the draw and the method's initial values.
         uses_pictures: whether pictures change the method.
         recipe: with the changes to its training.
@@ -70,8 +75,37 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
     """
     method = parameters["method"]
     if not isinstance(method, str):
-        raise SettingsError(f"method is {shown(method)}; it must be one of {', '.join(METHODS)}, or file.py:ClassName.")
-    found = method_class(method)
+        known = ", ".join([AUTO, *METHODS])
+        raise SettingsError(f"method is {shown(method)}; it must be one of {known}, or file.py:ClassName.")
+    found = None if method == AUTO else method_class(method)
+    _check_reading(parameters)
+    shots, seed = parameters["shots"], seed_number(parameters["seed"])
+    if shots is not None and shots != "auto":
+        shots = whole_number("shots", shots, least=1, instead=", 'auto', or None for all")
+    new_names = truth_value("new_names", parameters["new_names"])
+    short = {name: parameters[name] for name in ("epochs", "batch_size", "learning_rate")}
+    changes = {name: value for name, value in short.items() if value is not None}
+    changes |= _mapping("training", parameters["training"])
+    if found is None:
+        _refuse_settings_of_methods(parameters["recipe"], changes, _mapping("options", parameters["options"]))
+        every = None if shots == "auto" else shots
+        return FitSettings(every, seed, True, Recipe(AUTO, None), {"new_names": new_names})
+    if new_names:
+        raise SettingsError(
+            f"new_names=True is for method={AUTO!r}, which chooses what serves names without pictures, and "
+            f"method={method!r} was named; leave one of them out."
+        )
+    published = SHOTS_OF_TRAINING if shots == "auto" else shots
+    recipe = _recipe(method, found.learns, parameters["recipe"], published)
+    if shots == "auto":
+        shots = None if recipe.training is None else SHOTS_OF_TRAINING
+    options = _with_options(method, found.options_class, recipe, parameters["options"])
+    why = "has no training settings" if found.uses_pictures() else "learns nothing"
+    return FitSettings(shots, seed, found.uses_pictures(), _with_training(recipe, changes, seed, why), options)
+
+
+def _check_reading(parameters: Mapping[str, Any]) -> None:
+    """Check what says how pictures are read, and where things are kept."""
     if parameters["template"] is not None:
         check_template(_text("template", parameters["template"]))
     choice("on_unreadable", parameters["on_unreadable"], ("fail", "skip"))
@@ -81,16 +115,33 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
             raise SettingsError(f"{name} is {shown(parameters[name])}; it must be a path, or None for none.")
     if parameters["progress"] is not None:
         truth_value("progress", parameters["progress"])
-    shots, seed = parameters["shots"], seed_number(parameters["seed"])
-    if shots is not None:
-        shots = whole_number("shots", shots, least=1, instead=", or None for all")
-    recipe = _recipe(method, found.learns, parameters["recipe"], shots)
-    short = {name: parameters[name] for name in ("epochs", "batch_size", "learning_rate")}
-    changes = {name: value for name, value in short.items() if value is not None}
-    changes |= _mapping("training", parameters["training"])
-    options = _with_options(method, found.options_class, recipe, parameters["options"])
-    why = "has no training settings" if found.uses_pictures() else "learns nothing"
-    return FitSettings(shots, seed, found.uses_pictures(), _with_training(recipe, changes, seed, why), options)
+
+
+def _refuse_settings_of_methods(recipe: Any, training: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Raise SettingsError where a setting is given that only a method has, and which one is not known yet."""
+    if recipe is not None:
+        known = RECIPES.get(recipe) if isinstance(recipe, str) else None
+        if known is None:
+            raise UnknownNameError("recipe", str(recipe), RECIPES)
+        raise SettingsError(f"recipe {recipe} belongs to the method {known.method}; name it: method={known.method!r}.")
+    if training:
+        trained = [name for name in METHODS if recipe_for(name).training is not None]
+        raise SettingsError(
+            f"{', '.join(training)} belong{'s' if len(training) == 1 else ''} to methods that are trained, and "
+            f"method={AUTO!r} may choose another; name one of {', '.join(trained)} as the method."
+        )
+    for name in options:
+        having = [method for method in METHODS if name in _option_names(method_class(method).options_class)]
+        if not having:
+            raise UnknownNameError("option", name, _all_options())
+        raise SettingsError(
+            f"{name} belongs to the method{'s' if len(having) > 1 else ''} {', '.join(having)}, and "
+            f"method={AUTO!r} may choose another; name the one that you mean as the method."
+        )
+
+
+def _all_options() -> list[str]:
+    return [name for method in METHODS for name in _option_names(method_class(method).options_class)]
 
 
 def parameters_to_save(parameters: Mapping[str, Any]) -> dict[str, Any]:
