@@ -25,8 +25,8 @@ from vlprompt.data.samples import Sample
 from vlprompt.features import CachedViews, FeatureExtractor
 from vlprompt.methods import build_method
 from vlprompt.methods.cocoop import CoCoOp
+from vlprompt.methods.declarations import recipe_for
 from vlprompt.model.prediction import calibration_for
-from vlprompt.recipes import recipe_for
 from vlprompt.screening.expansion import Expansion
 from vlprompt.screening.screened import Screen, calibrate, screened_logits
 from vlprompt.training import train

@@ -28,7 +28,8 @@ from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.features import CachedViews, FeatureExtractor
 from vlprompt.methods import build_method
-from vlprompt.recipes import TrainingSettings, recipe_for
+from vlprompt.methods.declarations import recipe_for
+from vlprompt.recipes import TrainingSettings
 from vlprompt.training import train
 
 FRESH = "fresh"
@@ -71,7 +72,7 @@ def accuracies(
     """Train with so many views, and test on both halves."""
     settings = settings_of(method_name, views, task.seed)
     kept = task.views[:, : settings.views or settings.epochs]
-    options = recipe_for(method_name).prompt
+    options = recipe_for(method_name).options
     names, template = task.base.class_names, task.dataset.template
     method = build_method(method_name, backbone, names, options=options, template=template, seed=task.seed)
     history = train(method, CachedViews(kept), task.labels, settings)

@@ -32,7 +32,7 @@ def heavy_modules_after(code: str) -> list[str]:
     "code",
     [
         "import vlprompt",
-        "import vlprompt.errors, vlprompt.recipes, vlprompt.methods.options, vlprompt.data.catalogue",
+        "import vlprompt.errors, vlprompt.recipes, vlprompt.methods.declarations, vlprompt.data.catalogue",
         "from vlprompt.cli.arguments import build_parser; build_parser()",
         "import sys\nfrom vlprompt.cli import main\nsys.stdout = sys.stderr\nmain([])\nsys.stdout = sys.__stdout__",
     ],

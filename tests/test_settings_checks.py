@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.data.splits import random_split, split_trainval
 from vlprompt.errors import SettingsError
-from vlprompt.methods.options import PromptOptions, ZeroShotOptions
+from vlprompt.methods.prompt_learner import PromptOptions
+from vlprompt.methods.zero_shot import ZeroShotOptions
 from vlprompt.recipes import TrainingSettings
 from vlprompt.settings_checks import LARGEST, number, plain_all, seed_number, shown, truth_value, whole_number
 

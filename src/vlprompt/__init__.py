@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vlprompt.data.samples import Sample as Sample
     from vlprompt.errors import VlpromptError as VlpromptError
     from vlprompt.methods import build_method as build_method
-    from vlprompt.methods.options import PromptOptions as PromptOptions
+    from vlprompt.methods.prompt_learner import PromptOptions as PromptOptions
     from vlprompt.model.published_checkpoints import convert_checkpoint as convert_checkpoint
     from vlprompt.recipes import TrainingSettings as TrainingSettings
 
@@ -26,7 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "vlprompt.data.samples",
     "PromptClassifier": "vlprompt.classifier",
-    "PromptOptions": "vlprompt.methods.options",
+    "PromptOptions": "vlprompt.methods.prompt_learner",
     "Sample": "vlprompt.data.samples",
     "TrainingSettings": "vlprompt.recipes",
     "VlpromptError": "vlprompt.errors",

@@ -45,7 +45,6 @@ from vlprompt.model.fitted import (
     FittedClassifier,
     fitted_classifier,
     image_keys,
-    load_fitted,
     log_probabilities,
     probabilities,
 )
@@ -58,6 +57,7 @@ from vlprompt.model.fitting import (
     record_before_fitting,
 )
 from vlprompt.model.folder import DESCRIPTION_FILE
+from vlprompt.model.loading import load_fitted
 from vlprompt.model.parameters import FitSettings, checked_settings, parameters_to_save, saved_parameters
 from vlprompt.progress import Counting, progress_bars
 from vlprompt.settings_checks import plain, shown

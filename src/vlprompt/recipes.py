@@ -1,15 +1,13 @@
-"""How a method is trained: one settings class, and the recipes that the papers published, by name.
+"""How a method is trained: one settings class, and what a recipe is.
 
-The figures are those of the published configuration files (of the papers that the methods' own files name); each
-recipe names its file, or what is chosen on the training pictures. One is ours, for haste: cocoop-fast. Nothing here
-imports torch.
+Each method's file has its recipes, with the figures of the published configuration files. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -27,7 +25,7 @@ class TrainingSettings:
     """Everything that decides what training does to a prompt; the defaults are the published values.
 
     Attributes:
-        epochs: passes over the training images. 200 for CoOp, 10 for CoCoOp (see `RECIPES`).
+        epochs: passes over the training images. 200 for CoOp, 10 for CoCoOp.
         batch_size: images per forward pass. 32 for CoOp, 1 for CoCoOp.
         accumulate: batches whose gradients are joined into one step; the gradient is that of one batch of
             `batch_size * accumulate` images.
@@ -140,21 +138,25 @@ def learning_rate_at(settings: TrainingSettings, epoch: int) -> float:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A way to train one method.
+    """A way to train a method, which the method's class declares (`Method.recipes`).
 
     Attributes:
-        method: name of the method.
+        name: as it is asked for; the method's own name for its only or usual recipe.
         training: its settings; None for a method that is not trained step by step.
-        prompt: options of the prompt that differ from `PromptOptions`' own defaults.
-        backbone: the backbone that the paper used with it.
-        source: the published configuration file, or that it is ours.
+        options: of the method, that differ from their defaults.
+        source: the published configuration file, what is chosen on the training pictures, or that it is ours.
+        title: as tables write the method with it, where that is not the name.
+        protocols: of `PROTOCOLS`, for which it was published beside the usual recipe.
+        shots: pictures a class that it was published for; None for any number.
     """
 
-    method: str
-    training: TrainingSettings | None
-    prompt: dict[str, Any] = field(default_factory=dict)
-    backbone: str = "ViT-B-16/openai"
+    name: str
+    training: TrainingSettings | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    title: str = ""
+    protocols: tuple[str, ...] = ()
+    shots: int | None = None
 
     def with_training(self, **changes: Any) -> Recipe:
         """The same recipe with some training options changed.
@@ -166,7 +168,7 @@ class Recipe:
             SettingsWarning: the warm-up was shortened.
         """
         if self.training is None:
-            raise SettingsError(f"{self.method} has no training settings, so {', '.join(changes)} cannot be set.")
+            raise SettingsError(f"{self.name} has no training settings, so {', '.join(changes)} cannot be set.")
         values = {**self.training.as_dict(), **changes}
         if "warmup_epochs" not in changes:
             epochs = whole_number("epochs", values["epochs"], least=1)
@@ -181,81 +183,22 @@ class Recipe:
         return replace(self, training=TrainingSettings.from_dict(values))
 
 
-_COOP_200 = TrainingSettings(epochs=200, batch_size=32)
-_COOP_100 = TrainingSettings(epochs=100, batch_size=32)
-_COOP_50 = TrainingSettings(epochs=50, batch_size=32)
-_COCOOP = TrainingSettings(epochs=10, batch_size=1)
-_KGCOOP = TrainingSettings(epochs=100, batch_size=128)
-_CLAP = TrainingSettings(epochs=300, batch_size=256, learning_rate=0.1, weight_decay=0.0, views=20)
-# As published the rate falls with every step; here with every epoch, which is one step up to 256 pictures.
-_TIP_ADAPTER_F = TrainingSettings(
-    epochs=20, batch_size=256, optimizer="adamw", learning_rate=0.001, weight_decay=0.01, epsilon=1e-4, warmup_epochs=0
-)
-_COCOOP_FAST = TrainingSettings(epochs=10, batch_size=8, learning_rate=0.016)
-_WORDS = {"context_length": 4, "context_init": "a photo of a"}
+def published_for(recipes: Sequence[Recipe], protocol: str = "base-to-new", shots: int | None = 16) -> Recipe:
+    """The one of a method's recipes that was published for a protocol; the first of them where none names it.
 
-
-def _random(context_length: int) -> dict[str, Any]:
-    return {"context_length": context_length, "context_init": None}
-
-
-# All are published but cocoop-fast, whose accuracy stands beside the published recipe's in speed/RESULTS.md, and
-# what heads choose on the training pictures. Few-shot CoOp was published with the class name at the end and in the
-# middle, with one context for all classes and with one per class: the recipe holds the first of each; the others are
-# `PromptOptions`' position and class_specific.
-RECIPES: dict[str, Recipe] = {
-    "zero-shot": Recipe("zero-shot", None),
-    "coop-few-shot-1": Recipe("coop", _COOP_50, _random(16), "RN50/openai", "rn50_ep50.yaml"),
-    "coop-few-shot-2": Recipe("coop", _COOP_100, _random(16), "RN50/openai", "rn50_ep100.yaml"),
-    "coop-few-shot-4": Recipe("coop", _COOP_100, _random(16), "RN50/openai", "rn50_ep100.yaml"),
-    "coop-few-shot-8": Recipe("coop", _COOP_200, _random(16), "RN50/openai", "rn50.yaml"),
-    "coop-few-shot-16": Recipe("coop", _COOP_200, _random(16), "RN50/openai", "rn50.yaml"),
-    "coop-few-shot-imagenet": Recipe("coop", _COOP_50, _random(16), "RN50/openai", "rn50_ep50.yaml"),
-    "coop-base-to-new": Recipe("coop", _COOP_200, _WORDS, source="vit_b16_ctxv1.yaml"),
-    "coop-imagenet": Recipe("coop", _COOP_50, _WORDS, source="vit_b16_ep50_ctxv1.yaml"),
-    "cocoop": Recipe("cocoop", _COCOOP, _WORDS, source="vit_b16_c4_ep10_batch1_ctxv1.yaml"),
-    "cocoop-fast": Recipe("cocoop", _COCOOP_FAST, _WORDS, source="ours: batches of 8, learning rate times 8"),
-    "cocoop-random-4": Recipe("cocoop", _COCOOP, _random(4), source="vit_b16_c4_ep10_batch1.yaml"),
-    "cocoop-random-8": Recipe("cocoop", _COCOOP, _random(8), source="vit_b16_c8_ep10_batch1.yaml"),
-    "cocoop-random-16": Recipe("cocoop", _COCOOP, _random(16), source="vit_b16_c16_ep10_batch1.yaml"),
-    "kgcoop": Recipe("kgcoop", _KGCOOP, _WORDS, source="vit_b16_ep100_ctxv1.yaml"),
-    "linear-probe": Recipe("linear-probe", None, source="C by cross-validation on the training pictures"),
-    "clap": Recipe("clap", _CLAP, source="SGD_lr1e-1_B256_ep300.yaml"),
-    "lp++": Recipe("lp++", None, source="300 steps of the paper's sizes"),
-    "gda": Recipe("gda", None, source="alpha by cross-validation on the training pictures"),
-    "tip-adapter": Recipe("tip-adapter", None, source="alpha and beta by cross-validation on the training pictures"),
-    "tip-adapter-f": Recipe("tip-adapter-f", _TIP_ADAPTER_F, source="main.py of Tip-Adapter, its last epoch"),
-}
-
-
-def recipe_for(method: str, protocol: str = "base-to-new", shots: int | None = 16, *, imagenet: bool = False) -> Recipe:
-    """The published recipe of a method under a protocol.
-
-    Arguments:
-        method: a name of `vlprompt.methods.METHODS`.
+    Args:
+        recipes: of one method, the usual one first.
         protocol: one of `PROTOCOLS`.
-        shots: training images per class; None means all of them. CoOp's few-shot recipes depend on it: a number that
-            was not published takes the recipe of the next published one above.
-        imagenet: whether the training set is ImageNet, for which CoOp was trained 50 epochs.
+        shots: training images per class; None means all of them. Of recipes that depend on it, a number that was not
+            published takes that of the next published one above, or else the largest.
 
     Raises:
-        UnknownNameError: no recipe was published for this method, or there is no such protocol.
+        SettingsError: there is no such protocol, or shots is no number of pictures.
     """
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
     if shots is not None:
         shots = whole_number("shots", shots, least=1, instead=" or None (all images)")
-    if method in RECIPES and RECIPES[method].method == method:
-        return RECIPES[method]
-    if method != "coop":
-        raise UnknownNameError("recipe for a method", method, {recipe.method: None for recipe in RECIPES.values()})
-    if protocol == "few-shot":
-        return RECIPES[f"coop-few-shot-{'imagenet' if imagenet else _published_shots(shots)}"]
-    if imagenet or protocol in ("cross-dataset", "domain-shift"):  # both train on ImageNet
-        return RECIPES["coop-imagenet"]
-    return RECIPES["coop-base-to-new"]
-
-
-def _published_shots(shots: int | None) -> int:
-    published = (1, 2, 4, 8, 16)
-    return next((number for number in published if shots is not None and shots <= number), published[-1])
+    named = [recipe for recipe in recipes if protocol in recipe.protocols] or list(recipes[:1])
+    enough = [recipe for recipe in named if recipe.shots is None or (shots is not None and shots <= recipe.shots)]
+    return (enough or named[-1:])[0]

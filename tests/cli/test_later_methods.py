@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 
 import pytest
 
 from tests.cli.refusals import assert_refused
 from vlprompt.methods import METHODS, method_class
-from vlprompt.methods.options import METHOD_OPTIONS
+from vlprompt.methods.declarations import declarations
 
 NEW = [name for name in METHODS if name not in ("zero-shot", "coop", "cocoop")]
 
@@ -40,10 +39,10 @@ def test_a_method_is_fitted_predicted_with_and_evaluated(vlprompt, pictures, met
 
 def test_the_lists_and_the_help_have_every_method_and_option(vlprompt) -> None:
     listed = [entry["name"] for entry in json.loads(vlprompt("list", "methods", "--json").out)]
-    assert listed == [*METHODS, "file.py:ClassName"]
+    assert listed == ["auto", *METHODS, "file.py:ClassName"]
     text = vlprompt("fit", "--help").out
-    for options in METHOD_OPTIONS.values():
-        assert all("--" + entry.name.replace("_", "-") in text for entry in fields(options))
+    for method in declarations().values():
+        assert all("--" + option.name.replace("_", "-") in text for option in method.options)
 
 
 def test_a_heads_option_comes_from_the_command_line_or_a_file(vlprompt, pictures, tmp_path) -> None:

@@ -36,3 +36,69 @@ def test_a_documented_method_is_fitted_predicted_with_and_evaluated(vlprompt, pi
 def test_the_table_has_every_method_and_says_which_take_other_names() -> None:
     rows = dict(re.findall(r"^\| `([^`]+)` \|.*\| (yes|no)[^|]* \| [^|]*\|$", DOCUMENT, re.MULTILINE))
     assert rows == {name: "yes" if method_class(name).open_names else "no" for name in METHODS}
+
+
+OWN = """
+from dataclasses import dataclass
+
+from vlprompt.methods.head import Head
+from vlprompt.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Options:
+    \"\"\"Options.
+
+    Attributes:
+        weight: of nothing at all.
+    \"\"\"
+
+    weight: float = 1.0
+
+
+class Words(Head):
+    name = "words"
+    options_class = Options
+    recipes = (Recipe("words", options={"weight": 3.0}, source="mine"), Recipe("heavy", options={"weight": 5.0}))
+
+    def setup(self, training_set):
+        pass
+
+    def logits(self, images):
+        return self.zero_shot_logits(images)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "weight"), [((), 3.0), (("--recipe", "heavy"), 5.0), (("--weight", "0.5", "--recipe", "heavy"), 0.5)]
+)
+def test_the_options_and_recipes_of_a_method_of_ones_own_are_given_as_others_are(
+    vlprompt, pictures, tmp_path, arguments, weight
+) -> None:
+    (tmp_path / "words.py").write_text(OWN)
+    fitted = vlprompt("fit", "pictures", "--out", "model", "--shots", "2", "--method", "words.py:Words", *arguments)
+    assert fitted.code == 0, fitted.err
+    assert json.loads((tmp_path / "model/model.json").read_text())["options"] == {"weight": weight}
+
+
+def test_help_has_the_options_of_a_method_of_ones_own(vlprompt, tmp_path) -> None:
+    (tmp_path / "words.py").write_text(OWN)
+    text = vlprompt("fit", "--method=words.py:Words", "--help").out
+    assert "words.py:Words, where it differs from the recipe:" in text
+    assert "of nothing at all" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "arguments", "says"),
+    [
+        ("weight", "weight", ("--weight", "much"), "--weight is 'much'; it must be a number"),
+        ("weight", "weight", ("--wait", "1"), "did you mean --weight"),
+        ("weight", "seed", (), "has an option seed, but --seed is one of vlprompt fit itself"),
+        ("Head)", "Heads)", (), "cannot be run"),
+    ],
+)
+def test_what_cannot_be_used_of_a_method_of_ones_own_is_refused(
+    vlprompt, pictures, nothing_is_computed, tmp_path, old, new, arguments, says
+) -> None:
+    (tmp_path / "words.py").write_text(OWN.replace(old, new))
+    assert_refused(vlprompt("fit", "pictures", "--out", "model", "--method", "words.py:Words", *arguments), says)

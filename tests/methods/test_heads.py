@@ -11,13 +11,12 @@ from torch.nn import functional as F
 from vlprompt.backbones import Backbone
 from vlprompt.errors import DataError, SettingsError
 from vlprompt.methods.clap import CLAP
-from vlprompt.methods.gda import ALPHAS, GDA, gaussians
+from vlprompt.methods.gda import ALPHAS, GDA, GDAOptions, gaussians
 from vlprompt.methods.head import Head
-from vlprompt.methods.linear_probe import LinearProbe
-from vlprompt.methods.lp_plus_plus import LPPlusPlus
+from vlprompt.methods.linear_probe import LinearProbe, LinearProbeOptions
+from vlprompt.methods.lp_plus_plus import LPPlusPlus, LPPlusPlusOptions
 from vlprompt.methods.method import TrainingSet
-from vlprompt.methods.options import GDAOptions, LinearProbeOptions, LPPlusPlusOptions, TipAdapterOptions
-from vlprompt.methods.tip_adapter import TipAdapter, TipAdapterF
+from vlprompt.methods.tip_adapter import TipAdapter, TipAdapterF, TipAdapterOptions
 
 NAMES = ["dog", "giant_panda", "okapi"]
 HEADS: list[type[Head]] = [LinearProbe, LPPlusPlus, GDA, TipAdapter, TipAdapterF, CLAP]

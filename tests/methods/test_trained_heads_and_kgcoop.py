@@ -9,11 +9,10 @@ from tests.methods.test_heads import NAMES, pictures
 from vlprompt.backbones import Backbone
 from vlprompt.features import CachedViews
 from vlprompt.methods import build_method
-from vlprompt.methods.clap import CLAP
-from vlprompt.methods.kgcoop import KgCoOp
+from vlprompt.methods.clap import CLAP, CLAPOptions
+from vlprompt.methods.kgcoop import KgCoOp, KgCoOpOptions
 from vlprompt.methods.method import TrainingSet
-from vlprompt.methods.options import CLAPOptions, KgCoOpOptions, TipAdapterOptions
-from vlprompt.methods.tip_adapter import TipAdapter, TipAdapterF
+from vlprompt.methods.tip_adapter import TipAdapter, TipAdapterF, TipAdapterOptions
 from vlprompt.recipes import TrainingSettings
 from vlprompt.training import train
 

@@ -18,8 +18,9 @@ from vlprompt.methods import build_method
 from vlprompt.methods.cocoop import CoCoOp
 from vlprompt.methods.coop import CoOp
 from vlprompt.methods.method import Output
-from vlprompt.model.fitted import FittedClassifier, load_fitted
+from vlprompt.model.fitted import FittedClassifier
 from vlprompt.model.folder import DESCRIPTION_FILE, KEPT_FILE
+from vlprompt.model.loading import load_fitted
 from vlprompt.model.prediction import CALIBRATION_IMAGES, Predictor, calibration_for, check_screening
 
 NAMES = [f"{colour} {thing}" for colour in ("red", "green", "blue", "pale", "dark") for thing in "abcdefghijklmn"]

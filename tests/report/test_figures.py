@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vlprompt.report.drawing import short_names, signed, ticks
 from vlprompt.report.estimates import Estimate
-from vlprompt.report.figures import bars_svg, scatter_svg, short_names, signed, ticks
+from vlprompt.report.figures import bars_svg, scatter_svg
 from vlprompt.report.summary import compare
 
 NAMES = {"coop": "CoOp", "cocoop": "CoCoOp"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from vlprompt.recipes import recipe_for
+from vlprompt.methods.declarations import recipe_for
 from vlprompt.report.repeating import repeat_command
 
 

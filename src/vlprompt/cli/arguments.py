@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 import typing
 from argparse import ArgumentError
-from collections.abc import Callable, Iterable
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
-from docstring_parser import parse as parse_docstring
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from vlprompt import __version__
@@ -22,10 +21,12 @@ from vlprompt.cli.config_files import READ, with_config_files
 from vlprompt.cli.kinds import kind_of
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
-from vlprompt.methods.options import METHOD_OPTIONS
+from vlprompt.methods.declarations import Declaration, Option, all_options, declaration, declarations, options_of
 from vlprompt.recipes import TrainingSettings
 
 Command = Callable[[Namespace], None]
+
+_TRAINING = [option for option in options_of(TrainingSettings) if option.name != "seed"]
 
 DESCRIPTION = (
     "Learn the prompt, keep the model: zero-shot CLIP, CoOp, CoCoOp and heads on your own classes, from a few pictures."
@@ -56,7 +57,7 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     Raises:
         SettingsError: the arguments cannot be used, in one sentence.
     """
-    parser = build_parser()
+    parser = build_parser(arguments)
     if not arguments:
         parser.print_help()
         return None
@@ -75,11 +76,16 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     return getattr(import_module(f"vlprompt.cli.{module}"), function), options
 
 
-def build_parser() -> ArgumentParser:
-    """The parser of all commands."""
+def build_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
+    """The parser of all commands; where the arguments fit a method of the user's own, with the options of this, too.
+
+    Raises:
+        SettingsError, MethodError: a method of the user's own cannot be used, or has an option that is taken.
+    """
     parser = _parser(DESCRIPTION, prog="vlprompt", epilog=EPILOG, version=__version__)
     commands = parser.add_subcommands(required=True, metavar="COMMAND", title="commands", description=SUPPRESS)
-    commands.add_subcommand("fit", _fit_parser(), help="train a classifier on your pictures and save it")
+    fit = _fit_parser(_own_method(arguments))
+    commands.add_subcommand("fit", fit, help="train a classifier on your pictures and save it")
     commands.add_subcommand("predict", _predict_parser(), help="name what pictures show")
     commands.add_subcommand("evaluate", _evaluate_parser(), help="measure a saved classifier on labelled pictures")
     commands.add_subcommand("convert", _convert_parser(), help="make a model of a published CoOp or CoCoOp checkpoint")
@@ -122,7 +128,7 @@ def _parser(description: str, **options: Any) -> ArgumentParser:
     )
 
 
-def _fit_parser() -> ArgumentParser:
+def _fit_parser(own: str | None) -> ArgumentParser:
     parser = _parser("Train a classifier on labelled pictures and save it as a folder.")
     parser.add_argument("data", metavar="DATA", type=str, help=DATA_HELP)
     parser.add_argument("--out", type=str, required=True, metavar="FOLDER", help="where the model goes")
@@ -151,9 +157,9 @@ def _fit_parser() -> ArgumentParser:
     parser.add_argument("--recipe", type=str | None, default=None, help="by name, see vlprompt list recipes")
     _add_data_options(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
-    _add_settings(parser, "training, where it differs from the recipe", TrainingSettings, leave_out={"seed"})
-    for methods, settings, names in _options_of_methods():
-        _add_settings(parser, f"{methods}, where it differs from the recipe", settings, only=names)
+    _add_options(parser, "training, where it differs from the recipe", _TRAINING)
+    for methods, options in _options_of_methods(parser, own):
+        _add_options(parser, f"{methods}, where it differs from the recipe", options)
     return parser
 
 
@@ -255,7 +261,7 @@ def _base_to_new_parser() -> ArgumentParser:
     _add_backbone(parser)
     parser.add_argument("--workers", type=str | int, default="auto", help="processes, or auto for one per core")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
-    _add_settings(parser, "training, where it differs from the recipes", TrainingSettings, leave_out={"seed"})
+    _add_options(parser, "training, where it differs from the recipes", _TRAINING)
     return parser
 
 
@@ -264,6 +270,12 @@ def _report_parser() -> ArgumentParser:
     parser.add_argument("results", metavar="FOLDER", type=str, help="the benchmark's --out")
     parser.add_argument(
         "--format", type=_choice("text", "markdown", "csv"), default="text", help="of the printed table"
+    )
+    parser.add_argument(
+        "--protocol",
+        type=_choice("all", "base-to-new", "few-shot"),
+        default="all",
+        help="which results, where there are several",
     )
     parser.add_argument("--shots", type=int | None, default=None, help="which results, where there are several")
     parser.add_argument(
@@ -367,35 +379,55 @@ def _add_reading(parser: ArgumentParser) -> None:
     )
 
 
-def _options_of_methods() -> list[tuple[str, type, set[str]]]:
-    """The options of all methods, each once: who has them, the class that documents them, and their names."""
-    found: dict[str, tuple[list[str], type]] = {}
-    for method, settings in METHOD_OPTIONS.items():
-        for entry in fields(settings):
-            found.setdefault(entry.name, ([], settings))[0].append(method)
-    groups: dict[tuple[str, type], set[str]] = {}
-    for name, (methods, settings) in found.items():
-        groups.setdefault((", ".join(methods), settings), set()).add(name)
-    return [(methods, settings, names) for (methods, settings), names in groups.items()]
+def _own_method(arguments: Sequence[str]) -> str | None:
+    """The method of the user's own that `fit` is asked for on the command line, as file.py:ClassName."""
+    if list(arguments[:1]) != ["fit"]:
+        return None
+    given = [after for word, after in pairwise(arguments) if word == "--method"]
+    given += [word.removeprefix("--method=") for word in arguments if word.startswith("--method=")]
+    return given[-1] if given and given[-1].rpartition(":")[0].endswith(".py") else None
 
 
-def _add_settings(
-    parser: ArgumentParser, title: str, settings: type, leave_out: Iterable[str] = (), only: Iterable[str] | None = None
-) -> None:
-    """One option per field; an option that is not given is absent, which null is not."""
+def _options_of_methods(parser: ArgumentParser, own: str | None) -> list[tuple[str, list[Option]]]:
+    """The options of all methods, each once, in groups of the methods that have them; the user's own come first."""
+    methods: dict[str, Declaration] = {}
+    if own is not None:
+        methods[own] = declaration(own)
+        _refuse_taken(parser, own, methods[own])
+    groups: dict[str, list[Option]] = {}
+    for having, option in all_options(methods | declarations()).values():
+        groups.setdefault(", ".join(having), []).append(option)
+    return list(groups.items())
+
+
+def _refuse_taken(parser: ArgumentParser, method: str, declared: Declaration) -> None:
+    taken = {flag for action in parser._actions for flag in action.option_strings}
+    for option in declared.options:
+        if _flag(option) in taken:
+            raise SettingsError(
+                f"the method {method} has an option {option.name}, but {_flag(option)} is one of vlprompt fit itself; "
+                "give it another name."
+            )
+
+
+def _flag(option: Option) -> str:
+    return "--" + option.name.replace("_", "-")
+
+
+def _add_options(parser: ArgumentParser, title: str, options: Iterable[Option]) -> None:
+    """Flags for options; one that is not given is left out, an explicit null is kept.
+
+    What the command line has no type for can only be given in Python.
+    """
     group = parser.add_argument_group(title)
-    hints = typing.get_type_hints(settings)
-    words = {entry.arg_name: entry.description or "" for entry in parse_docstring(settings.__doc__ or "").params}
-    for entry in fields(settings):
-        if entry.name in leave_out or (only is not None and entry.name not in only):
+    for option in options:
+        if option.annotation is None:
             continue
-        kind = hints[entry.name]
-        flag: dict[str, Any] = {"nargs": "?", "const": True} if kind is bool else {}
-        text = re.sub(r"\s+", " ", words.get(entry.name, "")).replace("`", "").replace("%", "%%")
+        text = option.about.replace("`", "").replace("%", "%%")
         text = text.replace("None", "null")  # as the command line and YAML write it
-        described = kind_of(kind, null_is_documented="null" in text)
-        flag |= {"type": described, "default": SUPPRESS, "help": text or None}
-        group.add_argument("--" + entry.name.replace("_", "-"), **flag)
+        kind = kind_of(option.annotation, null_is_documented="null" in text)
+        without_value: dict[str, Any] = {"nargs": "?", "const": True} if option.annotation is bool else {}
+        group.add_argument(_flag(option), type=kind, default=SUPPRESS, help=text or None, **without_value)
 
 
 def _choice(*names: str) -> Any:
@@ -468,7 +500,7 @@ def _flags(arguments: list[str]) -> list[str]:
 
 def _kinds(arguments: list[str]) -> dict[str, Any]:
     """The kinds of the options of the command that the user typed; None for one that is only given or not."""
-    parser: Any = build_parser()
+    parser: Any = build_parser(arguments)
     for word in _command(arguments).split():
         parser = parser._subcommands_action._name_parser_map[word]
     return {flag: action.type for action in parser._actions for flag in action.option_strings if flag.startswith("--")}

@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 
 from vlprompt.cli.models import check_shots, given
 from vlprompt.cli.output import note, print_rich
-from vlprompt.errors import SettingsError
+from vlprompt.errors import SettingsError, VlpromptError
 from vlprompt.files import check_writable
 from vlprompt.recipes import TrainingSettings
 from vlprompt.streams import is_terminal, write_results
@@ -52,7 +52,7 @@ def base_to_new(options: Namespace) -> None:
         max_pixels=options.max_pixels,
     )
     records = run_base_to_new(plan, out, workers=workers, progress=False if options.no_progress else None)
-    _tell_results(records, out, "text")
+    _tell_results(records, out, "text", _with_the_other_story(records, out))
 
 
 def report(options: Namespace) -> None:
@@ -66,36 +66,51 @@ def report(options: Namespace) -> None:
     check_writable(out)
     from vlprompt.report.summary import chosen
 
-    records = chosen(records, shots=options.shots, backbone=options.backbone)
-    _tell_results(records, out, options.format)
+    protocol = None if options.protocol == "all" else options.protocol
+    records = chosen(records, shots=options.shots, backbone=options.backbone, protocol=protocol)
+    _tell_results(records, out, options.format, records)
 
 
-def _tell_results(records: Sequence[ResultRecord], out: Path, form: str) -> None:
-    """Write the report and print the table; neither is lost when the other cannot be written."""
+def _with_the_other_story(records: Sequence[ResultRecord], out: Path) -> Sequence[ResultRecord]:
+    """These records and those of the other protocol in the folder, where one page can hold both."""
+    from vlprompt.experiments.records import read_records
+    from vlprompt.report.stories import together
+
+    try:
+        return together(records, read_records(out))
+    except VlpromptError as error:
+        note(f"The report is of this benchmark alone: {error}")
+        return records
+
+
+def _tell_results(records: Sequence[ResultRecord], out: Path, form: str, page: Sequence[ResultRecord]) -> None:
+    """Write the report and print the tables; neither is lost when the other cannot be written.
+
+    Args:
+        page: the records that the report is of.
+    """
     from vlprompt.report.html import write_report
 
     try:
-        path = write_report(out / REPORT_FILE, records)
+        path = write_report(out / REPORT_FILE, page)
     finally:
-        _print_table(records, form)
+        _print_tables(records, form)
     note(f"Report: {path.resolve()}")
 
 
-def _print_table(records: Sequence[ResultRecord], form: str) -> None:
-    from vlprompt.report import tables
-    from vlprompt.report.summary import summarize
+def _print_tables(records: Sequence[ResultRecord], form: str) -> None:
+    from vlprompt.report import stories
 
-    summary = summarize(records)
     if form == "markdown":
-        write_results(tables.markdown_table(summary))
+        write_results(stories.markdown_tables(records))
     elif form == "csv":
-        write_results(tables.csv_table(summary))
+        write_results(stories.csv_table(records))
     elif is_terminal(sys.stdout):
         from rich.console import Console
 
-        print_rich(tables.terminal_table(summary, Console().width))
+        print_rich(stories.terminal_tables(records, Console().width))
     else:
-        write_results(tables.plain_text(summary))
+        write_results(stories.plain_tables(records))
 
 
 def _items(text: str) -> list[str]:

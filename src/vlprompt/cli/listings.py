@@ -15,6 +15,7 @@ from vlprompt.files import check_writable
 
 if TYPE_CHECKING:
     from vlprompt.data.samples import Dataset
+    from vlprompt.recipes import Recipe
 
 Rows = list[tuple[str, str]]
 
@@ -104,14 +105,15 @@ def _list_backbones(as_json: bool) -> None:
 
 
 def _methods() -> Rows:
-    from vlprompt.methods import METHODS, method_class
+    from vlprompt.methods import AUTO
+    from vlprompt.methods.declarations import declarations
 
-    found = [(name, method_class(name)) for name in METHODS]
     rows = [
         (name, f"{method.about}; {'any' if method.open_names else 'trained'} names ({method.source})")
-        for name, method in found
+        for name, method in declarations().items()
     ]
-    return [*rows, ("file.py:ClassName", "a method of your own")]
+    chooses = (AUTO, "chooses among these by cross-validation on the training pictures; any names")
+    return [chooses, *rows, ("file.py:ClassName", "a method of your own")]
 
 
 def _datasets() -> Rows:
@@ -128,14 +130,19 @@ def _datasets() -> Rows:
 
 
 def _recipes() -> Rows:
-    from vlprompt.recipes import RECIPES
+    from vlprompt.methods.declarations import declarations
 
-    rows = []
-    for name, recipe in RECIPES.items():
-        settings = recipe.training
-        words = f"{settings.epochs} epochs, batches of {settings.batch_size}" if settings else "no training settings"
-        rows.append((name, f"{recipe.method}: {words}" + (f" ({recipe.source})" if recipe.source else "")))
-    return rows
+    return [
+        (recipe.name, _recipe(method, recipe))
+        for method, declared in declarations().items()
+        for recipe in declared.recipes
+    ]
+
+
+def _recipe(method: str, recipe: Recipe) -> str:
+    settings = recipe.training
+    words = f"{settings.epochs} epochs, batches of {settings.batch_size}" if settings else "no training settings"
+    return f"{method}: {words}" + (f" ({recipe.source})" if recipe.source else "")
 
 
 LISTS: dict[str, Callable[[], Rows]] = {

@@ -29,7 +29,8 @@ from vlprompt.errors import (
 )
 from vlprompt.files import check_writable
 from vlprompt.files.locks import lock_beside
-from vlprompt.methods.options import METHOD_OPTIONS
+from vlprompt.methods import AUTO, METHODS
+from vlprompt.methods.declarations import all_options, declaration
 from vlprompt.model.cautions import DRAWINGS_ONLY, cautions, drawn_words, knows_only_drawings
 from vlprompt.model.folder import check_replaceable
 from vlprompt.progress import telling_stages
@@ -67,7 +68,7 @@ def _fit_into(out: Path, options: Namespace) -> None:
         seed=options.seed,
         recipe=options.recipe,
         training=given(options, TrainingSettings, leave_out=("seed",)),
-        options={name: value for kind in METHOD_OPTIONS.values() for name, value in given(options, kind).items()},
+        options=_given_to_the_method(options),
         template=options.template,
         device=options.device,
         on_unreadable=options.on_unreadable,
@@ -110,7 +111,8 @@ def predict(options: Namespace) -> None:
         raise SettingsError(f"--top is {options.top}; it must be at least 1.")
     images = expand(options.images)
     names = None if options.class_names is None else names_from(options.class_names)
-    from vlprompt.model.fitted import load_fitted, probabilities
+    from vlprompt.model.fitted import probabilities
+    from vlprompt.model.loading import load_fitted
     from vlprompt.model.prediction import check_screening
 
     check_screening(options.screening)
@@ -168,7 +170,7 @@ def evaluate(options: Namespace) -> None:
     samples = _chosen(dataset, options.split)
     if not samples:
         raise DataError(f"{options.data} has no pictures in its {options.split} split; choose another --split.")
-    from vlprompt.model.fitted import load_fitted
+    from vlprompt.model.loading import load_fitted
 
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     split = options.split
@@ -249,6 +251,13 @@ def given(options: Namespace, settings: type, leave_out: Sequence[str] = ()) -> 
     """The fields of a settings class that were given on the command line or in the YAML file."""
     names = [entry.name for entry in fields(settings) if entry.name not in leave_out]
     return {name: options[name] for name in names if name in options}
+
+
+def _given_to_the_method(options: Namespace) -> dict[str, Any]:
+    """The options of methods that were given, of whichever; what the method has no use for, `fit` tells."""
+    methods = dict.fromkeys([*METHODS, *([] if options.method == AUTO else [options.method])])
+    known = all_options({name: declaration(name) for name in methods})
+    return {name: options[name] for name in known if name in options}
 
 
 def _fit_or_start_over(classifier: PromptClassifier, dataset: Dataset, checkpoint: Path) -> None:

@@ -13,7 +13,7 @@ from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
-from vlprompt.errors import DataError, SettingsError, UnknownNameError
+from vlprompt.errors import DataError, SettingsError
 from vlprompt.escaping import for_terminal
 from vlprompt.experiments.pictures import LOADING, load_source
 from vlprompt.experiments.records import (
@@ -24,9 +24,11 @@ from vlprompt.experiments.records import (
     hash_settings,
     record_path,
 )
+from vlprompt.methods import METHODS, method_class
+from vlprompt.methods.declarations import declaration, methods_with_open_names, recipe_for, recipe_named
 from vlprompt.model.cautions import untested_words
 from vlprompt.model.evaluation import UntestedClassesWarning
-from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
+from vlprompt.recipes import TrainingSettings, published_for
 from vlprompt.settings_checks import plain_all, seed_number, whole_number
 
 if TYPE_CHECKING:
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
 PROTOCOL = "base-to-new"
 NO_SEED = 0
 """The seed in the records of methods that learn nothing: one result stands for every seed."""
-
-PRESETS: dict[str, tuple[str, dict[str, Any]]] = {"zero-shot-ensemble": ("zero-shot", {"ensemble": True})}
-"""Names that stand for a method with options."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,16 @@ class MethodRun:
 
     @classmethod
     def named(cls, name: str) -> MethodRun:
-        """The method run of a name: a method's, a recipe's ("cocoop-fast"), or one of `PRESETS`."""
-        recipe = RECIPES.get(name)
-        if recipe is None or recipe.training is None or recipe.method == name:
-            method, options = PRESETS.get(name, (name, {}))
-            return cls(method, name, options)
-        published = recipe_for(recipe.method, PROTOCOL).training
-        assert published is not None
-        usual = published.as_dict()
-        changes = {field: value for field, value in recipe.training.as_dict().items() if value != usual[field]}
-        return cls(recipe.method, name, recipe.prompt, changes)
+        """The method run of a name: a method's, or a recipe's ("cocoop-fast")."""
+        found = None if name in METHODS else recipe_named(name)
+        if found is None:
+            return cls(name, name)
+        method, recipe = found
+        usual = recipe_for(method, PROTOCOL).training
+        if recipe.training is None or usual is None:
+            return cls(method, name, recipe.options)
+        changes = {option: value for option, value in asdict(recipe.training).items() if value != asdict(usual)[option]}
+        return cls(method, name, recipe.options, changes)
 
 
 @dataclass(frozen=True)
@@ -253,17 +252,16 @@ def _warn_about_untested(dataset: Dataset) -> None:
 
 def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFacts, TrainingSettings | None]:
     """A method's full options and training settings: the published recipe with the plan's changes."""
-    from vlprompt.methods import method_class, methods_with_open_names
     from vlprompt.model.folder import method_file_hash
 
-    found = method_class(run.method)
-    if not found.open_names:
+    declared = declaration(run.method)
+    if not declared.open_names:
         raise SettingsError(
             f"method {run.label or run.method} names only classes that it has pictures of, and base-to-new tests on "
             f"classes without any; leave it out, or take one of {', '.join(methods_with_open_names())}"
         )
-    recipe = _recipe(run.method, found.learns, plan.shots)
-    options = found.options_class(**{**_known(recipe.prompt, found.options_class), **run.options})
+    recipe = published_for(declared.recipes, PROTOCOL, plan.shots)
+    options = method_class(run.method).options_class(**{**recipe.options, **run.options})
     if getattr(options, "class_specific", False):
         raise SettingsError(
             f"method {run.label or run.method} has class_specific contexts, which cannot be carried over to new "
@@ -272,25 +270,16 @@ def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFac
     as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
     file_hash = method_file_hash(run.method)
     facts = MethodFacts(
-        run.method, run.label or run.method, found.uses_pictures(), plain_all(as_values), file_hash, found.open_names
+        run.method,
+        run.label or run.method,
+        declared.uses_pictures,
+        plain_all(as_values),
+        file_hash,
+        declared.open_names,
     )
-    if not found.learns:
+    if not declared.learns:
         return facts, None
     return facts, recipe.with_training(**{**plan.training, **run.training}).training
-
-
-def _recipe(method: str, learns: bool, shots: int) -> Recipe:
-    """The published recipe; a method of the user's own takes the default settings."""
-    try:
-        return recipe_for(method, PROTOCOL, shots)
-    except UnknownNameError:
-        return Recipe(method, TrainingSettings() if learns else None)
-
-
-def _known(values: Mapping[str, Any], options_class: type) -> dict[str, Any]:
-    """Those of a recipe's options that a method of the user's own has, too."""
-    names = getattr(options_class, "__dataclass_fields__", {})
-    return {name: value for name, value in values.items() if name in names}
 
 
 def _seeded(training: TrainingSettings | None, seed: int) -> TrainingSettings | None:

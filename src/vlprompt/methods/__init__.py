@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlprompt.errors import MethodError, SettingsError, UnknownNameError
-from vlprompt.methods.options import DEFAULT_TEMPLATE
+from vlprompt.methods.templates import DEFAULT_TEMPLATE
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -32,7 +32,7 @@ METHODS = {
     "tip-adapter": "vlprompt.methods.tip_adapter:TipAdapter",
     "tip-adapter-f": "vlprompt.methods.tip_adapter:TipAdapterF",
 }
-"""Every method's name and where its class is. A new method is one file and one row here."""
+"""Every method's name and its class, which declares the rest. A new method is one file and one row here."""
 
 AUTO = "auto"
 """What chooses among the methods where a method is asked for (`vlprompt.model.choosing`); no method itself."""
@@ -55,11 +55,6 @@ def method_class(name: str) -> type[Method]:
     if not path.endswith(".py"):
         raise UnknownNameError("method", name, [AUTO, *METHODS])
     return _class_from_file(Path(path), class_name)
-
-
-def methods_with_open_names() -> list[str]:
-    """The methods that serve names which there are no pictures of."""
-    return [name for name in METHODS if method_class(name).open_names]
 
 
 def _class_from_file(path: Path, class_name: str) -> type[Method]:
@@ -90,7 +85,8 @@ def _check_contract(method: type[Method], called: str) -> None:
     options = getattr(method, "options_class", None)
     if not (isinstance(options, type) and is_dataclass(options)):
         raise MethodError(
-            f"{called} has no dataclass as options_class; name one, such as vlprompt.methods.options.PromptOptions."
+            f"{called} has no dataclass as options_class; name one, such as "
+            "vlprompt.methods.prompt_learner.PromptOptions."
         )
     bare = [option.name for option in fields(options) if option.default is option.default_factory is MISSING]
     if bare:
@@ -131,4 +127,4 @@ def build_method(
     return found(backbone, class_names, options, template=template, seed=seed, **allowed)
 
 
-__all__ = ["AUTO", "METHODS", "build_method", "method_class", "methods_with_open_names"]
+__all__ = ["AUTO", "METHODS", "build_method", "method_class"]

@@ -12,21 +12,43 @@ lambda comes from augmented views; here from the pictures themselves.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlprompt.methods.head import Head
 from vlprompt.methods.method import Output, TrainingSet
-from vlprompt.methods.options import CLAPOptions
+from vlprompt.recipes import Recipe, TrainingSettings
+from vlprompt.settings_checks import truth_value
+
+
+@dataclass(frozen=True)
+class CLAPOptions:
+    """Options of CLAP.
+
+    Attributes:
+        constraint: hold the weights near the words; false is the plain zero-shot initialised probe (ZS-LP).
+    """
+
+    constraint: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "constraint", truth_value("constraint", self.constraint))
+
+
+_PUBLISHED = TrainingSettings(epochs=300, batch_size=256, learning_rate=0.1, weight_decay=0.0, views=20)
 
 
 class CLAP(Head):
     """A linear probe that starts from the words and stays near them."""
 
     name = "clap"
+    title = "CLAP"
     about = "a linear probe that starts from the words and stays near them"
     source = "CLAP, Silva-Rodriguez et al. 2024, arXiv 2312.12730"
+    recipes = (Recipe("clap", _PUBLISHED, source="SGD_lr1e-1_B256_ep300.yaml"),)
     options_class = CLAPOptions
     options: CLAPOptions
     learns = True

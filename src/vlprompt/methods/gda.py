@@ -15,13 +15,16 @@ cross-validation on the training pictures.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from vlprompt.methods.folds import choose
 from vlprompt.methods.head import LinearHead
 from vlprompt.methods.method import TrainingSet
-from vlprompt.methods.options import GDAOptions
+from vlprompt.recipes import Recipe
+from vlprompt.settings_checks import number
 
 ALPHAS = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 """The published values."""
@@ -37,12 +40,30 @@ is best there is best for another head. On the same pictures, four seeds, 0.03, 
 93.9% right in the own style (picked by folds: 93.5) and 76.0, 78.5, 76.9 and 75.4% in the others (74.6)."""
 
 
+@dataclass(frozen=True)
+class GDAOptions:
+    """Options of GDA.
+
+    Attributes:
+        alpha: weight of what the pictures say beside the words; None picks it by cross-validation on the training
+            pictures.
+    """
+
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.alpha is not None:
+            object.__setattr__(self, "alpha", number("alpha", self.alpha, least=0.0))
+
+
 class GDA(LinearHead):
     """Gaussians with one covariance, beside zero-shot CLIP."""
 
     name = "gda"
+    title = "GDA"
     about = "a Gaussian for each class's pictures, beside the words"
     source = "GDA, Wang et al. 2024, arXiv 2402.04087"
+    recipes = (Recipe("gda", source="alpha by cross-validation on the training pictures"),)
     options_class = GDAOptions
     options: GDAOptions
 

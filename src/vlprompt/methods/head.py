@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from vlprompt.data.checks import comparable_words
 from vlprompt.errors import SettingsError
-from vlprompt.methods import methods_with_open_names
+from vlprompt.methods.declarations import methods_with_open_names
 from vlprompt.methods.folds import Chosen
 from vlprompt.methods.method import Method, Output, TrainingSet
 from vlprompt.methods.zero_shot import ZeroShot

@@ -10,23 +10,46 @@ and lambda is 8; w_i^clip comes from the data set's own template.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from vlprompt.errors import SettingsError
 from vlprompt.methods.coop import CoOp
 from vlprompt.methods.method import Output
-from vlprompt.methods.options import KgCoOpOptions
+from vlprompt.methods.prompt_learner import WORDS, PromptOptions
 from vlprompt.methods.zero_shot import ZeroShot
+from vlprompt.recipes import Recipe, TrainingSettings
+from vlprompt.settings_checks import number
+
+
+@dataclass(frozen=True)
+class KgCoOpOptions(PromptOptions):
+    """Options of KgCoOp.
+
+    Attributes:
+        words_weight: lambda, of the distance to the words' features; 0 is CoOp.
+    """
+
+    words_weight: float = 8.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "words_weight", number("words_weight", self.words_weight, least=0.0))
+        if self.class_specific:
+            raise SettingsError("class_specific is True; KgCoOp shares one context, only coop has class-specific ones.")
 
 
 class KgCoOp(CoOp):
     """A learned context that is held near the words."""
 
     name = "kgcoop"
+    title = "KgCoOp"
     about = "coop, held near the words of the template"
     source = "KgCoOp, Yao et al. 2023, arXiv 2303.13283"
+    recipes = (Recipe("kgcoop", TrainingSettings(epochs=100, batch_size=128), WORDS, "vit_b16_ep100_ctxv1.yaml"),)
     options_class = KgCoOpOptions
     options: KgCoOpOptions
 

@@ -10,6 +10,7 @@ cross-validation on the training pictures, among powers of ten as CoOp's own pro
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from torch import Tensor
 from vlprompt.methods.folds import choose
 from vlprompt.methods.head import LinearHead
 from vlprompt.methods.method import TrainingSet
-from vlprompt.methods.options import LinearProbeOptions
+from vlprompt.recipes import Recipe
+from vlprompt.settings_checks import number
 
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 """Values of C to choose among."""
@@ -29,12 +31,30 @@ SINGLE_PICTURE_STRENGTH = 100.0
 MOST_STEPS = 1000
 
 
+@dataclass(frozen=True)
+class LinearProbeOptions:
+    """Options of the linear probe.
+
+    Attributes:
+        strength: C, how much the pictures count against small weights; None picks it by cross-validation on the
+            training pictures.
+    """
+
+    strength: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.strength is not None:
+            object.__setattr__(self, "strength", number("strength", self.strength, above=0.0))
+
+
 class LinearProbe(LinearHead):
     """Logistic regression on the image features."""
 
     name = "linear-probe"
+    title = "linear probe"
     about = "logistic regression on the pictures' features, without the words"
     source = "CLIP, Radford et al. 2021, arXiv 2103.00020"
+    recipes = (Recipe("linear-probe", source="C by cross-validation on the training pictures"),)
     options_class = LinearProbeOptions
     options: LinearProbeOptions
 

@@ -14,6 +14,8 @@ keeps the step that is best on a validation split of as many pictures; here the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,19 +23,36 @@ from torch.nn import functional as F
 from vlprompt.methods.folds import choose
 from vlprompt.methods.head import LinearHead
 from vlprompt.methods.method import TrainingSet
-from vlprompt.methods.options import LPPlusPlusOptions
+from vlprompt.recipes import Recipe
+from vlprompt.settings_checks import whole_number
 
 ALPHA_SCALE = 250.0
 MOMENTUM = 0.9
 ALPHA_EVERY = 10
 
 
+@dataclass(frozen=True)
+class LPPlusPlusOptions:
+    """Options of LP++.
+
+    Attributes:
+        steps: of the descent.
+    """
+
+    steps: int = 300
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", whole_number("steps", self.steps, least=1))
+
+
 class LPPlusPlus(LinearHead):
     """A linear probe with learned class-wise weights of the words."""
 
     name = "lp++"
+    title = "LP++"
     about = "a linear probe that blends pictures and words class by class"
     source = "LP++, Huang et al. 2024, arXiv 2404.02285"
+    recipes = (Recipe("lp++", source="300 steps of the paper's sizes"),)
     options_class = LPPlusPlusOptions
     options: LPPlusPlusOptions
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,9 @@ from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
 from vlprompt.errors import MethodError, SettingsError
-from vlprompt.methods.options import DEFAULT_TEMPLATE
 from vlprompt.methods.output import Output, TrainingSet, checked_output
+from vlprompt.methods.templates import DEFAULT_TEMPLATE
+from vlprompt.recipes import Recipe
 from vlprompt.settings_checks import seed_number
 from vlprompt.text_engine.prompts import refuse_one_prompt
 
@@ -34,9 +35,13 @@ class Method(nn.Module, ABC):
 
     Attributes:
         name: as the method is asked for.
-        options_class: the dataclass of its options.
+        title: as tables and reports write it; the name by default. Like the recipes it is not inherited.
         about: the method in a few words, for lists.
         source: the paper, its authors and year, and where it is.
+        options_class: the dataclass of its options; each is an option of the command line, and documented in its
+            docstring.
+        recipes: ways to train it, the usual one first; by default the defaults of `TrainingSettings`, if it learns.
+        reads: "features", which are cached.
         learns: whether there is anything to train by gradient descent.
         open_names: whether names that there are no pictures of can be added.
         image_conditioned: whether the class features may depend on the image; where they do not, they are computed
@@ -45,9 +50,12 @@ class Method(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = ""
     about: ClassVar[str] = ""
     source: ClassVar[str] = ""
     options_class: ClassVar[type]
+    recipes: ClassVar[tuple[Recipe, ...]] = ()
+    reads: ClassVar[Literal["features"]] = "features"
     learns: ClassVar[bool] = True
     open_names: ClassVar[bool] = True
     image_conditioned: ClassVar[bool] = True

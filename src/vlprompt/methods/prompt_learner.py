@@ -3,19 +3,76 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from vlprompt.errors import MethodError, SettingsError
+from vlprompt.errors import MethodError, SettingsError, UnknownNameError, quoted
+from vlprompt.files.text_files import is_unicode
 from vlprompt.methods.method import Method
-from vlprompt.methods.options import PromptOptions
+from vlprompt.settings_checks import plain, shown, truth_value, whole_number
 from vlprompt.text_engine import Prompts, TextEngine, build_prompts, check_engine, text_engine, words_of
 from vlprompt.text_engine.prompts import ROOM_FOR_NAME, word_tokens
 
 CONTEXT_STD = 0.02
 """Standard deviation of random initial context vectors (CoOp, section 3.2)."""
+
+WORDS: Mapping[str, Any] = {"context_length": 4, "context_init": "a photo of a"}
+"""Options of the recipes that start from these words."""
+
+
+def random_vectors(context_length: int) -> Mapping[str, Any]:
+    """Options of the recipes that start from so many random vectors."""
+    return {"context_length": context_length, "context_init": None}
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """Options of the methods that learn a context (CoOp, section 3.2; CoCoOp, section 3.2).
+
+    Attributes:
+        context_length: M, the number of context vectors; ignored where context_init gives words.
+        context_init: words that the context starts from ("a photo of a"), or None for N(0, 0.02).
+        class_specific: a context of its own for each class (CoOp only); it then starts from N(0, 0.02).
+        position: class token position: "end", "middle" or "front".
+        engine: "segments", "plain", or "auto", which takes segments wherever the text tower is causal; "autograd" are
+            segments as autograd writes them, the reference.
+        memory: bytes for the activations of a step, or "auto", a quarter of the machine's or the GPU's memory.
+    """
+
+    context_length: int = 4
+    context_init: str | None = "a photo of a"
+    class_specific: bool = False
+    position: Literal["end", "middle", "front"] = "end"
+    engine: Literal["auto", "plain", "segments", "autograd"] = "auto"
+    memory: Literal["auto"] | int = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "context_length", whole_number("context_length", self.context_length, least=1))
+        object.__setattr__(self, "class_specific", truth_value("class_specific", self.class_specific))
+        object.__setattr__(self, "memory", plain(self.memory))
+        if self.context_init is not None and not isinstance(self.context_init, str):
+            raise SettingsError(f"context_init is {shown(self.context_init)}; it must be words, or None.")
+        if self.context_init is not None and not self.context_init.strip():
+            raise SettingsError(
+                "context_init is empty; give words such as 'a photo of a', or context_init=None for random vectors."
+            )
+        if self.context_init is not None and "{}" in self.context_init:
+            raise SettingsError(
+                f"context_init is {quoted(self.context_init)}; it takes no {{}}: the class name stands where position "
+                "says."
+            )
+        if self.context_init is not None and not is_unicode(self.context_init):
+            raise SettingsError(f"context_init is {quoted(self.context_init)}, which is not valid Unicode text.")
+        for option, value, known in (
+            ("class token position", self.position, ("end", "middle", "front")),
+            ("text engine", self.engine, ("auto", "plain", "segments", "autograd")),
+        ):
+            if value not in known:
+                raise UnknownNameError(option, value, known)
 
 
 class PromptLearner(Method):

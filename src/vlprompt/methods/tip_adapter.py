@@ -13,6 +13,7 @@ the test split and searches alpha and beta again; here the last epoch counts, wi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -24,7 +25,8 @@ from vlprompt.errors import DataError
 from vlprompt.methods.folds import choose
 from vlprompt.methods.head import Head
 from vlprompt.methods.method import TrainingSet
-from vlprompt.methods.options import TipAdapterOptions
+from vlprompt.recipes import Recipe, TrainingSettings
+from vlprompt.settings_checks import number
 
 PUBLISHED = (1.0, 5.5)
 """alpha and beta (section 4.3)."""
@@ -36,12 +38,33 @@ MOST_PICTURES = 100_000
 """Of a cache; a linear head says more with so many pictures, and a model folder stays small."""
 
 
+@dataclass(frozen=True)
+class TipAdapterOptions:
+    """Options of Tip-Adapter and Tip-Adapter-F.
+
+    Attributes:
+        alpha: weight of what the pictures say beside the words; None picks it by cross-validation on the training
+            pictures.
+        beta: how sharply a training picture's say falls with its distance; None picks it together with alpha.
+    """
+
+    alpha: float | None = None
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, number(name, value, least=0.0))
+
+
 class TipAdapter(Head):
     """A cache of the training pictures' features, beside zero-shot CLIP."""
 
     name = "tip-adapter"
+    title = "Tip-Adapter"
     about = "a cache of the training pictures, beside the words"
     source = "Tip-Adapter, Zhang et al. 2022, arXiv 2207.09519"
+    recipes = (Recipe("tip-adapter", source="alpha and beta by cross-validation on the training pictures"),)
     options_class = TipAdapterOptions
     options: TipAdapterOptions
 
@@ -100,11 +123,19 @@ class TipAdapter(Head):
         super().load_learned(tensors)
 
 
+# As published the rate falls with every step; here with every epoch, which is one step up to 256 pictures.
+_PUBLISHED_F = TrainingSettings(
+    epochs=20, batch_size=256, optimizer="adamw", learning_rate=0.001, weight_decay=0.01, epsilon=1e-4, warmup_epochs=0
+)
+
+
 class TipAdapterF(TipAdapter):
     """Tip-Adapter whose keys are trained."""
 
     name = "tip-adapter-f"
+    title = "Tip-Adapter-F"
     about = "tip-adapter whose cache is trained"
+    recipes = (Recipe("tip-adapter-f", _PUBLISHED_F, source="main.py of Tip-Adapter, its last epoch"),)
     learns = True
 
     def _take(self, keys: Tensor, labels: Tensor) -> None:

@@ -6,23 +6,77 @@ Class names in a template, "a photo of a {}.", become the weights of a classifie
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vlprompt.errors import SettingsError
 from vlprompt.methods.method import Method
-from vlprompt.methods.options import ENSEMBLE_TEMPLATES, ZeroShotOptions, check_template
+from vlprompt.methods.templates import check_template
+from vlprompt.recipes import Recipe
+from vlprompt.settings_checks import plain_all, shown, truth_value
 from vlprompt.text_engine import tokenize, words_of
+
+ENSEMBLE_TEMPLATES = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+"""The seven templates that CLIP's authors selected for ImageNet, as CoOp's zero-shot ensemble uses them."""
+
+
+@dataclass(frozen=True)
+class ZeroShotOptions:
+    """Options of zero-shot CLIP.
+
+    Attributes:
+        templates: prompts with {} for the class name, averaged; None: the data set's own template.
+        ensemble: use the seven selected templates and the data set's own.
+    """
+
+    templates: Sequence[str] | None = None
+    ensemble: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ensemble", truth_value("ensemble", self.ensemble))
+        if self.templates is None:
+            return
+        # JSON and YAML give lists.
+        templates = plain_all(self.templates)
+        if not isinstance(templates, list) or not templates:
+            raise SettingsError(f"templates is {shown(self.templates)}; it must be a list of at least one template.")
+        object.__setattr__(self, "templates", tuple(templates))
+        if self.ensemble:
+            raise SettingsError("templates and ensemble were both given; leave one of them out.")
+        for template in self.templates:
+            check_template(template)
 
 
 class ZeroShot(Method):
     """A fixed classifier from words; nothing is learned."""
 
     name = "zero-shot"
+    title = "zero-shot CLIP"
     about = "the words of a template; learns nothing"
     source = "CLIP, Radford et al. 2021, arXiv 2103.00020"
     options_class = ZeroShotOptions
     options: ZeroShotOptions
+    recipes = (
+        Recipe("zero-shot"),
+        Recipe(
+            "zero-shot-ensemble",
+            options={"ensemble": True},
+            source="the seven templates and the data set's own",
+            title="zero-shot CLIP (ensemble)",
+        ),
+    )
     learns = False
     image_conditioned = False
 

@@ -18,10 +18,11 @@ from vlprompt.data.labels import Classes, classes_of, label_array, with_words
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
 from vlprompt.methods import AUTO, build_method, method_class
+from vlprompt.methods.declarations import recipe_for
 from vlprompt.model.card import package_versions
 from vlprompt.model.inputs import test_inputs, training_inputs
 from vlprompt.progress import Board
-from vlprompt.recipes import TrainingSettings, recipe_for
+from vlprompt.recipes import TrainingSettings
 from vlprompt.wording import some_of
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ class _Run:
         recipe = recipe_for(name)
         settings = self.settings
         training = recipe.training and replace(recipe.training, seed=settings.seed)
-        chosen = replace(settings, name=name, options=recipe.prompt, training=training, source=recipe.source)
+        chosen = replace(settings, name=name, options=recipe.options, training=training, source=recipe.source)
         checkpoint = None if self.checkpoint is None else Path(self.checkpoint) / name
         return replace(self, settings=chosen, checkpoint=checkpoint, title=f"{self.title} chose {name}")
 
@@ -279,7 +280,7 @@ def _check_all_have_pictures(method: Method, labels: Sequence[int]) -> None:
     there = set(labels)
     missing = [words for label, words in enumerate(method.class_names) if label not in there]
     if method.has_setup() and missing:
-        from vlprompt.methods import methods_with_open_names
+        from vlprompt.methods.declarations import methods_with_open_names
 
         raise DataError(
             f"{some_of(missing)} {'has' if len(missing) == 1 else 'have'} no training picture that can be read, and "

@@ -9,16 +9,17 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vlprompt.data.limits import check_max_pixels
 from vlprompt.errors import ModelFolderError, SettingsError, SettingsWarning, UnknownNameError, VlpromptError
 from vlprompt.methods import AUTO, METHODS, method_class
-from vlprompt.methods.options import check_template
+from vlprompt.methods.declarations import Declaration, declaration, declarations, recipe_named, recipe_names
+from vlprompt.methods.templates import check_template
 from vlprompt.model.folder import DESCRIPTION_FILE
-from vlprompt.recipes import RECIPES, Recipe, TrainingSettings, recipe_for
+from vlprompt.recipes import Recipe, TrainingSettings, published_for
 from vlprompt.settings_checks import choice, plain, plain_all, seed_number, shown, truth_value, whole_number
 
 SAVED = (
@@ -77,7 +78,7 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
     if not isinstance(method, str):
         known = ", ".join([AUTO, *METHODS])
         raise SettingsError(f"method is {shown(method)}; it must be one of {known}, or file.py:ClassName.")
-    found = None if method == AUTO else method_class(method)
+    declared = None if method == AUTO else declaration(method)
     _check_reading(parameters)
     shots, seed = parameters["shots"], seed_number(parameters["seed"])
     if shots is not None and shots != "auto":
@@ -86,22 +87,20 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
     short = {name: parameters[name] for name in ("epochs", "batch_size", "learning_rate")}
     changes = {name: value for name, value in short.items() if value is not None}
     changes |= _mapping("training", parameters["training"])
-    if found is None:
+    if declared is None:
         _refuse_settings_of_methods(parameters["recipe"], changes, _mapping("options", parameters["options"]))
-        every = None if shots == "auto" else shots
-        return FitSettings(every, seed, True, Recipe(AUTO, None), {"new_names": new_names})
+        return FitSettings(None if shots == "auto" else shots, seed, True, Recipe(AUTO), {"new_names": new_names})
     if new_names:
         raise SettingsError(
             f"new_names=True is for method={AUTO!r}, which chooses what serves names without pictures, and "
             f"method={method!r} was named; leave one of them out."
         )
-    published = SHOTS_OF_TRAINING if shots == "auto" else shots
-    recipe = _recipe(method, found.learns, parameters["recipe"], published)
+    recipe = _recipe(method, declared, parameters["recipe"], SHOTS_OF_TRAINING if shots == "auto" else shots)
     if shots == "auto":
         shots = None if recipe.training is None else SHOTS_OF_TRAINING
-    options = _with_options(method, found.options_class, recipe, parameters["options"])
-    why = "has no training settings" if found.uses_pictures() else "learns nothing"
-    return FitSettings(shots, seed, found.uses_pictures(), _with_training(recipe, changes, seed, why), options)
+    recipe = _with_training(method, declared, recipe, changes, seed)
+    options = _with_options(method, declared, recipe, parameters["options"])
+    return FitSettings(shots, seed, declared.uses_pictures, recipe, options)
 
 
 def _check_reading(parameters: Mapping[str, Any]) -> None:
@@ -120,28 +119,28 @@ def _check_reading(parameters: Mapping[str, Any]) -> None:
 def _refuse_settings_of_methods(recipe: Any, training: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Raise SettingsError where a setting is given that only a method has, and which one is not known yet."""
     if recipe is not None:
-        known = RECIPES.get(recipe) if isinstance(recipe, str) else None
-        if known is None:
-            raise UnknownNameError("recipe", str(recipe), RECIPES)
-        raise SettingsError(f"recipe {recipe} belongs to the method {known.method}; name it: method={known.method!r}.")
+        found = recipe_named(_text("recipe", recipe))
+        if found is None:
+            raise UnknownNameError("recipe", recipe, recipe_names())
+        raise SettingsError(f"recipe {recipe} belongs to the method {found[0]}; name it: method={found[0]!r}.")
+    declared = declarations()
     if training:
-        trained = [name for name in METHODS if recipe_for(name).training is not None]
+        TrainingSettings.from_dict({"warmup_epochs": 0, **training})  # what is wrong for all methods is wrong here, too
+        trained = [name for name, entry in declared.items() if entry.recipes[0].training is not None]
         raise SettingsError(
             f"{', '.join(training)} belong{'s' if len(training) == 1 else ''} to methods that are trained, and "
             f"method={AUTO!r} may choose another; name one of {', '.join(trained)} as the method."
         )
     for name in options:
-        having = [method for method in METHODS if name in _option_names(method_class(method).options_class)]
+        having = [method for method, entry in declared.items() if any(name == option.name for option in entry.options)]
         if not having:
-            raise UnknownNameError("option", name, _all_options())
+            raise UnknownNameError(
+                "option", name, [option.name for entry in declared.values() for option in entry.options]
+            )
         raise SettingsError(
             f"{name} belongs to the method{'s' if len(having) > 1 else ''} {', '.join(having)}, and "
             f"method={AUTO!r} may choose another; name the one that you mean as the method."
         )
-
-
-def _all_options() -> list[str]:
-    return [name for method in METHODS for name in _option_names(method_class(method).options_class)]
 
 
 def parameters_to_save(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,35 +228,40 @@ def _is_pair(entry: Any) -> bool:
     return is_pair and isinstance(entry[0], _JSON_LABELS) and isinstance(entry[1], str)
 
 
-def _recipe(method: str, learns: bool, name: Any, shots: int | None) -> Recipe:
-    """The recipe by name, or the method's base-to-new one; a method of the user's own takes the settings' defaults."""
+def _recipe(method: str, declared: Declaration, name: Any, shots: int | None) -> Recipe:
+    """The recipe by name, or the method's usual one.
+
+    One of the package's may train a method of the user's own.
+    """
     if name is None:
-        own = Recipe(method, TrainingSettings() if learns else None)
-        return own if is_method_file(method) else recipe_for(method, shots=shots)
-    recipe = RECIPES.get(_text("recipe", name))
-    if recipe is None:
-        raise UnknownNameError("recipe", name, RECIPES)
-    if recipe.method != method and not is_method_file(method):
-        raise SettingsError(f"recipe {name} is for the method {recipe.method}, and method is {method}.")
-    return recipe
+        return published_for(declared.recipes, shots=shots)
+    own = {recipe.name: recipe for recipe in declared.recipes}
+    if (recipe := own.get(_text("recipe", name))) is not None:
+        return recipe
+    found = recipe_named(name)
+    if found is None:
+        raise UnknownNameError("recipe", name, dict.fromkeys([*own, *recipe_names()]))
+    if not is_method_file(method):
+        raise SettingsError(f"recipe {name} is for the method {found[0]}, and method is {method}.")
+    return found[1]
 
 
-def _with_training(recipe: Recipe, changes: dict[str, Any], seed: int, why_not: str) -> Recipe:
+def _with_training(method: str, declared: Declaration, recipe: Recipe, changes: dict[str, Any], seed: int) -> Recipe:
     if recipe.training is None:
         TrainingSettings.from_dict({"warmup_epochs": 0, **changes})  # what is wrong for all methods is wrong here, too
-        _warn_of_ignored(changes, recipe.method, why_not)
+        _warn_of_ignored(changes, method, "has no training settings" if declared.uses_pictures else "learns nothing")
         return recipe
     return recipe.with_training(**{"seed": seed, **changes})
 
 
-def _with_options(method: str, options_class: type, recipe: Recipe, options: Any) -> dict[str, Any]:
+def _with_options(method: str, declared: Declaration, recipe: Recipe, options: Any) -> dict[str, Any]:
     """The recipe's options with the changes; those of other methods are left out.
 
     A length without words means random vectors of that length.
     """
     changes = _mapping("options", options)
-    known = _option_names(options_class)
-    elsewhere = {name for other in METHODS for name in _option_names(method_class(other).options_class)}
+    known = [option.name for option in declared.options]
+    elsewhere = {option.name for other in declarations().values() for option in other.options}
     ignored = [name for name in changes if name not in known and name in elsewhere and known]
     _warn_of_ignored(ignored, method, "has no such option")
     changes = {name: value for name, value in changes.items() if name not in ignored}
@@ -266,14 +270,10 @@ def _with_options(method: str, options_class: type, recipe: Recipe, options: Any
             raise UnknownNameError(f"option of method {method}", name, known)
     if "context_length" in changes and "context_init" not in changes:
         changes["context_init"] = None
-    merged = {**recipe.prompt, **changes}
+    merged = {**recipe.options, **changes}
     if not is_method_file(method):
-        options_class(**merged)  # checks itself
+        method_class(method).options_class(**merged)  # checks itself
     return merged
-
-
-def _option_names(options_class: type) -> list[str]:
-    return [field.name for field in fields(options_class)] if hasattr(options_class, "__dataclass_fields__") else []
 
 
 def _warn_of_ignored(names: Any, method: str, why: str) -> None:

@@ -31,7 +31,8 @@ from vlprompt.files import open_regular
 from vlprompt.files.checkpoint_files import checkpoint_in, epoch_in_name
 from vlprompt.files.tensor_archives import ArchivedTensor, open_archive
 from vlprompt.methods import build_method
-from vlprompt.methods.options import DEFAULT_TEMPLATE, PromptOptions, check_template
+from vlprompt.methods.prompt_learner import PromptOptions
+from vlprompt.methods.templates import DEFAULT_TEMPLATE, check_template
 from vlprompt.model.card import package_versions
 from vlprompt.model.fitted import FittedClassifier
 from vlprompt.text_engine import build_prompts

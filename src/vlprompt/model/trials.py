@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from vlprompt.methods import build_method
+from vlprompt.methods.declarations import recipe_for
 from vlprompt.methods.folds import stratified_folds
 from vlprompt.model.choosing import (
     ENOUGH,
@@ -26,7 +27,6 @@ from vlprompt.model.choosing import (
     table,
     why_decided,
 )
-from vlprompt.recipes import recipe_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,7 @@ class Candidates:
     def build(self, name: str, class_words: Sequence[str] | None = None) -> Method:
         """A method before it has seen a picture."""
         words = self.class_words if class_words is None else class_words
-        options = recipe_for(name).prompt if name in PROMPTS else None
+        options = recipe_for(name).options if name in PROMPTS else None
         return build_method(
             name,
             self.backbone,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from vlprompt.report.estimates import INTERVALS
 from vlprompt.report.summary import Summary
@@ -22,7 +22,7 @@ def caption(summary: Summary, *, bold: bool = True) -> str:
         harmonic_words(summary),
         best_words(summary) if bold else "",
         balanced_words(summary),
-        thread_words(summary),
+        thread_words(summary.thread_counts),
     ]
     return " ".join(filter(None, sentences))
 
@@ -52,6 +52,14 @@ def harmonic_words(summary: Summary) -> str:
     return f"H: harmonic mean of {of}{over}."
 
 
+def shots_words(summary: Summary) -> str:
+    """How the training images were drawn."""
+    if not summary.learned:
+        return "none (nothing is learned)"
+    images = counted(summary.shots, "image")
+    return f"{images} a class, drawn over all classes; trained on the first half of the classes"
+
+
 def best_words(summary: Summary) -> str:
     """What bold letters say; empty where nothing is bold."""
     rows: list[str | None] = [*summary.datasets, *([None] if summary.shows_average else [])]
@@ -79,14 +87,15 @@ def balanced_words(summary: Summary) -> str:
     )
 
 
-def thread_words(summary: Summary) -> str:
+def thread_words(counts: Iterable[int]) -> str:
     """That runs were not computed with one number of threads, where that is so."""
-    counts = summary.thread_counts
-    if len(counts) < 2:
+    several = sorted(set(counts))
+    if len(several) < 2:
         return ""
+    numbers = and_list([str(count) for count in several])
     return (
-        f"Runs had {_and([str(count) for count in counts])} threads; sums are rounded otherwise with other numbers of "
-        "threads, so the same settings may differ in their last digits."
+        f"Runs had {numbers} threads; sums are rounded otherwise with other numbers of threads, so the same settings "
+        "may differ in their last digits."
     )
 
 
@@ -112,7 +121,7 @@ def _fixed_words(summary: Summary) -> str:
     fixed = [method for method in summary.methods if method not in summary.learned]
     if not fixed:
         return ""
-    return f"; {_and(fixed)} {'learn nothing and have' if len(fixed) > 1 else 'learns nothing and has'} one result"
+    return f"; {and_list(fixed)} {'learn nothing and have' if len(fixed) > 1 else 'learns nothing and has'} one result"
 
 
 def _seed_counts(summary: Summary) -> tuple[int, int]:
@@ -139,5 +148,6 @@ def _over(summary: Summary) -> str:
     return f"the {len(summary.averaged)} of {len(summary.datasets)} data sets that every method has results for"
 
 
-def _and(words: Sequence[str]) -> str:
+def and_list(words: Sequence[str]) -> str:
+    """Words with commas and an and."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

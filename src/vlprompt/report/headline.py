@@ -6,16 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vlprompt.experiments.records import ResultRecord
+from vlprompt.methods.declarations import title_of
 from vlprompt.report.estimates import Estimate, Interval
 from vlprompt.report.summary import Comparison, Summary, compare, summarize
-
-METHOD_NAMES = {
-    "zero-shot": "zero-shot CLIP",
-    "zero-shot-ensemble": "zero-shot CLIP (ensemble)",
-    "coop": "CoOp",
-    "cocoop": "CoCoOp",
-    "kgcoop": "KgCoOp",
-}
 
 
 @dataclass(frozen=True)
@@ -28,7 +21,7 @@ class Headline:
 
 def method_name(label: str) -> str:
     """A method's name as the papers write it."""
-    return METHOD_NAMES.get(label, label)
+    return title_of(label)
 
 
 def short_method_name(label: str) -> str:
@@ -45,6 +38,16 @@ def headline(records: Sequence[ResultRecord], *, interval: Interval = "student")
     if not summary.average:
         return Headline("The methods have no data set in common yet", ())
     return Headline(*_best_harmonic(summary))
+
+
+def serves_new_names(summary: Summary) -> str:
+    """The method that is best on new classes and those whose intervals overlap its own; empty without an average."""
+    ranked = sorted(summary.average, key=lambda method: -summary.average[method].new.mean)
+    if not ranked:
+        return ""
+    best = summary.average[ranked[0]].new
+    alike = [method for method in ranked if method == ranked[0] or summary.average[method].new.high >= best.low]
+    return f"{', '.join(method_name(method) for method in alike)} ({best.mean:.1f}% of new classes)"
 
 
 def verdict(estimate: Estimate) -> str:

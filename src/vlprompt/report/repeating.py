@@ -8,26 +8,27 @@ from typing import Any
 
 from vlprompt.errors import UnknownNameError
 from vlprompt.experiments.records import ResultRecord
-from vlprompt.recipes import recipe_for
-from vlprompt.report.summary import summarize
+from vlprompt.methods.declarations import recipe_for
+from vlprompt.report.runs import in_order
 
 
 def repeat_command(records: Sequence[ResultRecord]) -> str:
-    """The command line, one option a line, with the training options that differ from the published recipes.
+    """The command line of one protocol's records, one option a line, with what differs from the published recipes.
 
     Where methods differ from their recipes each in its own way, which one command cannot say, a comment says so.
     """
-    summary = summarize(records)
     sources = {record.dataset.name: record.dataset.source for record in records}
-    lines = [["vlprompt", "benchmark", "base-to-new"], [_as_path(sources[name]) for name in summary.datasets]]
-    lines += [["--methods", ",".join(summary.methods)]]
-    lines += [["--shots", str(summary.shots)]] if summary.learned else []
-    lines += [["--seeds", ",".join(map(str, summary.seeds))]] if summary.seeds else []
+    learned = [record for record in records if record.method.learns]
+    methods = in_order({record.method.label for record in records})
+    lines = [["vlprompt", "benchmark", records[0].protocol], [_as_path(sources[name]) for name in sorted(sources)]]
+    lines += [["--methods", ",".join(methods)]]
+    for option, values in (("--shots", {r.shots for r in learned}), ("--seeds", {r.seed for r in learned})):
+        lines += [[option, ",".join(map(str, sorted(values)))]] if values else []
     changes, sayable = _changes(records)
     lines += [[f"--{name.replace('_', '-')}", _as_typed(value)] for name, value in changes.items()]
     loading = {name: value for record in records for name, value in record.dataset.loading.items()}
     lines += [[f"--{name.replace('_', '-')}", str(value)] for name, value in loading.items()]
-    lines += [["--backbone", summary.backbone], ["--out", "runs/again"]]
+    lines += [["--backbone", records[0].backbone.name], ["--out", "runs/again"]]
     command = " \\\n  ".join(shlex.join(line) for line in lines)
     return command if sayable else f"{command}\n  # with each method's own settings, as below"
 
@@ -50,7 +51,7 @@ def _changes(records: Sequence[ResultRecord]) -> tuple[dict[str, Any], bool]:
 def _published(record: ResultRecord) -> dict[str, Any]:
     """The recipe's training options; a method of the user's own is published by its record alone."""
     try:
-        training = recipe_for(record.method.name, "base-to-new", record.shots).training
+        training = recipe_for(record.method.name, record.protocol, record.shots).training
     except UnknownNameError:
         return record.training or {}
     return {} if training is None else training.as_dict()

@@ -164,15 +164,29 @@ def _balanced(runs: Runs, dataset: str, method: str) -> tuple[float, float]:
     return base, new
 
 
-def chosen(records: Sequence[ResultRecord], *, shots: int | None, backbone: str | None) -> list[ResultRecord]:
-    """The records of one number of shots and one backbone, each None for any.
+def chosen(
+    records: Sequence[ResultRecord], *, shots: int | None, backbone: str | None, protocol: str | None = None
+) -> list[ResultRecord]:
+    """The records of one number of shots, one backbone and one protocol, each None for any.
+
+    Results that hold for all numbers of shots, as they use no training images, stay.
 
     Raises:
         SettingsError: there are none of these.
     """
-    found = [r for r in records if shots in (None, r.shots) and backbone in (None, r.backbone.name)]
+    found = [
+        record
+        for record in records
+        if (shots is None or record.shots in (shots, 0))
+        and backbone in (None, record.backbone.name)
+        and protocol in (None, record.protocol)
+    ]
     if records and not found:
-        there = sorted({f"{record.backbone.name} with {record.shots} shots" for record in records})
-        asked = [f'backbone="{backbone}"'] * (backbone is not None) + [f"shots={shots}"] * (shots is not None)
-        raise SettingsError(f"there are no results for {' '.join(asked)}; there are some of {', '.join(there)}")
+        several = len({record.protocol for record in records}) > 1
+        there = sorted(
+            {f"{r.backbone.name} with {r.shots} shots{f' ({r.protocol})' if several else ''}" for r in records}
+        )
+        asked = {"backbone": backbone, "shots": shots, "protocol": protocol}
+        words = [f'{name}="{v}"' if isinstance(v, str) else f"{name}={v}" for name, v in asked.items() if v is not None]
+        raise SettingsError(f"there are no results for {' '.join(words)}; there are some of {', '.join(there)}")
     return found

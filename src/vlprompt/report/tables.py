@@ -22,7 +22,7 @@ AVERAGE = "average"
 _METHOD_WIDTH = 21
 """Space of 3, three columns of 4 or 5 characters, spaces of 2 between them."""
 _NAME_WIDTH = 28
-_RULES = Box("    \n    \n ── \n    \n ── \n ── \n    \n    \n")
+RULES = Box("    \n    \n ── \n    \n ── \n ── \n    \n    \n")
 """A rule under the head and one above the average."""
 
 
@@ -42,10 +42,13 @@ def terminal_table(summary: Summary, width: int, *, bold: bool = True) -> Render
 
 def plain_text(summary: Summary, width: int = 100) -> str:
     """The terminal's table without colours."""
+    return as_plain_text(terminal_table(summary, width, bold=False), width)
+
+
+def as_plain_text(shown: RenderableType, width: int) -> str:
+    """What a terminal of a width would show, without colours."""
     stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None, force_terminal=False).print(
-        terminal_table(summary, width, bold=False)
-    )
+    Console(file=stream, width=width, color_system=None, force_terminal=False).print(shown)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
@@ -124,7 +127,7 @@ def _method_group(summary: Summary, methods: Sequence[str]) -> Table:
 
 
 def _name_column(summary: Summary) -> Table:
-    table = Table(box=_RULES, padding=0, show_edge=False, title=" ")
+    table = Table(box=RULES, padding=0, show_edge=False, title=" ")
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=_NAME_WIDTH)
     for label, dataset in _rows(summary):
         _section_before_average(table, dataset)
@@ -134,7 +137,7 @@ def _name_column(summary: Summary) -> Table:
 
 def _method_columns(summary: Summary, method: str) -> Table:
     title = Text(for_terminal(method), style="bold not italic", overflow="ellipsis", no_wrap=True)
-    table = Table(box=_RULES, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False, title=title)
+    table = Table(box=RULES, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False, title=title)
     for column in COLUMNS:
         table.add_column(column, justify="right", min_width=4, no_wrap=True)
     for _, dataset in _rows(summary):
