@@ -27,14 +27,17 @@ def tiny_backbone(
     dtype: torch.dtype = torch.float32,
     embed_dim: int = 64,
     text: dict[str, Any] | None = None,
+    vision: dict[str, Any] | None = None,
     name: str = "tiny",
     tokenizer: Any = None,
 ) -> Backbone:
-    """A random ViT of 32 px, E = 64, D = 128, three text layers; `text` overrides entries of OpenCLIP's text_cfg."""
+    """A random ViT of 32 px, E = 64, D = 128, three text layers; `text` and `vision` override OpenCLIP's."""
     text_cfg = {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 3} | (text or {})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = (CustomTextCLIP if custom_text else CLIP)(embed_dim, VISION, text_cfg, quick_gelu=quick_gelu)
+        model = (CustomTextCLIP if custom_text else CLIP)(
+            embed_dim, VISION | (vision or {}), text_cfg, quick_gelu=quick_gelu
+        )
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.data += 0.05 * torch.randn_like(parameter)

@@ -71,6 +71,10 @@ class FilesLeftOutWarning(UserWarning):
     """Files of a folder that are not taken for pictures."""
 
 
+class DownloadError(VlpromptError):
+    """A file that cannot be downloaded, or is not what it must be."""
+
+
 class UnreadableImagesError(DataError):
     """Some images cannot be read; `failures` maps each to its reason."""
 

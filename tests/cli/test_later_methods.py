@@ -58,6 +58,7 @@ def test_a_heads_option_comes_from_the_command_line_or_a_file(vlprompt, pictures
         (("--method", "gda", "--alpha", "-1"), "alpha is -1"),
         (("--method", "linear-probe", "--strength", "0"), "strength is 0"),
         (("--method", "lp++", "--steps", "0"), "steps is 0"),
+        (("--method", "maple", "--depth", "0"), "depth is 0"),
         (("--method", "gdaa"), "did you mean gda"),
         (("--method", "gda", "--recipe", "cocoop"), "recipe cocoop is for the method cocoop"),
     ],

@@ -193,19 +193,15 @@ def test_a_regulariser_towards_other_words_does_not_go_on_from_a_checkpoint(make
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_a_fit_that_was_stopped_goes_on_to_the_same_bits(make, tmp_path, monkeypatch, method) -> None:
-    from vlprompt.features import CachedViews
-
     images, labels = pictures()
     whole = make(method).fit(images, labels).predict_proba(images)
-    epoch = CachedViews.epoch
 
-    def stopping(self, number):
-        if number == 2:
+    def stopping(self, epoch, epochs):
+        if epoch == 3:
             raise KeyboardInterrupt
-        return epoch(self, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CachedViews, "epoch", stopping)
+        patch.setattr(method_class(method), "after_epoch", stopping)
         with pytest.raises(KeyboardInterrupt):
             make(method, checkpoint=tmp_path / "c").fit(images, labels)
     assert list((tmp_path / "c").glob("epoch-00002.safetensors"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from vlprompt.backbones.fingerprints import fingerprint_of
-from vlprompt.backbones.image_tower import ImageEncoder, image_encoder_of
+from vlprompt.backbones.image_prompts import image_layers, image_width, why_no_image_prompts, with_image_prompts
+from vlprompt.backbones.image_tower import IMAGES_AT_ONCE, ImageEncoder, image_encoder_of
 from vlprompt.backbones.text_tower import TextTower, text_tower_of
+from vlprompt.errors import BackboneError
 from vlprompt.process.forking import survive_forks
 
 Tokenizer = Callable[..., Tensor]
@@ -107,6 +109,43 @@ class Backbone:
         """Image features f(x), not normalised: (B, 3, H, W), preprocessed -> (B, E)."""
         with self.autocast():
             features = self.encode_pixels(batch.to(self.device, self.dtype, non_blocking=True))
+        return features.to(self.dtype)
+
+    def image_prompt_places(self) -> tuple[int, int]:
+        """How many layers of the image tower take tokens beside the patches, and their width W.
+
+        Raises:
+            BackboneError: the image tower takes none; says why.
+        """
+        visual = self.model.visual
+        if why := why_no_image_prompts(visual):
+            raise BackboneError(
+                f"the image tower of the backbone {self.name!r} takes no prompt tokens: {why}; choose ViT-B-16/openai, "
+                "say."
+            )
+        return image_layers(visual), image_width(visual)
+
+    def encode_prompted_images(self, batch: Tensor, layers: Sequence[Tensor]) -> Tensor:
+        """`encode_images` with a method's own tokens beside the patches, and with gradients to them.
+
+        The text tower's hook for the same is `text_engine.SegmentsEngine`, which takes contexts of deeper layers.
+
+        Args:
+            batch: (B, 3, H, W), preprocessed.
+            layers: tokens (T, W) for the first layer of the tower, the second, ...; see `image_prompts`.
+
+        Raises:
+            BackboneError: the image tower takes no tokens, or has fewer layers.
+        """
+        deepest, _ = self.image_prompt_places()
+        if len(layers) > deepest:
+            raise BackboneError(
+                f"the image tower of the backbone {self.name!r} has {deepest} layers, not {len(layers)}."
+            )
+        tower = with_image_prompts(self.model.visual, layers)
+        images = batch.to(self.device, self.dtype, non_blocking=True)
+        with self.autocast():
+            features = torch.cat([tower(some) for some in images.split(IMAGES_AT_ONCE)])
         return features.to(self.dtype)
 
     @torch.no_grad()

@@ -18,6 +18,7 @@ from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 
 from vlprompt import __version__
 from vlprompt.cli.config_files import READ, with_config_files
+from vlprompt.cli.data_arguments import add_data_command, add_root_option
 from vlprompt.cli.kinds import kind_of
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
@@ -33,8 +34,9 @@ DESCRIPTION = (
 )
 EPILOG = "vlprompt COMMAND --help tells a command's options; --debug shows the traceback of an error."
 DATA_HELP = (
-    "a bundled data set (vlprompt list datasets), a folder of class folders, a folder with train, val and test, "
-    "a CSV (commas, semicolons or tabs) or JSONL manifest (path, label and optionally split), or a split_zhou_*.json"
+    "a bundled or published data set (vlprompt list datasets), a folder of class folders, a folder with train, val and "
+    "test, a CSV (commas, semicolons or tabs) or JSONL manifest (path, label and optionally split), or a "
+    "split_zhou_*.json; NAME=DATA gives it a name"
 )
 # Where each command's function is; imported when it is called.
 FUNCTIONS = {
@@ -47,6 +49,9 @@ FUNCTIONS = {
     "list": "listings:list_names",
     "export": "listings:export",
     "cache": "listings:cache",
+    "data list": "published_data:list_sets",
+    "data check": "published_data:check",
+    "data prepare": "published_data:prepare",
     "doctor": "doctor:doctor",
 }
 
@@ -98,6 +103,7 @@ def build_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
     commands.add_subcommand("report", _report_parser(), help="tables and an HTML report of a benchmark's results")
     commands.add_subcommand("list", _list_parser(), help="names of backbones, methods and data sets")
     commands.add_subcommand("export", _export_parser(), help="write a bundled data set as folders of pictures")
+    add_data_command(commands, _parser)
     commands.add_subcommand("cache", _cache_parser(), help="what the feature cache holds, or clear it")
     commands.add_subcommand("doctor", _doctor_parser(), help="what is installed, and what the machine can do")
     return parser
@@ -233,6 +239,7 @@ def _convert_parser() -> ArgumentParser:
         default="end",
         help="where it has the class name (CLASS_TOKEN_POSITION), which the file does not tell",
     )
+    add_root_option(parser)
     parser.add_argument(
         "--class-words", type=str | None, default=None, metavar="FILE", help="YAML or CSV: folder name, words"
     )
@@ -342,6 +349,7 @@ def _add_device(parser: ArgumentParser) -> None:
 
 
 def _add_loading(parser: ArgumentParser) -> None:
+    add_root_option(parser)
     parser.add_argument(
         "--class-words", type=str | None, default=None, metavar="FILE", help="YAML, JSON or CSV: folder or label, words"
     )
@@ -454,7 +462,7 @@ def _explained(message: str, arguments: list[str]) -> SettingsError:
     return SettingsError(" ".join(message.split()))
 
 
-_POSITIONALS = {"checkpoint", "data", "model", "images", "results", "what", "dataset", "folder", "action"}
+_POSITIONALS = {"checkpoint", "data", "model", "images", "results", "what", "dataset", "folder", "action", "names"}
 
 
 _PATHS = (*sorted(_POSITIONALS), "out", "image_root", "class_words")
@@ -489,8 +497,12 @@ def _explained_surplus(argument: str, arguments: list[str]) -> SettingsError:
 
 
 def _command(arguments: list[str]) -> str:
-    words = [name for name in arguments[:2] if any(name in command.split() for command in FUNCTIONS)]
-    return " ".join(words)
+    """As many of the first words as name a command, or the beginning of one."""
+    for count in (2, 1):
+        words = arguments[:count]
+        if len(words) == count and any(command.split()[:count] == words for command in FUNCTIONS):
+            return " ".join(words)
+    return ""
 
 
 def _flags(arguments: list[str]) -> list[str]:

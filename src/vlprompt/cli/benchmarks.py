@@ -44,6 +44,7 @@ def base_to_new(options: Namespace) -> None:
         backbone=options.backbone,
         device=options.device,
         training=given(options, TrainingSettings, leave_out=("seed",)),
+        root=options.root,
         class_words=options.class_words,
         image_root=options.image_root,
         path_column=options.path_column,

@@ -47,7 +47,7 @@ def convert(options: Namespace) -> None:
 
 def _data_or_names(options: Namespace) -> Dataset | list[str]:
     """The data set, or where there is none of this name the class names."""
-    from vlprompt.data.catalogue import DATASETS, load_dataset
+    from vlprompt.data.catalogue import DATASETS, is_published, load_dataset
     from vlprompt.data.class_names import READERS
     from vlprompt.files.checkpoint_files import is_checkpoint_name
 
@@ -56,11 +56,12 @@ def _data_or_names(options: Namespace) -> Dataset | list[str]:
     is_names = suffix in READERS and suffix not in MAY_BE_DATA
     is_names = is_names or (os.path.isfile(path) and suffix not in MAY_BE_DATA and not is_checkpoint_name(path))
     is_names = is_names or ("," in options.data and not os.path.exists(path))
-    if is_names and options.data not in DATASETS:
+    if is_names and options.data not in DATASETS and not is_published(options.data):
         return names_from(options.data, "DATA")
     try:
         return load_dataset(
             options.data,
+            root=options.root,
             class_words=options.class_words,
             image_root=options.image_root,
             random_splits=False,

@@ -118,14 +118,21 @@ def _methods() -> Rows:
 
 def _datasets() -> Rows:
     from vlprompt.data.catalogue import DATASETS, load_dataset
+    from vlprompt.data.published.root import data_root
+    from vlprompt.data.published.sets import PUBLISHED
+    from vlprompt.data.published.state import glance
 
-    datasets = [load_dataset(name) for name in DATASETS]
+    def about(classes: int, train: int, test: int, state: str) -> str:
+        return f"{classes:,} classes; {train:,} training and {test:,} test pictures; {state}"
+
+    bundled = [load_dataset(name) for name in DATASETS]
+    root = data_root()
     return [
-        (
-            entry.name,
-            f"{len(entry.class_names)} classes; {len(entry.train)} training and {len(entry.test)} test pictures",
-        )
-        for entry in datasets
+        *((one.name, about(len(one.class_names), len(one.train), len(one.test), "bundled")) for one in bundled),
+        *(
+            (name, about(one.counts.classes, one.counts.train, one.counts.test, glance(one, root).status))
+            for name, one in PUBLISHED.items()
+        ),
     ]
 
 

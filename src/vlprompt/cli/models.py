@@ -230,6 +230,7 @@ def _load_data(options: Namespace) -> Dataset:
 
     dataset = load_dataset(
         options.data,
+        root=options.root,
         class_words=options.class_words,
         image_root=options.image_root,
         template=options.template,

@@ -103,7 +103,7 @@ def load_dataset(
             f"domain is {quoted(domain)}, but {source} is not bundled; only {', '.join(DATASETS)} have domains."
         )
     if isinstance(source, str) and source in DATASETS:
-        _refuse_options(source, class_words=class_words, image_root=image_root, **columns)
+        _refuse_options(source, root=root, class_words=class_words, image_root=image_root, **columns)
         dataset = _load_bundled(source, domain)
     elif isinstance(source, str) and source in PUBLISHED:
         _refuse_options(source, class_words=class_words, image_root=image_root, **columns)
@@ -112,9 +112,15 @@ def load_dataset(
         check_dataset(dataset, minimum_classes, names_may_repeat=True)
     else:
         path = _existing(source)
+        _refuse_options(path, root=root)
         dataset, split_file = _load_path(path, class_words, _image_root(image_root), seed, random_splits, columns)
         check_dataset(dataset, minimum_classes, names_may_repeat=split_file)
     return replace(dataset, name=for_terminal(name or dataset.name), template=template or dataset.template)
+
+
+def is_published(source: object) -> bool:
+    """Whether `load_dataset` takes it for a published data set."""
+    return isinstance(source, str) and _name_and_source(source)[1] in PUBLISHED
 
 
 def _load_bundled(name: str, domain: str) -> Dataset:

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vlprompt.data.catalogue import DATASETS, load_dataset
+from vlprompt.data.catalogue import DATASETS, is_published, load_dataset
 from vlprompt.data.images import describe, find_unreadable
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, UnreadableImagesError
 from vlprompt.progress import OnProgress
 
-LOADING = ("class_words", "image_root", "path_column", "label_column")
+LOADING = ("root", "class_words", "image_root", "path_column", "label_column")
 """What a plan hands on to `load_dataset`."""
 
 
@@ -40,7 +40,8 @@ def load_source(source: str | Path | Dataset, loading: Mapping[str, Any]) -> Dat
     elif source in DATASETS:
         return load_dataset(source)
     else:
-        dataset = load_dataset(source, **{name: loading[name] for name in LOADING if name in loading})
+        taken = [name for name in LOADING if name in loading and (name != "root" or is_published(source))]
+        dataset = load_dataset(source, **{name: loading[name] for name in taken})
     if loading.get("on_unreadable") != "skip":
         return dataset
     return without_unreadable(dataset, loading.get("max_pixels", MAX_PIXELS))

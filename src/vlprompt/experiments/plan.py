@@ -81,6 +81,7 @@ class BaseToNewPlan:
         backbone: a name or path for `load_backbone`; a loaded one only with one worker.
         precision: of the frozen backbone, "fp32" or on CUDA "fp16" or "bf16".
         training: fields of `TrainingSettings` that differ from the published recipes, for all methods that learn.
+        root: the folder that holds the published data sets.
         class_words: a file with better words for the classes of the data sets that are not bundled.
         image_root: where the paths of manifests start.
         path_column, label_column: what manifests call these columns.
@@ -99,6 +100,7 @@ class BaseToNewPlan:
     device: str = "auto"
     precision: str = "fp32"
     training: Mapping[str, Any] = field(default_factory=dict)
+    root: str | Path | None = None
     class_words: str | Path | None = None
     image_root: str | Path | None = None
     path_column: str | None = None

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from vlprompt.data.published.sets import PUBLISHED
+from vlprompt.data.catalogue import is_published
 from vlprompt.errors import RecordError
 from vlprompt.escaping import as_json
 from vlprompt.files import TEMPORARY_PREFIX, write_atomically
@@ -55,8 +55,7 @@ class DatasetFacts:
     @property
     def names_are_published(self) -> bool:
         """Whether the names are published ones, of which those that repeat are kept."""
-        source = self.source.partition("=")[2] or self.source
-        return source in PUBLISHED or source.lower().endswith(".json")
+        return is_published(self.source) or self.source.lower().endswith(".json")
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,14 @@ from vlprompt.experiments.plan import PROTOCOL, Run
 from vlprompt.experiments.records import HalfResult, Machine, ResultRecord, Results, Times, write_record
 from vlprompt.model.evaluation import evaluate
 from vlprompt.model.fitting import MethodSettings, fit
+from vlprompt.model.inputs import test_inputs
 from vlprompt.progress import Board, Counting, OnProgress
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vlprompt.backbones import Backbone
-    from vlprompt.features import FeatureExtractor
+    from vlprompt.features import EvaluationPixels, FeatureExtractor
     from vlprompt.methods.method import Method
 
 WORK_FOLDER = "work"
@@ -79,6 +82,17 @@ class Bench:
             on_progress=on_progress,
         )
 
+    def test_inputs(
+        self, method: Method, name: str, half: str, on_progress: OnProgress | None = None
+    ) -> Tensor | EvaluationPixels:
+        """What a method reads of a half's test images."""
+        if method.reads == "pixels":
+            images = [sample.image for sample in select_half(self.dataset(name), half).test]  # type: ignore[arg-type]
+            return test_inputs(method, images, self.extractor(on_progress))[0]
+        import torch
+
+        return torch.from_numpy(self.test_features(name, half, on_progress))
+
     def test_features(self, name: str, half: str, on_progress: OnProgress | None = None) -> np.ndarray:
         """Features (n, E) of a half's test images; those of the last data set are kept at hand."""
         if (name, half) not in self._test_features:
@@ -111,13 +125,13 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
             title=run.name,
         )
         started = time.perf_counter()
-        base_features = bench.test_features(dataset.name, "base", on_progress)
-        new_features = bench.test_features(dataset.name, "new", on_progress)
-    encoded = time.perf_counter()
-    results = Results(
-        base=_test(fitted.method, base_features, base),
-        new=_test(fitted.method.with_class_names(new.prompt_names), new_features, new),
-    )
+        base_inputs = bench.test_inputs(fitted.method, dataset.name, "base", on_progress)
+        new_inputs = bench.test_inputs(fitted.method, dataset.name, "new", on_progress)
+        encoded = time.perf_counter()
+        results = Results(
+            base=_test(fitted.method, base_inputs, base),
+            new=_test(fitted.method.with_class_names(new.prompt_names), new_inputs, new),
+        )
     features_s = encoded - started + fitted.record.get("features_s", 0.0)
     train_s = fitted.record.get("train_s", 0.0) + fitted.record.get("setup_s", 0.0)
     record = _record(run, results, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))
@@ -149,13 +163,10 @@ def _few_images(run: Run, dataset: Dataset) -> Sequence[Sample]:
     return select_half(replace(dataset, train=train, val=val), "base").train
 
 
-def _test(method: Method, features: np.ndarray, half: Dataset) -> HalfResult:
-    import torch
-
+def _test(method: Method, inputs: Tensor | EvaluationPixels, half: Dataset) -> HalfResult:
     from vlprompt.model.prediction import Predictor
 
     truth = np.array([sample.label for sample in half.test])
-    inputs = torch.from_numpy(np.array(features))
     return HalfResult.of(*evaluate(Predictor(method), inputs, truth, half.class_names))
 
 

@@ -1,6 +1,7 @@
 """Image features: computed once, kept on disk, and streamed to training.
 
 `FeatureExtractor` turns images into features; `CachedViews` and `FreshViews` are what training reads epoch by epoch;
+`TrainingPixels` and `EvaluationPixels` are the pictures themselves, for methods that read these;
 `cache_info` and `clear_cache` look after the disk and do not import torch.
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vlprompt.features.cache import CacheEntry, CacheInfo, cache_folder, cache_info, clear_cache
     from vlprompt.features.extraction import Extracted, FeatureExtractor, UnreadableImagesWarning
+    from vlprompt.features.pixels import EvaluationPixels, TrainingPixels
     from vlprompt.features.table import CacheWarning
     from vlprompt.features.views import CachedViews, FreshViews, TrainingFeatures, training_features
 
@@ -20,10 +22,12 @@ _PLACES = {
     "CacheInfo": "cache",
     "CacheWarning": "table",
     "CachedViews": "views",
+    "EvaluationPixels": "pixels",
     "Extracted": "extraction",
     "FeatureExtractor": "extraction",
     "FreshViews": "views",
     "TrainingFeatures": "views",
+    "TrainingPixels": "pixels",
     "UnreadableImagesWarning": "extraction",
     "cache_folder": "cache",
     "cache_info": "cache",
@@ -36,10 +40,12 @@ __all__ = [
     "CacheInfo",
     "CacheWarning",
     "CachedViews",
+    "EvaluationPixels",
     "Extracted",
     "FeatureExtractor",
     "FreshViews",
     "TrainingFeatures",
+    "TrainingPixels",
     "UnreadableImagesWarning",
     "cache_folder",
     "cache_info",

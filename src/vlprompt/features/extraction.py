@@ -161,7 +161,7 @@ class FeatureExtractor:
         unread = self._compute(requests, transform, rows, views[0], already_failed=bool(failures))
         for at, reason in unread.items():
             failures |= dict.fromkeys(readable[same_as == at].tolist(), reason)
-        self._report(images, failures)
+        self.report_unreadable(images, failures)
         kept = np.isin(same_as, list(unread), invert=True)
         return Extracted(rows.values[same_as[kept]], readable[kept])
 
@@ -174,8 +174,8 @@ class FeatureExtractor:
         total = sum(len(request.views) for request in requests)
         failures: dict[int, str] = {}
         done = 0
-        with self._reporting(total) as report, rows.saving(), self._kept_memory(total):
-            for block in load_blocks(blocks, self.workers, self._cores()):
+        with self.reporting(total) as report, rows.saving(), self.kept_memory(total):
+            for block in load_blocks(blocks, self.workers, self.cores()):
                 failures |= block.failures
                 # Once the call is bound to fail, the rest is only opened, to name all that cannot be read at once.
                 if self.on_unreadable == "skip" or not (failures or already_failed):
@@ -189,7 +189,7 @@ class FeatureExtractor:
         return failures
 
     @contextmanager
-    def _kept_memory(self, total: int) -> Iterator[None]:
+    def kept_memory(self, total: int) -> Iterator[None]:
         """Let activations take the memory of earlier ones, on the CPU, while there are images to encode."""
         if not total or self.backbone.device.type != "cpu":
             yield
@@ -221,7 +221,12 @@ class FeatureExtractor:
             features[start : start + len(some)] = encoded.float().cpu().numpy()
         return features
 
-    def _report(self, images: Sequence[ImageSource], failures: dict[int, str]) -> None:
+    def report_unreadable(self, images: Sequence[ImageSource], failures: dict[int, str]) -> None:
+        """Say which images cannot be read and why, in the way that was chosen.
+
+        Raises:
+            UnreadableImagesError: there are some, and they are not skipped.
+        """
         if not failures:
             return
         named = reasons_by_name(images, failures)
@@ -253,20 +258,21 @@ class FeatureExtractor:
         table.writable &= self._remembered is None or self._remembered.writable
         return table
 
-    def _cores(self) -> int:
+    def cores(self) -> int:
         """Cores that loading may use: beside a GPU all of them, else those that torch was given."""
         if self.backbone.device.type != "cpu":
             return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return torch.get_num_threads()
 
     @contextmanager
-    def _reporting(self, total: int) -> Iterator[OnProgress]:
+    def reporting(self, total: int, title: str = "Image features") -> Iterator[OnProgress]:
+        """A bar for so many images, and whoever else is told."""
         tell = self.on_progress or (lambda done, total: None)
         if not self.progress or not total:
             yield tell
             return
         with progress_bars() as board:
-            draw = Counting(board, "Image features", "img")
+            draw = Counting(board, title, "img")
 
             def draw_and_tell(done: int, total: int) -> None:
                 draw(done, total)

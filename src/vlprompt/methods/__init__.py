@@ -25,6 +25,7 @@ METHODS = {
     "coop": "vlprompt.methods.coop:CoOp",
     "cocoop": "vlprompt.methods.cocoop:CoCoOp",
     "kgcoop": "vlprompt.methods.kgcoop:KgCoOp",
+    "maple": "vlprompt.methods.maple:MaPLe",
     "linear-probe": "vlprompt.methods.linear_probe:LinearProbe",
     "clap": "vlprompt.methods.clap:CLAP",
     "lp++": "vlprompt.methods.lp_plus_plus:LPPlusPlus",

@@ -41,7 +41,8 @@ class Method(nn.Module, ABC):
         options_class: the dataclass of its options; each is an option of the command line, and documented in its
             docstring.
         recipes: ways to train it, the usual one first; by default the defaults of `TrainingSettings`, if it learns.
-        reads: "features", which are cached.
+        reads: "features" of images, computed once, or their "pixels": then batches (B, 3, H, W), preprocessed, go in,
+            freshly augmented in training, and `encode_images` is its own.
         learns: whether there is anything to train by gradient descent.
         open_names: whether names that there are no pictures of can be added.
         image_conditioned: whether the class features may depend on the image; where they do not, they are computed
@@ -55,7 +56,7 @@ class Method(nn.Module, ABC):
     source: ClassVar[str] = ""
     options_class: ClassVar[type]
     recipes: ClassVar[tuple[Recipe, ...]] = ()
-    reads: ClassVar[Literal["features"]] = "features"
+    reads: ClassVar[Literal["features", "pixels"]] = "features"
     learns: ClassVar[bool] = True
     open_names: ClassVar[bool] = True
     image_conditioned: ClassVar[bool] = True
@@ -127,10 +128,18 @@ class Method(nn.Module, ABC):
             (b, N, E), where b is B, or 1 where the classes' features do not depend on the image.
         """
 
-    def forward(self, image_features: Tensor) -> Output:
-        """Logits exp(s) cos(f, w), in training and in prediction: image features (B, E), normalised or not."""
-        images = self.normalised(image_features)
+    def forward(self, inputs: Tensor) -> Output:
+        """Logits exp(s) cos(f, w), in training and in prediction.
+
+        Args:
+            inputs: what it `reads`: image features (B, E), normalised or not, or pixels (B, 3, H, W), preprocessed.
+        """
+        images = self.encode_images(inputs)
         return self._output(images, self.class_features(images))
+
+    def encode_images(self, inputs: Tensor) -> Tensor:
+        """Image features (B, E), L2-normalised, of what it `reads`; a method that reads pixels has its own."""
+        return self.normalised(inputs)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         """What training minimises, a mean over the images: the cross-entropy of the logits with labels (B,)."""
@@ -140,9 +149,9 @@ class Method(nn.Module, ABC):
     def after_epoch(self, epoch: int, epochs: int) -> None:
         """Called after each epoch (counted from 1) of `epochs`; nothing by default."""
 
-    def logits_of(self, image_features: Tensor, class_features: Tensor) -> Tensor:
-        """Logits over class features that are known: (B, E), (b, N, E) -> (B, N)."""
-        return self._output(self.normalised(image_features), class_features).logits
+    def logits_of(self, inputs: Tensor, class_features: Tensor) -> Tensor:
+        """Logits over class features that are known: what it `reads`, (b, N, E) -> (B, N)."""
+        return self._output(self.encode_images(inputs), class_features).logits
 
     def normalised(self, image_features: Tensor) -> Tensor:
         """Image features (B, E) of any length, type and device -> L2-normalised, as the backbone has them."""
@@ -186,15 +195,15 @@ class Method(nn.Module, ABC):
         return any(getattr(type(self), way.__name__) is not way for way in ours)
 
     @torch.no_grad()
-    def predict_logits(self, image_features: Tensor, batch_size: int = 64) -> Tensor:
-        """Logits without gradients, some images at a time: (n, E) -> (n, N)."""
-        if not len(image_features):
+    def predict_logits(self, inputs: Tensor, batch_size: int = 64) -> Tensor:
+        """Logits without gradients, some images at a time: what it `reads`, of n images -> (n, N)."""
+        if not len(inputs):
             return torch.empty(0, len(self.class_names))
         if self.has_own_forward:
-            return torch.cat([self._checked_logits(batch).cpu() for batch in image_features.split(batch_size)])
+            return torch.cat([self._checked_logits(batch).cpu() for batch in inputs.split(batch_size)])
         logits, fixed = [], None
-        for batch in image_features.split(batch_size):
-            images = self.normalised(batch)
+        for batch in inputs.split(batch_size):
+            images = self.encode_images(batch)
             class_features = self.class_features(images) if fixed is None else fixed
             if len(images) > 1 and len(class_features) == 1:
                 fixed = class_features  # the same for every image, so encoded once for all batches
@@ -213,9 +222,9 @@ class Method(nn.Module, ABC):
         """Tensors with the names, types and shapes of what it has learned from so many pictures, whatever they hold."""
         return self.state_dict()
 
-    def _checked_logits(self, image_features: Tensor) -> Tensor:
+    def _checked_logits(self, inputs: Tensor) -> Tensor:
         """What `forward` gives for some images, if it is a logit for each image and class."""
-        return checked_output(self, image_features.to(self.backbone.device, self.backbone.dtype)).logits
+        return checked_output(self, inputs.to(self.backbone.device, self.backbone.dtype)).logits
 
     def with_class_names(self, class_names: Sequence[str]) -> Method:
         """The same method over other classes, sharing everything that it has learned.

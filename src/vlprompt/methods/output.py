@@ -38,16 +38,16 @@ class Output:
     class_features: Tensor | None = None
 
 
-def checked_output(method: Any, image_features: Tensor) -> Output:
-    """What the method's forward gives for image features (B, E), if it is an `Output` with logits (B, N).
+def checked_output(method: Any, inputs: Tensor) -> Output:
+    """What the method's forward gives for B images, if it is an `Output` with logits (B, N).
 
     Raises:
         MethodError: it gives something else, or takes what `super().forward` gives for something else.
     """
-    name, wanted = type(method).__name__, (len(image_features), len(method.class_names))
+    name, wanted = type(method).__name__, (len(inputs), len(method.class_names))
     expected = f"an Output (vlprompt.methods.method) with logits of the shape {wanted}"
     try:
-        output = method(image_features)
+        output = method(inputs)
     except (TypeError, AttributeError) as error:
         # A method that was written when forward gave the logits alone goes on with them as with a tensor.
         if "Output" in str(error):
@@ -58,7 +58,7 @@ def checked_output(method: Any, image_features: Tensor) -> Output:
         raise
     if not isinstance(output, Output):
         raise MethodError(f"the forward of the method {name} gives a {type(output).__name__}; it must be {expected}.")
-    checked_logits(method, output.logits, len(image_features))
+    checked_logits(method, output.logits, len(inputs))
     return output
 
 

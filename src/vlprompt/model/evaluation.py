@@ -20,6 +20,7 @@ from vlprompt.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vlprompt.features import EvaluationPixels
     from vlprompt.model.prediction import Predictor
 
 NORMAL_QUANTILE = 1.959963984540054
@@ -138,7 +139,7 @@ class Evaluation:
 
 def evaluate(
     predictor: Predictor,
-    inputs: Tensor,
+    inputs: Tensor | EvaluationPixels,
     truth: np.ndarray,
     names: Sequence[str],
     zero_shot: np.ndarray | None = None,

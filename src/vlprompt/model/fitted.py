@@ -34,7 +34,7 @@ from vlprompt.model.folder import (
     method_file_hash,
     write_model_folder,
 )
-from vlprompt.model.inputs import test_inputs
+from vlprompt.model.inputs import frozen_features, test_inputs
 from vlprompt.progress import Counting, progress_bars
 from vlprompt.settings_checks import plain_all
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vlprompt.backbones import Backbone
+    from vlprompt.features import FeatureExtractor
     from vlprompt.methods.method import Method
     from vlprompt.model.fitting import Fit
     from vlprompt.model.pair import Pair
@@ -143,16 +144,14 @@ class FittedClassifier:
         from vlprompt.model.prediction import check_screening
 
         check_screening(screening)
-        features, kept = self._features(
-            images, on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress
-        )
-        return self.predictor.finite_logits(features, screening), kept
+        extractor = self._extractor(on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress)
+        inputs, kept = test_inputs(self.method, image_list(images), extractor)
+        return self.predictor.finite_logits(inputs, screening), kept
 
-    def _features(self, images: Sequence[Any], **options: Any) -> tuple[Tensor, np.ndarray]:
-        """The method's inputs (k, ...) of the images that can be read, and their places (k,)."""
+    def _extractor(self, **options: Any) -> FeatureExtractor:
         from vlprompt.features import FeatureExtractor
 
-        return test_inputs(self.method, image_list(images), FeatureExtractor(self.backbone, **options))
+        return FeatureExtractor(self.backbone, **options)
 
     def evaluate(
         self,
@@ -178,14 +177,19 @@ class FittedClassifier:
         Warns:
             UntestedClassesWarning: classes of the model of which there is no image.
         """
+        from torch import Tensor
+
         truth_of = [self._place_of(sample, class_words or {}) for sample in samples]
         images = [sample.image for sample in samples]
-        features, kept = self._features(
-            images, on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress
-        )
+        extractor = self._extractor(on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress)
+        inputs, kept = test_inputs(self.method, image_list(images), extractor)
+        if isinstance(inputs, Tensor):
+            frozen = inputs
+        else:
+            frozen, _ = frozen_features([images[place] for place in kept.tolist()], extractor)
         truth = np.array([truth_of[place] for place in kept])
         evaluation, _ = evaluate(
-            self.predictor, features, truth, self.class_names, self._zero_shot(features), trained_on=trained_on
+            self.predictor, inputs, truth, self.class_names, self._zero_shot(frozen), trained_on=trained_on
         )
         if name is not None:
             self.evaluation[name] = evaluation.as_dict()

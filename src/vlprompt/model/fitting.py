@@ -20,7 +20,7 @@ from vlprompt.errors import DataError
 from vlprompt.methods import AUTO, build_method, method_class
 from vlprompt.methods.declarations import recipe_for
 from vlprompt.model.card import package_versions
-from vlprompt.model.inputs import test_inputs, training_inputs
+from vlprompt.model.inputs import frozen_features, training_inputs
 from vlprompt.progress import Board
 from vlprompt.recipes import TrainingSettings
 from vlprompt.wording import some_of
@@ -253,14 +253,14 @@ def labelled_features(
 
     started = time.perf_counter()
     _check_all_have_pictures(method, [sample.label for sample in samples])
-    inputs, kept = test_inputs(method, [sample.image for sample in samples], extractor)
+    frozen, kept = frozen_features([sample.image for sample in samples], extractor)
     if not len(kept):
         raise DataError(f"none of the {len(samples)} images drawn for training can be read.")
     warn_about_lost_shots(samples, kept.tolist())
     samples = [samples[place] for place in kept.tolist()]
     labels = [sample.label for sample in samples]
     _check_all_have_pictures(method, labels)
-    features = method.normalised(inputs)
+    features = method.normalised(frozen)
     record = {"images": len(labels), "features_s": round(time.perf_counter() - started, 3)}
     return samples, TrainingSet(features, torch.tensor(labels, device=features.device)), record
 
@@ -328,6 +328,8 @@ class _TrainingRun:
             "features_s": round(encoded - started + history.feature_seconds, 3),
             "train_s": round(history.seconds, 3),
         }
+        if not hasattr(inputs, "epoch"):
+            return record, None  # screening starts from the frozen encoder's features
         return record, calibration_for(method, inputs.epoch(self.settings.epochs - 1))
 
 

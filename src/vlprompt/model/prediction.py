@@ -9,7 +9,7 @@ and the best are encoded exactly.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from vlprompt.progress import OnProgress
 from vlprompt.screening.expansion import Expansion
 from vlprompt.screening.screened import Screen, calibrate, screened_logits
 from vlprompt.settings_checks import plain
+
+if TYPE_CHECKING:
+    from vlprompt.features import EvaluationPixels
 
 Screening = str | int
 """"auto", "off" or a number of candidates."""
@@ -68,10 +71,11 @@ class Predictor:
         self.screen, self.class_features = screen, class_features
 
     @torch.no_grad()
-    def logits(self, image_features: Tensor, screening: Screening = "off") -> Tensor:
-        """exp(s) cos(f(x), g(t_i(x))): image features (n, E), normalised or not -> (n, N).
+    def logits(self, inputs: Tensor | EvaluationPixels, screening: Screening = "off") -> Tensor:
+        """exp(s) cos(f(x), g(t_i(x))) of n images: (n, N).
 
         Args:
+            inputs: what the method reads: features (n, E), normalised or not, or pixels.
             screening: "off": all exact. A number k: the k best classes of each image by the expansion are exact, the
                 others first-order approximations below the best exact one. "auto": the k calibrated for 99.9% of
                 training images, where screening pays: from `SCREENING_PAYS` classes, with a calibration saved or
@@ -81,24 +85,27 @@ class Predictor:
             SettingsError: a number of candidates is asked for, and the method was fitted without training images to
                 calibrate with.
         """
-        exact = self.exact_classes(len(image_features), screening)
+        if not isinstance(inputs, Tensor):
+            batches = [self.logits(batch, screening) for batch in inputs]
+            return torch.cat(batches) if batches else torch.empty(0, len(self.method.class_names))
+        exact = self.exact_classes(len(inputs), screening)
         if self.method.has_own_forward:
-            return self.method.predict_logits(image_features)
+            return self.method.predict_logits(inputs)
         if not self.method.image_conditioned:
-            return self._fixed_logits(image_features)
+            return self._fixed_logits(inputs)
         if not _is_screened(self.method) or exact == len(self.method.class_names):
-            return self.method.predict_logits(image_features)
+            return self.method.predict_logits(inputs)
         screen = replace(self.calibrated(self.method), candidates=exact)
-        return screened_logits(self.method, screen, image_features)[0]
+        return screened_logits(self.method, screen, inputs)[0]
 
-    def finite_logits(self, image_features: Tensor, screening: Screening = "off") -> np.ndarray:
+    def finite_logits(self, inputs: Tensor | EvaluationPixels, screening: Screening = "off") -> np.ndarray:
         """`logits` as an array (n, N), of the right shape and finite.
 
         Raises:
             MethodError: the method gives something else than a logit for each image and class.
             NonFiniteLogitsError: they are no finite numbers.
         """
-        found = checked_logits(self.method, self.logits(image_features, screening), len(image_features))
+        found = checked_logits(self.method, self.logits(inputs, screening), len(inputs))
         logits: np.ndarray = found.float().cpu().numpy()
         wrong = int((~np.isfinite(logits)).any(axis=1).sum())
         if wrong:
@@ -125,12 +132,16 @@ class Predictor:
         candidates = self.calibrated(method).candidates
         return candidates if CANDIDATE_COST * candidates < classes else classes
 
-    def _fixed_logits(self, image_features: Tensor) -> Tensor:
+    def _fixed_class_features(self) -> Tensor:
+        """Class features (N, E) that no image changes, computed once."""
         if self.class_features is None:
             nothing = torch.zeros(1, self.method.backbone.feature_size)
             nothing = nothing.to(self.method.backbone.device, self.method.backbone.dtype)
             self.class_features = self.method.class_features(nothing)[0]
-        return self.method.logits_of(image_features, self.class_features[None]).cpu()
+        return self.class_features
+
+    def _fixed_logits(self, inputs: Tensor) -> Tensor:
+        return self.method.logits_of(inputs, self._fixed_class_features()[None]).cpu()
 
     def _screens(self, images: int, screening: Screening) -> bool:
         """Whether to screen so many images."""
@@ -162,7 +173,8 @@ class Predictor:
         if method.has_own_forward:
             return
         if not method.image_conditioned:
-            self._fixed_logits(torch.zeros(1, method.backbone.feature_size))
+            with torch.no_grad():
+                self._fixed_class_features()
         elif _is_screened(method) and self.calibration is not None and len(method.class_names) >= SCREENING_PAYS:
             self.calibrated(method, on_progress)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from vlprompt.methods import build_method
-from vlprompt.methods.declarations import recipe_for
+from vlprompt.methods.declarations import declarations, recipe_for
 from vlprompt.methods.folds import stratified_folds
 from vlprompt.model.choosing import (
     ENOUGH,
@@ -40,8 +40,6 @@ HEADS = ("gda", "linear-probe", "tip-adapter", "lp++")
 
 PROMPTS = ("coop", "kgcoop", "cocoop")
 """From the simplest: one context, one that is held near the words, one for each picture."""
-
-TRAINED_HEADS = ("clap", "tip-adapter-f")
 
 SECONDS = 120.0
 """The longest that the trials of prompts take on the slowest machine that is reckoned with."""
@@ -278,10 +276,17 @@ TOKENS = 5
 
 
 def _left_out() -> Iterator[Trial]:
-    for name in PROMPTS[1:]:
-        yield Trial(name, note="not tried: serves names without pictures (new_names); behind coop where all have some")
-    for name in TRAINED_HEADS:
-        yield Trial(name, note="not tried: needs many views of each picture, and is not ahead of gda (published)")
+    """The methods of the package that do not compete for classes with pictures, and why."""
+    for name, method in declarations().items():
+        if name in ("zero-shot", *HEADS, PROMPTS[0]):
+            continue
+        if method.reads == "pixels":
+            why = "encodes every picture anew in every epoch"
+        elif method.open_names:
+            why = "serves names without pictures (new_names); behind coop where all have some"
+        else:
+            why = "needs many views of each picture, and is not ahead of gda (published)"
+        yield Trial(name, note=f"not tried: {why}")
 
 
 def _why_few(per_class: float, held_out: bool) -> str:

@@ -52,6 +52,24 @@ def text_engine(
     return SegmentsEngine(backbone, prompts, context_of=context_of, memory=budget, autograd=engine == "autograd")
 
 
+def deep_engine(backbone: Backbone, prompts: Prompts, memory: str | int = "auto") -> SegmentsEngine:
+    """The engine for prompts in which other contexts follow in deeper layers; see `SegmentsEngine`.
+
+    Raises:
+        SettingsError: the text tower, or a prompt to it, needs whole sequences, which take no deeper contexts.
+    """
+    check_takes_deeper_contexts(backbone, why_whole_sequences(backbone, prompts))
+    return SegmentsEngine(backbone, prompts, memory=_budget(memory, backbone), autograd=True)
+
+
+def check_takes_deeper_contexts(backbone: Backbone, reason: str | None = None) -> None:
+    """Raise a `SettingsError` where a text tower needs whole sequences, or there is another reason."""
+    if reason := reason or backbone.text.whole_sequence_only:
+        raise SettingsError(
+            f"the text tower of the backbone {backbone.name!r} takes no contexts in deeper layers: {reason}."
+        )
+
+
 def check_engine(backbone: Backbone, engine: str, memory: str | int) -> None:
     """Raise what `text_engine` would raise, without preparing anything."""
     if engine not in ENGINES:

@@ -106,7 +106,7 @@ class Prompts:
 
 
 def build_prompts(
-    backbone: Backbone, class_names: Sequence[str], context_length: int, position: str = "end"
+    backbone: Backbone, class_names: Sequence[str], context_length: int, position: str = "end", *, before: str = ""
 ) -> Prompts:
     """Tokenise the prompts of some classes.
 
@@ -115,6 +115,7 @@ def build_prompts(
         class_names: N names; underscores become spaces.
         context_length: M, the number of context vectors.
         position: "end", "middle" or "front", the class token position.
+        before: words that stay before every name, and move with it.
 
     Raises:
         SettingsError: the context alone leaves no room for a name.
@@ -123,7 +124,7 @@ def build_prompts(
     """
     if position not in POSITIONS:
         raise UnknownNameError("class token position", position, POSITIONS)
-    names = [words_of(name) for name in class_names]
+    names = [f"{before} {words_of(name)}".strip() for name in class_names]
     if context_length + ROOM_FOR_NAME > backbone.text.context_length:
         raise SettingsError(
             f"context_length is {context_length}, which leaves no room for a name; this backbone takes "

@@ -5,7 +5,8 @@ Minimise the method's loss, usually the cross-entropy of p(y | x), over the few 
     for every epoch: set the learning rate, draw an order of the images, get their features
         for every batch: forward, loss, gradient, step
 
-The frozen image encoder is not run here: features come once per epoch, and a step costs the text tower only.
+For a method that reads features the frozen image encoder is not run here: features come once per epoch, and a step
+costs the text tower only. One that reads pixels gets each batch's pixels instead, and runs the towers itself.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from vlprompt.training.history import EpochResult, TrainingHistory
 from vlprompt.training.state import Snapshot, TrainingState
 
 if TYPE_CHECKING:
-    from vlprompt.features import TrainingFeatures
+    from vlprompt.features import TrainingFeatures, TrainingPixels
     from vlprompt.methods.output import Output
 
 CHECKPOINT_SHARE = 0.05
@@ -52,8 +53,8 @@ class TrainableMethod(Protocol):
         """Of the N classes, by label."""
         ...
 
-    def __call__(self, image_features: Tensor) -> Output:
-        """Logits (B, N) of image features (B, E), and what the loss needs."""
+    def __call__(self, inputs: Tensor) -> Output:
+        """Logits (B, N) of image features (B, E) or pixels (B, 3, H, W), and what the loss needs."""
         ...
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ class TrainableMethod(Protocol):
 
 def train(
     method: TrainableMethod,
-    features: TrainingFeatures,
+    inputs: TrainingFeatures | TrainingPixels,
     labels: Tensor | Sequence[int],
     settings: TrainingSettings,
     *,
@@ -77,13 +78,13 @@ def train(
 ) -> TrainingHistory:
     """Train a method's learned tensors in place.
 
-    The same method, features, settings, machine and number of threads give the same bits, in one run or in several.
+    The same method, inputs, settings, machine and number of threads give the same bits, in one run or in several.
     Neither Python's, NumPy's nor torch's global random state is used or changed. When training stops early, for
     whatever reason, the method has the parameters of its last finished epoch.
 
     Arguments:
         method: a method whose `parameters()` are what it learns.
-        features: image features (B, E) of the training images for each epoch.
+        inputs: what the method reads of the training images in each epoch: their features, or their pixels.
         labels: (B,) class numbers, 0 to N - 1.
         settings: the recipe.
         checkpoint: a folder in which the run is put aside after each epoch, and from which it goes on if it is there.
@@ -93,6 +94,7 @@ def train(
 
     Raises:
         SettingsError: the method has nothing to learn, or its device does not compute in the settings' precision.
+        MethodError: the method reads pixels, and the inputs are features, or the reverse.
         DataError: labels are not one class number per image, or features are not finite numbers.
         NonFiniteLossError: the loss is not a finite number.
         CheckpointError: the checkpoint is of another run.
@@ -100,6 +102,7 @@ def train(
         TrainingInterrupted: Ctrl-C; a KeyboardInterrupt that knows the checkpoint.
     """
     assert isinstance(method, nn.Module)
+    _check_inputs(method, inputs)
     state = TrainingState(method, settings)
     labels = _checked_labels(labels, len(method.class_names))
     keeper = None
@@ -109,7 +112,7 @@ def train(
             held.enter_context(lock_inside(Path(checkpoint)))
             identity = _identity(method, settings, labels, state, identity or {})
             keeper = _Keeper(CheckpointFolder(Path(checkpoint), identity, _circumstances(state.device)))
-        run = _Run(method, state, features, labels.to(state.device), settings, keeper, reporter or Silent())
+        run = _Run(method, state, inputs, labels.to(state.device), settings, keeper, reporter or Silent())
         return run.to_the_end()
 
 
@@ -120,7 +123,7 @@ class _Run:
         self,
         method: Any,
         state: TrainingState,
-        features: TrainingFeatures,
+        inputs: TrainingFeatures | TrainingPixels,
         labels: Tensor,
         settings: TrainingSettings,
         keeper: _Keeper | None,
@@ -128,7 +131,7 @@ class _Run:
     ) -> None:
         self.method = method
         self.state = state
-        self.features = features
+        self.inputs = inputs
         self.labels = labels
         self.settings = settings
         self.keeper = keeper
@@ -179,16 +182,16 @@ class _Run:
         """One epoch, counted from 0."""
         settings, state = self.settings, self.state
         started = time.perf_counter()
-        features = self._epoch_features(epoch)
-        order = epoch_order(len(self.labels), settings.seed, epoch).to(state.device)
-        features, labels = features[order], self.labels[order]
+        order = epoch_order(len(self.labels), settings.seed, epoch)
+        batches = self._batches(epoch, order)
+        labels = self.labels[order.to(state.device)]
         ready = time.perf_counter()
 
         state.descent.learning_rate = rate = learning_rate_at(settings, epoch)
         _seed_device(state.device, epoch_seed(settings.seed, epoch, "method"))
         loss_sum = right_sum = 0.0
         for number, group in enumerate(self.steps):
-            loss, right = self._step(features, labels, group, epoch, number)
+            loss, right = self._step(batches, labels, group, epoch, number)
             size = _size(group)
             loss_sum += loss * size
             right_sum += right
@@ -202,15 +205,17 @@ class _Run:
         state.epochs = (*state.epochs, result)
         self.reporter.epoch(result.number, loss, accuracy)
 
-    def _step(self, features: Tensor, labels: Tensor, group: Group, epoch: int, number: int) -> tuple[float, float]:
-        """One step of the descent; returns the group's mean loss and how many of its images were right."""
+    def _step(
+        self, batches: Iterator[Tensor], labels: Tensor, group: Group, epoch: int, number: int
+    ) -> tuple[float, float]:
+        """One step of the descent over the next batches; the group's mean loss, and how many images were right."""
         precision = self.state.precision
         self.state.descent.clear_gradients()
         totals, size = None, _size(group)
         for batch in group:
-            target = labels[batch]
+            target, inputs = labels[batch], next(batches)
             with precision.autocast():
-                output = checked_output(self.method, features[batch])
+                output = checked_output(self.method, inputs)
             if not output.logits.requires_grad:
                 raise MethodError(
                     f"the logits of the method {type(self.method).__name__} do not depend on its parameters (they have "
@@ -230,8 +235,16 @@ class _Run:
         precision.step(self.state.descent)
         return loss_value, right_value
 
-    def _epoch_features(self, epoch: int) -> Tensor:
-        features = torch.as_tensor(self.features.epoch(epoch))
+    def _batches(self, epoch: int, order: Tensor) -> Iterator[Tensor]:
+        """What the method reads of each batch, in the order of the steps."""
+        slices = [batch for group in self.steps for batch in group]
+        if not hasattr(self.inputs, "epoch"):
+            return self.inputs.batches(epoch, [order[batch].tolist() for batch in slices])
+        features = self._epoch_features(self.inputs, epoch)[order.to(self.state.device)]
+        return (features[batch] for batch in slices)
+
+    def _epoch_features(self, stream: TrainingFeatures, epoch: int) -> Tensor:
+        features = torch.as_tensor(stream.epoch(epoch))
         if features.ndim != 2 or len(features) != len(self.labels):
             raise DataError(
                 f"the training features have shape {tuple(features.shape)} and there are {len(self.labels)} labels; "
@@ -276,6 +289,16 @@ class _Keeper:
         self._written_epochs = len(snapshot.epochs)
         self._written_at = time.monotonic()
         self._took = self._written_at - started
+
+
+def _check_inputs(method: Any, inputs: Any) -> None:
+    """Raise MethodError unless a method that reads pixels gets these, and any other one features."""
+    reads, given = getattr(method, "reads", "features"), "features" if hasattr(inputs, "epoch") else "pixels"
+    if reads != given:
+        raise MethodError(
+            f"the method {getattr(method, 'name', type(method).__name__)} reads {reads}, and training was given "
+            f"{given}: give it vlprompt.features.{'TrainingPixels' if reads == 'pixels' else 'CachedViews'}."
+        )
 
 
 def _size(group: Group) -> int:

@@ -93,7 +93,7 @@ def test_an_empty_root_says_what_is_missing_and_how_to_get_it(name, tmp_path) ->
 def test_half_a_data_set_says_which_half_is_missing(tmp_path) -> None:
     folder = write_tree("oxford-pets", tmp_path)
     (folder / "annotations").rename(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match=r"oxford-pets is incomplete: .*oxford_pets lacks annotations/; vlprompt data"):
+    with pytest.raises(DataError, match=r"oxford-pets is incomplete: .*oxford_pets lacks annotations/; `vlprompt data"):
         load_dataset("oxford-pets", root=tmp_path)
 
 

@@ -84,9 +84,8 @@ def counts_of(dataset: Dataset) -> Counts:
 
 
 def _how_to_get(declared: PublishedSet, root: Path) -> str:
-    return (
-        f"vlprompt data prepare {declared.name} --root {root} gets what can be downloaded and says how to get the rest"
-    )
+    command = f"`vlprompt data prepare {declared.name} --root {root}`"
+    return f"{command} gets what can be downloaded and says how to get the rest"
 
 
 def _image_folders(declared: PublishedSet, folder: Path) -> list[Path]:

@@ -50,7 +50,7 @@ class Source:
         inside: what each place is called in the archive, in the same order; "outer.tar.gz!name" lies in an archive
             within it. Without it, the download is the one place itself.
         file: its name, where the address does not end in it.
-        checksum: "sha256:..." or "md5:..."; "" where none is published.
+        checksum: "sha256:..." or "md5:..."; "" where none is known.
         size: bytes, about, for the space that is needed.
         instead: another place, also relative to the folder, at which its one file serves as well.
         hint: what a person must know.
