@@ -82,16 +82,16 @@ def _over_saved_names(
         predictor = Predictor.restored(method, kept, model.screening)
     except (ValueError, TypeError) as error:
         raise ModelFolderError(f"{folder / KEPT_FILE} does not fit the model: {error}.") from error
-    calibration = predictor.calibration if predictor.calibration is not None else serving.calibration
+    if predictor.screener.calibration is None:
+        predictor.screener.calibration = serving.calibration
     found = replace(
         serving,
         method=method,
         evaluation=model.evaluation,
-        calibration=calibration,
+        calibration=predictor.screener.calibration,
         labels=model.class_names,
         label_kind=model.label_kind,
     )
-    predictor.calibration = calibration
     found.__dict__["predictor"] = predictor
     return found
 

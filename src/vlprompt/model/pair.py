@@ -96,7 +96,7 @@ def second_of(
     from vlprompt.model.prediction import Predictor
 
     try:
-        calibration = Predictor.restored(method, kept, None).calibration
+        calibration = Predictor.restored(method, kept, None).screener.calibration
     except (ValueError, TypeError) as error:
         raise ModelFolderError(f"{folder / NEW_NAMES_FILE} does not fit the model: {error}.") from error
     return replace(first, method=method, method_name=name, training=training, evaluation={}, calibration=calibration)
