@@ -42,7 +42,8 @@ class Pair:
         """What serves these names, over them; see `FittedClassifier.with_class_names`."""
         trained, labels = self.for_trained, [names] if isinstance(names, str) else list(names)
         given = dict(names) if isinstance(names, Mapping) else {}
-        words = {label: given.get(label, trained.class_words.get(label, label)) for label in labels}
+        known_words = {label: trained.class_words.get(label, label) for label in labels}
+        words = {label: known_words[label] if given.get(label, label) == label else given[label] for label in labels}
         known = {comparable_words(name) for name in trained.method.class_names}
         if all(isinstance(said, str) and comparable_words(said) in known for said in words.values()):
             return trained.with_class_names(names)
