@@ -13,15 +13,16 @@ from typing import Any
 
 import measuring
 
-from vlprompt.experiments import BaseToNewPlan, ResultRecord, run_base_to_new
+from vlprompt.experiments import Plan, ResultRecord, run
+from vlprompt.protocols import BASE_TO_NEW
 
 SEEDS = (1, 2, 3, 4, 5)
 LABELS = {"published": "cocoop", "fast": "cocoop-fast"}
 
 
-def plan() -> BaseToNewPlan:
+def plan() -> Plan:
     """Both recipes on everything that is bundled."""
-    return BaseToNewPlan(methods=tuple(LABELS.values()), seeds=SEEDS)
+    return Plan(BASE_TO_NEW, methods=tuple(LABELS.values()), seeds=SEEDS)
 
 
 def by_seed(records: list[ResultRecord], label: str) -> list[dict[str, float]]:
@@ -29,9 +30,7 @@ def by_seed(records: list[ResultRecord], label: str) -> list[dict[str, float]]:
     rows = []
     for seed in SEEDS:
         mine = [record for record in records if record.method.label == label and record.seed == seed]
-        base, new = (
-            statistics.fmean(getattr(record.results, half).accuracy for record in mine) for half in ("base", "new")
-        )
+        base, new = (statistics.fmean(record.results[half].accuracy for record in mine) for half in ("base", "new"))
         seconds = statistics.fmean(record.times.train_s for record in mine)
         rows.append({"base": base, "new": new, "harmonic": 2 * base * new / (base + new), "train_s": seconds})
     return rows
@@ -57,7 +56,7 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=Path("runs/fast-recipe"))
     options.add_argument("--workers", type=int, default=2)
     chosen = options.parse_args()
-    records = run_base_to_new(plan(), chosen.out, workers=chosen.workers)
+    records = run(plan(), chosen.out, workers=chosen.workers)
     measuring.report("cocoop-fast beside the published recipe", figures_of(records), chosen.json)
 
 

@@ -32,10 +32,11 @@ from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.data.images import open_image
 from vlprompt.data.samples import Sample
 from vlprompt.data.splits import select_half
-from vlprompt.experiments.plan import BaseToNewPlan, MethodRun
-from vlprompt.experiments.queue import run_base_to_new
+from vlprompt.experiments.plan import MethodRun, Plan
+from vlprompt.experiments.queue import run
 from vlprompt.methods import build_method
 from vlprompt.methods.method import Method
+from vlprompt.protocols import BASE_TO_NEW
 
 SEEDS, SHOTS, EPOCHS = (1, 2, 3), 16, 10
 
@@ -43,9 +44,9 @@ SEEDS, SHOTS, EPOCHS = (1, 2, 3), 16, 10
 def ours(dataset: str, workers: int) -> float:
     """Seconds of the whole protocol, one process a core as the command has it."""
     with tempfile.TemporaryDirectory() as folder:
-        plan = BaseToNewPlan(datasets=(dataset,), methods=(MethodRun("cocoop"),), shots=SHOTS, seeds=SEEDS)
+        plan = Plan(BASE_TO_NEW, datasets=(dataset,), methods=(MethodRun("cocoop"),), shots=SHOTS, seeds=SEEDS)
         start = time.perf_counter()
-        run_base_to_new(plan, Path(folder) / "out", workers=workers, progress=False, cache=Path(folder) / "cache")
+        run(plan, Path(folder) / "out", workers=workers, progress=False, cache=Path(folder) / "cache")
         return time.perf_counter() - start
 
 

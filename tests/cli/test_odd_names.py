@@ -13,8 +13,9 @@ from tests.cli.pictures import QUICK, write_pictures
 from tests.cli.refusals import assert_refused
 from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.fingerprint import dataset_fingerprint
-from vlprompt.experiments.plan import BaseToNewPlan, load_datasets, runs_of
+from vlprompt.experiments.plan import Plan, load_datasets, runs_of
 from vlprompt.experiments.records import BackboneFacts
+from vlprompt.protocols import BASE_TO_NEW
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 
@@ -58,7 +59,7 @@ def test_one_that_cannot_be_read_is_named(vlprompt, model, odd) -> None:
 
 
 def test_a_benchmark_can_be_planned_on_them(odd, vlprompt) -> None:
-    plan = BaseToNewPlan(datasets=(str(odd),), methods=("zero-shot",))
+    plan = Plan(BASE_TO_NEW, datasets=(str(odd),), methods=("zero-shot",))
     facts = BackboneFacts("tiny", "0" * 64, "fp32", "cpu")
     (run,) = runs_of(plan, load_datasets(plan), facts)
     assert run.settings_hash

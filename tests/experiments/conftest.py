@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlprompt.experiments import BaseToNewPlan, MethodRun
+from vlprompt.experiments import MethodRun, Plan
+from vlprompt.protocols import BASE_TO_NEW
 
 COLOURS = {
     "red": (220, 30, 30),
@@ -55,9 +56,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def plan(backbone_folder: str, pictures: Path) -> BaseToNewPlan:
+def plan(backbone_folder: str, pictures: Path) -> Plan:
     """All three methods, a few epochs, two seeds."""
-    return BaseToNewPlan(
+    return Plan(
+        BASE_TO_NEW,
         datasets=(pictures,),
         methods=("zero-shot", MethodRun("coop", training={"epochs": 4}), MethodRun("cocoop", training={"epochs": 3})),
         shots=2,

@@ -19,7 +19,7 @@ def test_options_about_the_data_reach_the_plan(pictures, tmp_path, monkeypatch):
         plans.append(plan)
         raise _Planned
 
-    monkeypatch.setattr(base_to_new, "run_base_to_new", remember)
+    monkeypatch.setattr(base_to_new, "run", remember)
     options = ["--on-unreadable", "skip", "--class-words", "words.csv", "--image-root", "pictures"]
     with pytest.raises(_Planned):
         main(["benchmark", "base-to-new", str(pictures), "--out", str(tmp_path), *options])

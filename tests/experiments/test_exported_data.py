@@ -8,7 +8,8 @@ from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.exporting import export_dataset
 from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import keep_labels
-from vlprompt.experiments import BaseToNewPlan, run_base_to_new
+from vlprompt.experiments import Plan, run
+from vlprompt.protocols import BASE_TO_NEW
 
 
 def few_classes_of(name: str) -> Dataset:
@@ -25,11 +26,11 @@ def test_zero_shot_on_an_export_is_that_on_the_bundled_data_to_the_digit(tiny_ba
     folder = export_dataset(dataset, tmp_path / "emoji-animals")
     records = []
     for source, out in ((dataset, "bundled"), (folder, "exported")):
-        plan = BaseToNewPlan(datasets=(source,), methods=("zero-shot",), backbone=tiny_backbone)
-        records += run_base_to_new(plan, tmp_path / out, workers=1, progress=False, cache=None)
+        plan = Plan(BASE_TO_NEW, datasets=(source,), methods=("zero-shot",), backbone=tiny_backbone)
+        records += run(plan, tmp_path / out, workers=1, progress=False, cache=None)
     bundled, exported = records
-    assert exported.dataset.base_classes == bundled.dataset.base_classes
-    assert exported.dataset.new_classes == bundled.dataset.new_classes
+    assert exported.dataset.classes["base"] == bundled.dataset.classes["base"]
+    assert exported.dataset.classes["new"] == bundled.dataset.classes["new"]
     assert exported.dataset.template == bundled.dataset.template
     assert exported.results == bundled.results
-    assert exported.results.base.predictions == bundled.results.base.predictions
+    assert exported.results["base"].predictions == bundled.results["base"].predictions

@@ -9,11 +9,10 @@ from vlprompt.recipes import TrainingSettings
 
 
 def _run(dataset: str, method: str, epochs: int = 0, batch_size: int = 1) -> Run:
-    facts = DatasetFacts(dataset, dataset, "", "{}.", tuple("abc"), tuple("de"), 480)
+    facts = DatasetFacts(dataset, dataset, "", "{}.", {"base": tuple("abc"), "new": tuple("de")}, 480)
     training = TrainingSettings(epochs=epochs, batch_size=batch_size) if epochs else None
-    return Run(
-        facts, BackboneFacts("b", "", "fp32", "cpu"), MethodFacts(method, method, bool(epochs), {}), 16, 1, training
-    )
+    backbone, facts_of_method = BackboneFacts("b", "", "fp32", "cpu"), MethodFacts(method, method, bool(epochs), {})
+    return Run("base-to-new", facts, backbone, facts_of_method, 16, 1, training, training_images=3 * 16)
 
 
 @pytest.fixture

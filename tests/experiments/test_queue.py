@@ -25,12 +25,14 @@ from vlprompt.errors import (
     SettingsError,
     UnreadableImagesError,
 )
-from vlprompt.experiments import BaseToNewPlan, MethodRun, ResultRecord, read_records, run_base_to_new
+from vlprompt.experiments import MethodRun, Plan, ResultRecord, read_records
 from vlprompt.experiments import queue as protocol
+from vlprompt.experiments import run as run_plan
 from vlprompt.experiments.records import hash_settings, write_record
 from vlprompt.experiments.running import describe_failure
 from vlprompt.model.cautions import DrawingsOnlyWarning
 from vlprompt.model.evaluation import UntestedClassesWarning
+from vlprompt.protocols import BASE_TO_NEW
 
 FAILING = """
 from vlprompt.methods.coop import CoOp
@@ -67,7 +69,7 @@ class Telling(ZeroShot):
 def run(tmp_path, monkeypatch):
     """Runs a plan without touching the user's feature cache, as on one core: threads that spin wait for each other."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
-    return lambda plan, out=tmp_path / "out", **options: run_base_to_new(plan, out, cache=tmp_path / "cache", **options)
+    return lambda plan, out=tmp_path / "out", **options: run_plan(plan, out, cache=tmp_path / "cache", **options)
 
 
 def _without_times(record: ResultRecord) -> dict:
@@ -86,8 +88,8 @@ def test_every_run_of_the_plan_gets_a_record(plan, run, tmp_path):
     ]  # fmt: skip
     assert sorted(read_records(tmp_path / "out"), key=str) == sorted(records, key=str)
     for record in records:
-        assert record.results.base.total == 3 * 2
-        assert record.results.new.total == 2 * 2
+        assert record.results["base"].total == 3 * 2
+        assert record.results["new"].total == 2 * 2
         assert (record.final_loss is None) == (record.method.label == "zero-shot")
         assert record.versions["torch"]
     assert not (tmp_path / "out" / "work").exists()
@@ -181,9 +183,9 @@ def test_a_killed_benchmark_goes_on_to_the_same_results(plan, run, tmp_path):
     plan = replace(plan, methods=methods)
     whole = run(plan, tmp_path / "whole", workers=1)
     script = (
-        "import os, pickle, sys; from vlprompt.experiments import run_base_to_new\n"
+        "import os, pickle, sys; from vlprompt.experiments import run\n"
         "os.sched_getaffinity = lambda _: {0}\n"  # one core, as `run` has it: bits depend on the threads
-        "if __name__ == '__main__': run_base_to_new(pickle.load(open(sys.argv[1], 'rb')), sys.argv[2], workers=1, "
+        "if __name__ == '__main__': run(pickle.load(open(sys.argv[1], 'rb')), sys.argv[2], workers=1, "
         "cache=sys.argv[3])"
     )
     (tmp_path / "plan.pickle").write_bytes(pickle.dumps(plan))
@@ -193,7 +195,7 @@ def test_a_killed_benchmark_goes_on_to_the_same_results(plan, run, tmp_path):
     )  # fmt: skip
     try:
         first = process.stderr.readline()
-        assert first.startswith("1/4 colours0 coop seed 1: base ")
+        assert first.startswith("1/4 colours0 coop 2 shots seed 1: base ")
         deadline = time.monotonic() + 30
         while not list((tmp_path / "out" / "work").glob("*/checkpoint/*")) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -207,9 +209,9 @@ def test_a_killed_benchmark_goes_on_to_the_same_results(plan, run, tmp_path):
 
 def test_ctrl_c_stops_the_workers_too(plan, tmp_path, backbone_folder, pictures):
     script = (
-        "import pickle, sys; from vlprompt.experiments import run_base_to_new\n"
+        "import pickle, sys; from vlprompt.experiments import run\n"
         "if __name__ == '__main__':\n"
-        "    try: run_base_to_new(pickle.load(open(sys.argv[1], 'rb')), sys.argv[2], workers=2, cache=sys.argv[3])\n"
+        "    try: run(pickle.load(open(sys.argv[1], 'rb')), sys.argv[2], workers=2, cache=sys.argv[3])\n"
         "    except KeyboardInterrupt as stopped: print(stopped, file=sys.stderr); sys.exit(130)\n"
     )
     (tmp_path / "run.py").write_text(script)
@@ -255,7 +257,7 @@ def test_a_failing_run_does_not_lose_the_others(plan, run, tmp_path):
     failing = MethodRun(f"{tmp_path / 'own.py'}:Failing", "failing")
     with pytest.raises(FailedRunsError, match="RuntimeError: this method never works") as caught:
         run(replace(plan, methods=(failing, "zero-shot"), seeds=(1,)), workers=1)
-    assert list(caught.value.failures) == [f"{plan.datasets[0].name} failing seed 1"]
+    assert list(caught.value.failures) == [f"{plan.datasets[0].name} failing 2 shots seed 1"]
     assert [record.method.label for record in read_records(tmp_path / "out")] == ["zero-shot"]
     trace = next((tmp_path / "out" / "work").glob("*/failure.txt")).read_text()
     assert "Traceback" in trace
@@ -318,7 +320,7 @@ def test_a_wrong_number_of_workers_is_refused(plan, run):
 
 
 def test_a_loaded_backbone_serves_too(plan, run, tiny_backbone):
-    records = run(BaseToNewPlan(plan.datasets, ("zero-shot",), backbone=tiny_backbone))
+    records = run(Plan(BASE_TO_NEW, plan.datasets, ("zero-shot",), backbone=tiny_backbone))
     assert records[0].backbone.fingerprint == tiny_backbone.fingerprint
 
 
@@ -326,8 +328,8 @@ def test_a_record_says_what_it_takes_to_repeat_it(plan, run, tmp_path):
     run(replace(plan, methods=plan.methods[2:], seeds=(2,)), workers=1)
     path = next(Path(tmp_path / "out" / "records").glob("*/*/*.json"))
     record = json.loads(path.read_text())
-    assert record["dataset"]["base_classes"] == ["black", "blue", "green"]
-    assert record["dataset"]["new_classes"] == ["red", "white"]
+    assert record["dataset"]["classes"]["base"] == ["black", "blue", "green"]
+    assert record["dataset"]["classes"]["new"] == ["red", "white"]
     assert record["training"] | {"epochs": 3, "views": 2, "seed": 2} == record["training"]
     assert record["method"]["options"]["context_init"] == "a photo of a"
     assert record["machine"]["threads"] >= 1
@@ -354,7 +356,7 @@ def test_pictures_that_cannot_be_read_are_skipped_where_that_is_wished(plan, run
     plan = replace(plan, datasets=(damaged,), methods=plan.methods[:2], seeds=(1,), on_unreadable="skip")
     with pytest.warns(UserWarning, match="2 pictures of damaged cannot be read and are left out"):
         records = run(plan, workers=2)
-    assert [record.results.new.total for record in records] == [3, 3]
+    assert [record.results["new"].total for record in records] == [3, 3]
     assert records[0].dataset.loading == {"on_unreadable": "skip"}
 
 
@@ -371,7 +373,7 @@ def test_words_for_classes_reach_the_workers(plan, run, tmp_path):
     methods = tuple(MethodRun(f"{tmp_path / 'telling.py'}:Telling", label) for label in ("one", "two"))
     plan = replace(plan, methods=methods, class_words=tmp_path / "words.csv")
     records = run(plan, workers=2)
-    assert all("red" in record.dataset.new_classes for record in records)
+    assert all("red" in record.dataset.classes["new"] for record in records)
     told = (tmp_path / "told").read_text().splitlines()
     assert sorted(told) == ["black blue green"] * 2 + ["scarlet white"] * 2
 
@@ -480,7 +482,7 @@ def test_published_split_files_keep_the_names_that_they_have(run, plan, pictures
     file.write_text(json.dumps(content), encoding="utf-8")
     few = replace(plan, datasets=(file,), image_root=pictures, methods=("zero-shot",), seeds=(1,))
     (record,) = run(few, workers=1)
-    assert set(TWO_CAFES.values()) <= set(record.dataset.base_classes)
+    assert set(TWO_CAFES.values()) <= set(record.dataset.classes["base"])
 
 
 NEAREST = """
@@ -511,4 +513,4 @@ def test_kgcoop_and_a_method_of_ones_own_with_a_setup_are_benchmarked(run, plan,
     assert set(records) == {("zero-shot", 0), *((name, seed) for name in ("kgcoop", "centred") for seed in (1, 2))}
     assert records["centred", 1].training is None
     assert records["centred", 1].method.learns
-    assert records["kgcoop", 1].results.new.total == 4
+    assert records["kgcoop", 1].results["new"].total == 4

@@ -12,11 +12,10 @@ from vlprompt.errors import RecordError
 from vlprompt.experiments.records import (
     BackboneFacts,
     DatasetFacts,
-    HalfResult,
     Machine,
     MethodFacts,
     ResultRecord,
-    Results,
+    TestResult,
     Times,
     file_name_of,
     hash_settings,
@@ -28,20 +27,20 @@ from vlprompt.experiments.records import (
 
 @pytest.fixture
 def record() -> ResultRecord:
-    base = HalfResult(75.0, 74.2, 3, 4, {"café au lait": 100.0, "owl": 50.0}, (0, 0, 1, 0))
-    new = HalfResult(100.0, 100.0, 2, 2, {"fox": 100.0}, (0, 0))
+    base = TestResult(75.0, 74.2, 3, 4, {"café au lait": 100.0, "owl": 50.0}, (0, 0, 1, 0))
+    new = TestResult(100.0, 100.0, 2, 2, {"fox": 100.0}, (0, 0))
     return ResultRecord(
         protocol="base-to-new",
         settings_hash="0" * 16,
         dataset=DatasetFacts(
-            "pets", "pictures/pets", "ab12", "a photo of a {}.", ("café au lait", "owl"), ("fox",), 32
+            "pets", "pictures/pets", "ab12", "a photo of a {}.", {"base": ("café au lait", "owl"), "new": ("fox",)}, 32
         ),
         backbone=BackboneFacts("ViT-B-16/openai", "cd34", "fp32", "cpu"),
         method=MethodFacts("coop", "coop", True, {"context_length": 4, "context_init": None}),
         shots=16,
         seed=1,
         training={"epochs": 200, "learning_rate": 0.002},
-        results=Results(base, new),
+        results={"base": base, "new": new},
         final_loss=0.5,
         times=Times(1.0, 2.0, 0.5),
         versions={"vlprompt": "0.1.0"},
@@ -54,6 +53,34 @@ def test_a_record_reads_back_as_it_was_written(record, tmp_path):
     path = write_record(tmp_path, record)
     assert read_record(path) == record
     assert read_records(tmp_path) == [record]
+
+
+def test_a_record_of_the_first_schema_is_read_as_the_run_that_it_is(record, tmp_path):
+    path = write_record(tmp_path, record)
+    values = json.loads(path.read_text())
+    classes = values["dataset"].pop("classes")
+    values["dataset"] |= {f"{test}_classes": names for test, names in classes.items()}
+    path.write_text(json.dumps({**values, "schema": 1}))
+    assert read_record(path) == record
+    assert hash_settings(record.settings) == "0929a825285682b0"  # as it was written with that schema
+
+
+def test_records_of_two_protocols_stand_beside_each_other(record, tmp_path):
+    other = dataclasses.replace(record, protocol="few-shot")
+    paths = write_record(tmp_path, record), write_record(tmp_path, other)
+    assert [path.name for path in paths] == ["coop-shots16-seed1.json", "few-shot+coop-shots16-seed1.json"]
+    assert sorted(read_records(tmp_path), key=str) == sorted([record, other], key=str)
+
+
+def test_a_method_that_learns_nothing_may_have_one_result_for_all_shots(record, tmp_path):
+    for learns, fits in ((False, True), (True, False)):
+        one = dataclasses.replace(record, shots=0, method=dataclasses.replace(record.method, learns=learns))
+        path = write_record(tmp_path, one)
+        if fits:
+            assert read_record(path) == one
+        else:
+            with pytest.raises(RecordError, match="0 shots"):
+                read_record(path)
 
 
 def test_a_record_stands_under_its_data_set_backbone_and_method(record, tmp_path):
@@ -88,8 +115,8 @@ def test_names_that_differ_have_different_file_names():
         (lambda text: text.replace('"seed": 1', '"seed": "1"'), "seed is str, not int"),
         (lambda text: text.replace('"shots"', '"shotz"'), "lacks shots"),
         (lambda text: text.replace('"correct": 3', '"correct": null'), "correct is NoneType"),
-        (lambda text: text.replace('"schema": 1', '"schema": 9'), "schema 9"),
-        (lambda text: text.replace('"schema": 1', f'"schema": "{"x" * 10_000}"'), "schema 'xxx"),
+        (lambda text: text.replace('"schema": 2', '"schema": 9'), "schema 9"),
+        (lambda text: text.replace('"schema": 2', f'"schema": "{"x" * 10_000}"'), "schema 'xxx"),
         (lambda text: text.replace("[0, 0, 1, 0]", "[0, 0, 1]"), "predictions are 3, of 4 images"),
         (lambda text: text.replace("[0, 0, 1, 0]", "[0, 0, 2, 0]"), "a class beyond the 2"),
         (lambda text: text.replace("[0, 0, 1, 0]", "[0, 0, -1, 0]"), "a class beyond the 2"),
@@ -102,6 +129,7 @@ def test_names_that_differ_have_different_file_names():
         (lambda text: text.replace('"seed": 1', '"seed": -1'), "seed -1"),
         (lambda text: text.replace('"seed": 1', '"seed": true'), "seed is bool"),
         (lambda text: text.replace('"shots": 16', '"shots": 16, "shots": 2'), "'shots' twice"),
+        (lambda text: text.replace('"new": {\n   "accuracy"', '"old": {\n   "accuracy"'), "results are of .*'old'"),
         (lambda text: text.replace('"owl": 50.0', '"cow": 50.0'), "unknown class 'cow'"),
         (lambda text: text.replace('"source": "', r'"source": "\ud800'), "half of a character pair"),
         (lambda text: text.replace('"options": {', '"options": {"a": ' + "[" * 70 + "]" * 70 + ", "), "nested"),

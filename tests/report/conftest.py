@@ -14,11 +14,10 @@ from tests.report.chromium import Chromium
 from vlprompt.experiments.records import (
     BackboneFacts,
     DatasetFacts,
-    HalfResult,
     Machine,
     MethodFacts,
     ResultRecord,
-    Results,
+    TestResult,
     Times,
     hash_settings,
 )
@@ -36,13 +35,15 @@ def make_record(
     return ResultRecord(
         protocol="base-to-new",
         settings_hash=hash_settings({"dataset": dataset, "method": method, "seed": seed}),
-        dataset=DatasetFacts(dataset, source, "d" * 16, "a drawing of a {}.", tuple(names[:6]), tuple(names[6:]), 96),
+        dataset=DatasetFacts(
+            dataset, source, "d" * 16, "a drawing of a {}.", {"base": tuple(names[:6]), "new": tuple(names[6:])}, 96
+        ),
         backbone=BackboneFacts(backbone, "b" * 16, "fp32", "cpu"),
         method=MethodFacts(method, method, learns, {"context_length": 4} if learns else {}),
         shots=shots,
         seed=seed,
         training={"epochs": 200 if method == "coop" else 10, "batch_size": 32} if learns else None,
-        results=Results(_half(base, total, names[:6]), _half(new, total, names[6:])),
+        results={"base": _half(base, total, names[:6]), "new": _half(new, total, names[6:])},
         final_loss=0.412 if learns else None,
         times=Times(1.25, 14.5 if learns else 0.0, 0.2),
         versions={"vlprompt": "0.1.0", "torch": "2.14.1", "python": "3.12.1"},
@@ -51,10 +52,10 @@ def make_record(
     )
 
 
-def _half(accuracy: float, total: int, names: list[str]) -> HalfResult:
+def _half(accuracy: float, total: int, names: list[str]) -> TestResult:
     correct = round(accuracy / 100 * total)
     predictions = tuple(index % len(names) for index in range(total))
-    return HalfResult(100 * correct / total, accuracy - 1, correct, total, dict.fromkeys(names, accuracy), predictions)
+    return TestResult(100 * correct / total, accuracy - 1, correct, total, dict.fromkeys(names, accuracy), predictions)
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +118,7 @@ def make_few_shot_record(
         protocol="few-shot",
         method=replace(made.method, open_names=KINDS.get(method, True)),
         training=made.training if method in ("coop", "cocoop") else None,
+        dataset=replace(made.dataset, classes=dict.fromkeys(results, tuple(WORDS))),
         results={test: _half(accuracy, total, WORDS) for test, accuracy in results.items()},
     )
 

@@ -130,9 +130,9 @@ def test_csv_has_no_shots_seeds_or_half_widths_where_nothing_is_learned(of):
 def test_uneven_classes_are_told_where_accuracy_hides_them(of):
     (record,) = of(coop=(1,))
     assert "balanced accuracy" not in caption(summarize([record]))
-    half = record.results.base
+    half = record.results["base"]
     lost = dict(half.per_class_accuracy) | {next(iter(half.per_class_accuracy)): 0.0}
-    uneven = replace(record, results=replace(record.results, base=replace(half, per_class_accuracy=lost)))
+    uneven = replace(record, results={**record.results, "base": replace(half, per_class_accuracy=lost)})
     summary = summarize([uneven])
     for text in everywhere([uneven]):
         assert "balanced accuracy, the mean over the classes, differs by up to" in text

@@ -43,8 +43,8 @@ def disagreeing(records):
         choices = tuple((index + (record.method.label == "coop" and index % 3 == 0)) % 6 for index in range(24))
         shown = _pictures(record.dataset.source)
         facts = replace(record.dataset, fingerprint=dataset_fingerprint([*shown.train, *shown.test]))
-        new = replace(record.results.new, predictions=choices)
-        return replace(record, dataset=facts, results=replace(record.results, new=new))
+        new = replace(record.results["new"], predictions=choices)
+        return replace(record, dataset=facts, results={**record.results, "new": new})
 
     return [changed(record) for record in records]
 

@@ -118,7 +118,7 @@ def test_no_records_are_a_clear_error():
     [
         ("dataset", {"fingerprint": "e" * 16}, r"data set a .*data set's fingerprint is d+ and e+"),
         ("dataset", {"template": "a {}."}, r"data set a .*template is a drawing of a \{\}\. and a \{\}\."),
-        ("dataset", {"new_classes": ("owl",)}, "data set a .*new classes is"),
+        ("dataset", {"classes": {"base": ("cat", "cow"), "new": ("owl",)}}, "data set a .*base classes is"),
         ("method", {"options": {"context_length": 8}}, "coop on a .*option context_length is 4 and 8"),
     ],
 )

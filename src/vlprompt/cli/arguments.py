@@ -45,6 +45,7 @@ FUNCTIONS = {
     "evaluate": "models:evaluate",
     "convert": "converting:convert",
     "benchmark base-to-new": "benchmarks:base_to_new",
+    "benchmark few-shot": "benchmarks:few_shot",
     "report": "benchmarks:report",
     "list": "listings:list_names",
     "export": "listings:export",
@@ -100,6 +101,7 @@ def build_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
     protocols.add_subcommand(
         "base-to-new", _base_to_new_parser(), help="train on half of the classes, test on both halves"
     )
+    protocols.add_subcommand("few-shot", _few_shot_parser(), help="train on 1 to 16 pictures of every class")
     commands.add_subcommand("report", _report_parser(), help="tables and an HTML report of a benchmark's results")
     commands.add_subcommand("list", _list_parser(), help="names of backbones, methods and data sets")
     commands.add_subcommand("export", _export_parser(), help="write a bundled data set as folders of pictures")
@@ -236,15 +238,43 @@ def _convert_parser() -> ArgumentParser:
 
 
 def _base_to_new_parser() -> ArgumentParser:
+    return _protocol_parser(
+        "Train on the first half of the classes, test on them and on the other half.",
+        "Example: vlprompt benchmark base-to-new emoji-food --methods zero-shot,coop,kgcoop --seeds 1",
+        out="runs/base-to-new",
+        methods="zero-shot,coop,cocoop",
+        shots="16",
+    )
+
+
+def _few_shot_parser() -> ArgumentParser:
+    return _protocol_parser(
+        "Train on a few pictures of every class, test on other pictures of the same classes; bundled data sets also on "
+        "the same scenes in other styles of drawing.",
+        "Example: vlprompt benchmark few-shot emoji-food photos/ --methods zero-shot,gda,lp++,coop --shots 1,4,16",
+        out="runs/few-shot",
+        methods="all",
+        shots="1,2,4,8,16",
+    )
+
+
+def _protocol_parser(description: str, epilog: str, **defaults: str) -> ArgumentParser:
     parser = _parser(
-        "Train on the first half of the classes, test on them and on the other half. Results are written as soon as "
-        "they are known; the same command continues where it stopped."
+        f"{description} Results are written as soon as they are known; the same command continues where it stopped.",
+        epilog=epilog,
     )
     parser.add_argument("data", metavar="DATA", type=str, nargs="*", help=f"(default: all bundled) {DATA_HELP}")
-    parser.add_argument("--out", type=str, default="runs/base-to-new", metavar="FOLDER", help="where results go")
+    parser.add_argument("--out", type=str, default=defaults["out"], metavar="FOLDER", help="where results go")
     parser.add_argument("--config", action="config", help="a YAML file with any of these options")
-    parser.add_argument("--methods", type=str, default="zero-shot,coop,cocoop", help="methods or recipes, with commas")
-    parser.add_argument("--shots", type=int, default=16, help="pictures per class")
+    parser.add_argument(
+        "--methods",
+        type=str,
+        default=defaults["methods"],
+        help="methods or recipes, with commas; all for every method of the package that the protocol takes",
+    )
+    parser.add_argument(
+        "--shots", type=str | int, default=defaults["shots"], help="pictures per class, numbers with commas"
+    )
     parser.add_argument("--seeds", type=str | int, default="1,2,3", help="numbers with commas")
     _add_loading(parser)
     _add_reading(parser)

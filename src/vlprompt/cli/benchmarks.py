@@ -18,6 +18,7 @@ from vlprompt.streams import is_terminal, write_results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vlprompt.experiments.protocol import Protocol
     from vlprompt.experiments.records import ResultRecord
 
 RESULT_BYTES = 50_000_000
@@ -26,20 +27,39 @@ REPORT_FILE = "report.html"
 
 
 def base_to_new(options: Namespace) -> None:
-    """Run what is not there yet, print the table and write the report."""
-    check_shots(options.shots)
+    """Run what is not there yet of base-to-new, print the table and write the report."""
+    from vlprompt.protocols import BASE_TO_NEW
+
+    _benchmark(options, BASE_TO_NEW)
+
+
+def few_shot(options: Namespace) -> None:
+    """Run what is not there yet of few-shot, print the tables and write the report."""
+    from vlprompt.protocols import FEW_SHOT
+
+    _benchmark(options, FEW_SHOT)
+
+
+def _benchmark(options: Namespace, protocol: Protocol) -> None:
+    shots = tuple(_whole_number("--shots", number) for number in _items(str(options.shots)))
+    if not shots:
+        raise SettingsError("--shots is empty; it must be numbers with commas, such as 1,2,4.")
+    for number in shots:
+        check_shots(number)
     out = Path(options.out)
-    seeds = tuple(_whole_number("--seeds", seed) for seed in _items(options.seeds))
+    seeds = tuple(_whole_number("--seeds", seed) for seed in _items(str(options.seeds)))
     workers = options.workers if options.workers == "auto" else _whole_number("--workers", options.workers)
     check_writable(out, RESULT_BYTES)
     from vlprompt.data.catalogue import DATASETS
-    from vlprompt.experiments.plan import BaseToNewPlan
-    from vlprompt.experiments.queue import run_base_to_new
+    from vlprompt.experiments import Plan, queue
+    from vlprompt.experiments.plan import all_methods
 
-    plan = BaseToNewPlan(
+    methods = _items(options.methods)
+    plan = Plan(
+        protocol,
         datasets=tuple(options.data) or DATASETS,
-        methods=tuple(_items(options.methods)),
-        shots=options.shots,
+        methods=tuple(all_methods(protocol) if methods == ["all"] else methods),
+        shots=shots,
         seeds=seeds,
         backbone=options.backbone,
         device=options.device,
@@ -52,7 +72,7 @@ def base_to_new(options: Namespace) -> None:
         on_unreadable=options.on_unreadable,
         max_pixels=options.max_pixels,
     )
-    records = run_base_to_new(plan, out, workers=workers, progress=False if options.no_progress else None)
+    records = queue.run(plan, out, workers=workers, progress=False if options.no_progress else None)
     _tell_results(records, out, "text", _with_the_other_story(records, out))
 
 

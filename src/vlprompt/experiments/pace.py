@@ -1,8 +1,8 @@
 """How much longer a benchmark takes, from the runs that are done.
 
 Runs of different methods differ in length, so that counting runs says little: each takes as long as the finished ones
-of its method did on average, and before there is one, as long as its number of training steps suggests: what a step
-took in the quickest run so far, and beside the training what runs of all methods took.
+of its method and number of shots did on average, and before there is one, as long as its number of training steps
+suggests: what a step took in the quickest run so far, and beside the training what runs of all methods took.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Pace:
         self._waiting = list(runs)
         self._workers = workers
         self._running: dict[str, float] = {}
-        self._seconds: dict[str, list[float]] = {}
+        self._seconds: dict[tuple[str, int], list[float]] = {}
         self._a_step: list[float] = []
         self._beside: list[float] = []
 
@@ -39,7 +39,7 @@ class Pace:
         """A run is over, of which training took `train_s`; returns its seconds."""
         self._waiting.remove(run)
         seconds = time.monotonic() - self._running.pop(run.name, time.monotonic())
-        self._seconds.setdefault(run.method.label, []).append(seconds)
+        self._seconds.setdefault((run.method.label, run.shots), []).append(seconds)
         if train_s and (steps := training_steps(run)):
             self._a_step.append(train_s / steps)
             self._beside.append(max(0.0, seconds - train_s))
@@ -57,7 +57,7 @@ class Pace:
 
     def _expected(self, run: Run) -> float | None:
         """Seconds of a run: the mean of its method's, else from other methods' steps."""
-        if known := self._seconds.get(run.method.label):
+        if known := self._seconds.get((run.method.label, run.shots)):
             return fmean(known)
         return median(self._beside) + min(self._a_step) * training_steps(run) if self._a_step else None
 
@@ -66,5 +66,4 @@ def training_steps(run: Run) -> int:
     """How many steps a run trains, 0 where it learns nothing."""
     if run.training is None:
         return 0
-    images = min(run.shots * len(run.dataset.base_classes), run.dataset.train_images)
-    return run.training.epochs * ceil(images / run.training.batch_size)
+    return run.training.epochs * ceil(run.training_images / run.training.batch_size)

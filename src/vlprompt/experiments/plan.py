@@ -1,9 +1,9 @@
-"""What a base-to-new benchmark is to compute: the user's plan, and the runs that it is made of."""
+"""What a benchmark is to compute: the user's plan, and the runs that it is made of."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,10 @@ from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.data.samples import Dataset
-from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError, SettingsError
 from vlprompt.escaping import for_terminal
 from vlprompt.experiments.pictures import LOADING, load_source
+from vlprompt.experiments.protocol import Protocol
 from vlprompt.experiments.records import (
     BackboneFacts,
     DatasetFacts,
@@ -25,7 +25,7 @@ from vlprompt.experiments.records import (
     record_path,
 )
 from vlprompt.methods import METHODS, method_class
-from vlprompt.methods.declarations import declaration, methods_with_open_names, recipe_for, recipe_named
+from vlprompt.methods.declarations import declaration, declarations, recipe_for, recipe_named
 from vlprompt.model.cautions import untested_words
 from vlprompt.model.evaluation import UntestedClassesWarning
 from vlprompt.recipes import TrainingSettings, published_for
@@ -34,7 +34,6 @@ from vlprompt.settings_checks import plain_all, seed_number, whole_number
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
 
-PROTOCOL = "base-to-new"
 NO_SEED = 0
 """The seed in the records of methods that learn nothing: one result stands for every seed."""
 
@@ -56,13 +55,17 @@ class MethodRun:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def named(cls, name: str) -> MethodRun:
-        """The method run of a name: a method's, or a recipe's ("cocoop-fast")."""
+    def named(cls, name: str, protocol: str) -> MethodRun:
+        """The method run of a name: a method's, or a recipe's ("cocoop-fast").
+
+        Args:
+            protocol: by name; what differs from its published recipe are the run's changes.
+        """
         found = None if name in METHODS else recipe_named(name)
         if found is None:
             return cls(name, name)
         method, recipe = found
-        usual = recipe_for(method, PROTOCOL).training
+        usual = recipe_for(method, protocol).training
         if recipe.training is None or usual is None:
             return cls(method, name, recipe.options)
         changes = {option: value for option, value in asdict(recipe.training).items() if value != asdict(usual)[option]}
@@ -70,13 +73,14 @@ class MethodRun:
 
 
 @dataclass(frozen=True)
-class BaseToNewPlan:
-    """Data sets, methods, shots and seeds of a benchmark; the defaults are the bundled one.
+class Plan:
+    """Protocol, data sets, methods, shots and seeds of a benchmark; the defaults are the bundled one.
 
     Attributes:
+        protocol: of `vlprompt.protocols`, such as `BASE_TO_NEW`.
         datasets: names, folders or files for `load_dataset`, or data sets.
         methods: names, or `MethodRun`s where something differs from the published recipes.
-        shots: training images a class.
+        shots: training images a class, one number or several; by default the protocol's published ones.
         seeds: of the shots, the augmentation, the initial values and the order of training.
         backbone: a name or path for `load_backbone`; a loaded one only with one worker.
         precision: of the frozen backbone, "fp32" or on CUDA "fp16" or "bf16".
@@ -92,9 +96,10 @@ class BaseToNewPlan:
         SettingsError: nothing to do, or a value that cannot be used.
     """
 
+    protocol: Protocol
     datasets: tuple[str | Path | Dataset, ...] = DATASETS
     methods: tuple[str | MethodRun, ...] = ("zero-shot", "coop", "cocoop")
-    shots: int = 16
+    shots: int | tuple[int, ...] = ()
     seeds: tuple[int, ...] = (1, 2, 3)
     backbone: str | Backbone = "mini"
     device: str = "auto"
@@ -113,7 +118,8 @@ class BaseToNewPlan:
         for name, values in (("data set", self.datasets), ("method", self.methods), ("seed", self.seeds)):
             if not values:
                 raise SettingsError(f"a benchmark needs at least one {name}")
-        object.__setattr__(self, "shots", whole_number("shots", self.shots, least=1))
+        shots = self.shots if isinstance(self.shots, Iterable) else (self.shots,)
+        object.__setattr__(self, "shots", tuple(whole_number("shots", number, least=1) for number in shots))
         if self.on_unreadable not in ("fail", "skip"):
             raise SettingsError(f"on_unreadable is {self.on_unreadable!r}; it must be one of fail, skip")
         check_max_pixels(self.max_pixels)
@@ -121,12 +127,21 @@ class BaseToNewPlan:
             if getattr(self, name) is not None and all(source in DATASETS for source in self.datasets):
                 raise SettingsError(f"{name} is {getattr(self, name)}, but bundled data sets do not take it")
         _refuse_repeats("seed", self.seeds)
+        _refuse_repeats("number of shots", self.all_shots)
         _refuse_repeats("method", [run.label or run.method for run in self.method_runs])
 
     @property
     def method_runs(self) -> list[MethodRun]:
         """The methods with what differs from their recipes."""
-        return [method if isinstance(method, MethodRun) else MethodRun.named(method) for method in self.methods]
+        name = self.protocol.name
+        return [method if isinstance(method, MethodRun) else MethodRun.named(method, name) for method in self.methods]
+
+    @property
+    def all_shots(self) -> tuple[int, ...]:
+        """Training images a class, the protocol's where the plan has none of its own."""
+        shots = self.shots
+        assert isinstance(shots, tuple)
+        return shots or self.protocol.shots
 
     @property
     def loading(self) -> dict[str, Any]:
@@ -143,20 +158,28 @@ class BaseToNewPlan:
 
 @dataclass(frozen=True)
 class Run:
-    """One result to compute: data set, method and seed, with all that determines it."""
+    """One result to compute: protocol, data set, method, shots and seed, with all that determines it.
 
+    Attributes:
+        training_images: that it learns from, at most.
+    """
+
+    protocol: str
     dataset: DatasetFacts
     backbone: BackboneFacts
     method: MethodFacts
     shots: int
     seed: int
     training: TrainingSettings | None
+    training_images: int = 0
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that determines the result, as in its record."""
         training = None if self.training is None else self.training.as_dict()
-        return determining_settings(PROTOCOL, self.dataset, self.backbone, self.method, self.shots, self.seed, training)
+        return determining_settings(
+            self.protocol, self.dataset, self.backbone, self.method, self.shots, self.seed, training
+        )
 
     @property
     def settings_hash(self) -> str:
@@ -166,15 +189,17 @@ class Run:
     @property
     def name(self) -> str:
         """The run in a few words."""
-        seed = f" seed {self.seed}" if self.method.learns else ""
-        return f"{self.dataset.name} {self.method.label}{seed}"
+        drawn = f" {self.shots} shots seed {self.seed}" if self.method.learns else ""
+        return f"{self.dataset.name} {self.method.label}{drawn}"
 
     def record_path(self, out: Path) -> Path:
         """Where its record stands."""
-        return record_path(out, self.dataset.name, self.backbone.name, self.method.label, self.shots, self.seed)
+        return record_path(
+            out, self.protocol, self.dataset.name, self.backbone.name, self.method.label, self.shots, self.seed
+        )
 
 
-def load_datasets(plan: BaseToNewPlan) -> dict[str, Dataset]:
+def load_datasets(plan: Plan) -> dict[str, Dataset]:
     """The plan's data sets by name.
 
     Raises:
@@ -189,58 +214,49 @@ def load_datasets(plan: BaseToNewPlan) -> dict[str, Dataset]:
     return loaded
 
 
-def runs_of(plan: BaseToNewPlan, datasets: Mapping[str, Dataset], backbone: BackboneFacts) -> list[Run]:
-    """All runs, in an order in which a stopped benchmark has most to show.
+def runs_of(plan: Plan, datasets: Mapping[str, Dataset], backbone: BackboneFacts) -> list[Run]:
+    """All runs, ordered so that an interrupted benchmark is useful early.
 
-    First whatever learns nothing, then the first seed of every data set and method, then the second. Neighbours are of
-    different data sets, so that two workers seldom need the same features at the same time.
+    First whatever learns nothing, then the first seed of every data set, method and number of shots, then the second.
+    Neighbours are of different data sets, so that two workers seldom need the same features at the same time.
     """
-    facts = {
-        name: _dataset_facts(dataset, source, plan.loading)
-        for (name, dataset), source in zip(datasets.items(), plan.datasets, strict=True)
-    }
-    methods = [_method_and_training(run, plan) for run in plan.method_runs]
+    protocol, facts, pictures = plan.protocol, {}, {}
+    for (name, dataset), source in zip(datasets.items(), plan.datasets, strict=True):
+        facts[name] = _dataset_facts(dataset, source, plan)
+        pictures[name] = len(protocol.trained(dataset).class_names)
+    methods = {shots: [_method_and_training(run, plan, shots) for run in plan.method_runs] for shots in plan.all_shots}
+    untrained = dict.fromkeys(protocol.shots_of_untrained(shots) for shots in plan.all_shots)
     fixed = [
-        Run(data, backbone, method, plan.shots, NO_SEED, None)
-        for method, recipe in methods
+        Run(protocol.name, data, backbone, method, shots, NO_SEED, None)
+        for shots in untrained
+        for method, _ in methods[plan.all_shots[0]]
         if not method.learns
         for data in facts.values()
     ]
     learned = [
-        Run(data, backbone, method, plan.shots, seed, _seeded(training, seed))
+        Run(protocol.name, data, backbone, method, shots, seed, _seeded(training, seed), images)
         for seed in plan.seeds
-        for method, training in methods
+        for shots in plan.all_shots
+        for method, training in methods[shots]
         if method.learns
-        for data in facts.values()
+        for name, data in facts.items()
+        for images in [min(shots * pictures[name], data.train_images)]
     ]
     return fixed + learned
 
 
-def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, loading: dict[str, Any]) -> DatasetFacts:
-    """Raises DataError where one half could not be trained on or tested."""
-    base, new = select_half(dataset, "base"), select_half(dataset, "new")
-    if len(base.class_names) < 2 or not new.class_names:
-        raise DataError(
-            f"data set {dataset.name} has {len(dataset.class_names)} classes; base-to-new needs at least 3, two of "
-            "them to train on"
-        )
-    for half, part, samples in (
-        ("base", "training", base.train),
-        ("base", "test", base.test),
-        ("new", "test", new.test),
-    ):
-        if not samples:
-            raise DataError(f"data set {dataset.name} has no {part} images of its {half} classes")
+def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, plan: Plan) -> DatasetFacts:
+    """Raises DataError where the protocol could not train or test on the data set."""
+    plan.protocol.check(dataset)
     _warn_about_untested(dataset)
     return DatasetFacts(
         name=dataset.name,
         source=dataset.name if isinstance(source, Dataset) else for_terminal(str(source)),
         fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words),
         template=dataset.template,
-        base_classes=tuple(base.class_names),
-        new_classes=tuple(new.class_names),
-        train_images=len(base.train),
-        loading={} if source in DATASETS else loading,
+        classes={test: tuple(part.class_names) for test, part in plan.protocol.tests(dataset).items()},
+        train_images=len(plan.protocol.trained(dataset).train),
+        loading={} if source in DATASETS else plan.loading,
     )
 
 
@@ -252,23 +268,15 @@ def _warn_about_untested(dataset: Dataset) -> None:
         warnings.warn(words, UntestedClassesWarning, stacklevel=4)
 
 
-def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFacts, TrainingSettings | None]:
+def _method_and_training(run: MethodRun, plan: Plan, shots: int) -> tuple[MethodFacts, TrainingSettings | None]:
     """A method's full options and training settings: the published recipe with the plan's changes."""
     from vlprompt.model.folder import method_file_hash
 
     declared = declaration(run.method)
-    if not declared.open_names:
-        raise SettingsError(
-            f"method {run.label or run.method} names only classes that it has pictures of, and base-to-new tests on "
-            f"classes without any; leave it out, or take one of {', '.join(methods_with_open_names())}"
-        )
-    recipe = published_for(declared.recipes, PROTOCOL, plan.shots)
+    recipe = published_for(declared.recipes, plan.protocol.name, shots)
     options = method_class(run.method).options_class(**{**recipe.options, **run.options})
-    if getattr(options, "class_specific", False):
-        raise SettingsError(
-            f"method {run.label or run.method} has class_specific contexts, which cannot be carried over to new "
-            "classes; leave class_specific out of a base-to-new benchmark"
-        )
+    if why := plan.protocol.refusal(declared, options):
+        raise SettingsError(f"method {run.label or run.method} {why}")
     as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
     file_hash = method_file_hash(run.method)
     facts = MethodFacts(
@@ -282,6 +290,11 @@ def _method_and_training(run: MethodRun, plan: BaseToNewPlan) -> tuple[MethodFac
     if not declared.learns:
         return facts, None
     return facts, recipe.with_training(**{**plan.training, **run.training}).training
+
+
+def all_methods(protocol: Protocol) -> list[str]:
+    """The methods of the package that can take part with their published options."""
+    return [name for name, declared in declarations().items() if protocol.refusal(declared) is None]
 
 
 def _seeded(training: TrainingSettings | None, seed: int) -> TrainingSettings | None:

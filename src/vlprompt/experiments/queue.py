@@ -1,4 +1,4 @@
-"""The base-to-new benchmark: all runs of a plan, each result written at once, a stopped benchmark continued.
+"""A benchmark: all runs of a plan, each result written at once, a stopped benchmark continued.
 
 plan -> runs -> those without a record -> workers -> records
 """
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.samples import Dataset
-from vlprompt.data.splits import Half, select_half
 from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
 from vlprompt.experiments.pictures import refuse_unreadable
-from vlprompt.experiments.plan import BaseToNewPlan, Run, load_datasets, runs_of
+from vlprompt.experiments.plan import Plan, Run, load_datasets, runs_of
+from vlprompt.experiments.protocol import Protocol
 from vlprompt.experiments.records import (
     BackboneFacts,
     ResultRecord,
@@ -45,8 +45,8 @@ RECORD_BYTES = 1 << 20
 """Room that a result and its checkpoint take, generously."""
 
 
-def run_base_to_new(
-    plan: BaseToNewPlan,
+def run(
+    plan: Plan,
     out: str | Path,
     *,
     workers: int | str = "auto",
@@ -76,7 +76,7 @@ def run_base_to_new(
     facts = BackboneFacts(backbone.name, backbone.fingerprint, backbone.precision, str(backbone.device))
     runs = runs_of(plan, datasets, facts)
     _warn_about_photographs(backbone.name, datasets)
-    _check_names(runs, datasets, backbone)
+    _check_names(plan.protocol, runs, datasets, backbone)
     missing = [run for run in runs if _kept(run, out, backbone) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))
     team, threads = _team(plain(workers), backbone, isinstance(plan.backbone, str))
@@ -89,7 +89,7 @@ def run_base_to_new(
                 _check_pictures(needed, plan.max_pixels, board)
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
             if count == 1:
-                bench = Bench(out, backbone, datasets, cache, "auto", plan.max_pixels)
+                bench = Bench(out, plan.protocol, backbone, datasets, cache, "auto", plan.max_pixels)
                 outcomes = compute_here(missing, bench, board, watch.started, threads)
             else:
                 assert isinstance(plan.backbone, str)
@@ -97,7 +97,10 @@ def run_base_to_new(
                     name: source if source in DATASETS else datasets[name]
                     for name, source in zip(datasets, plan.datasets, strict=True)
                 }
-                setup = Setup(out, plan.backbone, plan.device, plan.precision, sources, cache, threads, plan.max_pixels)
+                setup = Setup(
+                    out, plan.protocol, plan.backbone, plan.device, plan.precision, sources, cache, threads,
+                    plan.max_pixels,
+                )  # fmt: skip
                 outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
             _follow(outcomes, watch, out)
     with suppress(OSError):
@@ -113,7 +116,7 @@ def _warn_about_photographs(backbone: str, datasets: Mapping[str, Dataset]) -> N
             return
 
 
-def _load_backbone(plan: BaseToNewPlan) -> Backbone:
+def _load_backbone(plan: Plan) -> Backbone:
     if not isinstance(plan.backbone, str):
         return plan.backbone
     from vlprompt.backbones import load_backbone
@@ -121,15 +124,15 @@ def _load_backbone(plan: BaseToNewPlan) -> Backbone:
     return load_backbone(plan.backbone, device=plan.device, precision=plan.precision)
 
 
-def _check_names(runs: Sequence[Run], datasets: Mapping[str, Dataset], backbone: Backbone) -> None:
+def _check_names(protocol: Protocol, runs: Sequence[Run], datasets: Mapping[str, Dataset], backbone: Backbone) -> None:
     """Refuse names that are one prompt to the backbone before anything is trained."""
     from vlprompt.text_engine import refuse_one_prompt
 
-    for dataset in {run.dataset.name: run.dataset for run in runs}.values():
-        if not dataset.names_are_published:
-            halves: tuple[Half, Half] = ("base", "new")
-            for half in halves:
-                refuse_one_prompt(backbone, select_half(datasets[dataset.name], half).prompt_names)
+    for facts in {run.dataset.name: run.dataset for run in runs}.values():
+        if not facts.names_are_published:
+            dataset = datasets[facts.name]
+            for part in (protocol.trained(dataset), *protocol.tests(dataset).values()):
+                refuse_one_prompt(backbone, part.prompt_names)
 
 
 def _check_pictures(datasets: Sequence[Dataset], max_pixels: int, board: ProgressBoard) -> None:

@@ -1,6 +1,7 @@
 """Result records: one JSON file per trained and tested run, with everything needed to repeat it.
 
-    <out>/records/<data set>/<backbone>/<method>-shots16-seed1.json
+    <out>/records/<data set>/<backbone>/<method>-shots16-seed1.json                  base-to-new
+    <out>/records/<data set>/<backbone>/<protocol>+<method>-shots16-seed1.json       the others
 
 A record is written at once when its result is known, atomically, and checked when it is read; tables and reports are
 made from records alone, so a benchmark can be stopped, continued and reported at any time.
@@ -15,20 +16,23 @@ import typing
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from vlprompt.data.catalogue import is_published
 from vlprompt.errors import RecordError
 from vlprompt.escaping import as_json
 from vlprompt.files import TEMPORARY_PREFIX, write_atomically
 from vlprompt.files.json_files import NotJsonError, read_json
+from vlprompt.model.evaluation import told_apart
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vlprompt.model.evaluation import Evaluation
 
-SCHEMA = 1
+SCHEMA = 2
+UNMARKED_PROTOCOL = "base-to-new"
+"""Its records' paths do not name it, as in the first releases, which had no other."""
 RECORDS_FOLDER = "records"
 RECORD_BYTES = 64_000_000
 """More than a record with the predictions of ten million images takes."""
@@ -40,6 +44,8 @@ class DatasetFacts:
 
     Attributes:
         source: what `load_dataset` was given.
+        classes: names of the classes of each test, by the test's name.
+        train_images: of the classes that are trained on.
         loading: with which options beside it, see `vlprompt.experiments.pictures.load_source`.
     """
 
@@ -47,8 +53,7 @@ class DatasetFacts:
     source: str
     fingerprint: str
     template: str
-    base_classes: tuple[str, ...]
-    new_classes: tuple[str, ...]
+    classes: dict[str, tuple[str, ...]]
     train_images: int
     loading: dict[str, Any] = field(default_factory=dict)
 
@@ -85,15 +90,17 @@ class MethodFacts:
 
 
 @dataclass(frozen=True)
-class HalfResult:
-    """Test results on one half of the classes.
+class TestResult:
+    """Results on the images of one test.
 
     Attributes:
         accuracy: correct in percent of all images.
         macro_f1: unweighted mean over classes of the F1 score, in percent.
         per_class_accuracy: percent by class name.
-        predictions: the predicted label of each test image, in the order of the half's test split.
+        predictions: the predicted label of each test image, in the order of the test's images.
     """
+
+    __test__: ClassVar[bool] = False  # pytest would look for tests in what is called so
 
     accuracy: float
     macro_f1: float
@@ -103,7 +110,7 @@ class HalfResult:
     predictions: tuple[int, ...]
 
     @classmethod
-    def of(cls, evaluation: Evaluation, predicted: np.ndarray) -> HalfResult:
+    def of(cls, evaluation: Evaluation, predicted: np.ndarray) -> TestResult:
         """What a record keeps of an evaluation, and the predicted labels (n,)."""
         return cls(
             evaluation.accuracy,
@@ -113,14 +120,6 @@ class HalfResult:
             evaluation.per_class,
             tuple(predicted.tolist()),
         )
-
-
-@dataclass(frozen=True)
-class Results:
-    """Results on the classes trained on (base) and on classes never trained on (new)."""
-
-    base: HalfResult
-    new: HalfResult
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,9 @@ class ResultRecord:
 
     Attributes:
         settings_hash: of all that determines the result; runs with the same hash are the same run.
-        training: the training settings, or None for a method that learns nothing.
+        shots: training images a class; 0 where a method that learns nothing has one result for all numbers.
+        training: the training settings, or None for a method that is not trained step by step.
+        results: by the name of the test.
         final_loss: mean training loss of the last epoch, or None.
         finished: ISO 8601, UTC.
     """
@@ -167,7 +168,7 @@ class ResultRecord:
     shots: int
     seed: int
     training: dict[str, Any] | None
-    results: Results
+    results: dict[str, TestResult]
     final_loss: float | None
     times: Times
     versions: dict[str, str]
@@ -199,8 +200,7 @@ def determining_settings(
         "data set": dataset.name,
         "data set's fingerprint": dataset.fingerprint,
         "template": dataset.template,
-        "base classes": list(dataset.base_classes),
-        "new classes": list(dataset.new_classes),
+        **{f"{test} classes": list(names) for test, names in dataset.classes.items()},
         "backbone's fingerprint": backbone.fingerprint,
         "precision": backbone.precision,
         "method": method.name,
@@ -226,15 +226,26 @@ def file_name_of(name: str) -> str:
     return f"{plain[-60:].strip('-.')}-{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=3).hexdigest()}"
 
 
-def record_path(out: Path, dataset: str, backbone: str, method_label: str, shots: int, seed: int) -> Path:
-    """Where the record of a run stands below the output folder."""
+def record_path(
+    out: Path, protocol: str, dataset: str, backbone: str, method_label: str, shots: int, seed: int
+) -> Path:
+    """Where the record of a run stands below the output folder; no label has the + that tells protocols apart."""
     folder = out / RECORDS_FOLDER / file_name_of(dataset) / file_name_of(backbone)
-    return folder / f"{file_name_of(method_label)}-shots{shots}-seed{seed}.json"
+    marked = "" if protocol == UNMARKED_PROTOCOL else f"{file_name_of(protocol)}+"
+    return folder / f"{marked}{file_name_of(method_label)}-shots{shots}-seed{seed}.json"
 
 
 def path_of(out: Path, record: ResultRecord) -> Path:
     """Where a record stands below the output folder."""
-    return record_path(out, record.dataset.name, record.backbone.name, record.method.label, record.shots, record.seed)
+    return record_path(
+        out,
+        record.protocol,
+        record.dataset.name,
+        record.backbone.name,
+        record.method.label,
+        record.shots,
+        record.seed,
+    )
 
 
 def write_record(out: Path, record: ResultRecord) -> Path:
@@ -265,11 +276,12 @@ def read_record(path: Path) -> ResultRecord:
         raise RecordError(
             f"the result record {path} cannot be read ({reason}); remove it to have it made again"
         ) from error
-    if isinstance(value, dict) and value.get("schema") != SCHEMA:
+    if isinstance(value, dict) and value.get("schema") not in (1, SCHEMA):
         raise RecordError(
-            f"the result record {path} has schema {value.get('schema')!r:.40}, and this version reads schema {SCHEMA}; "
-            "remove it to have it made again"
+            f"the result record {path} has schema {value.get('schema')!r:.40}, and this version reads schemas 1 and "
+            f"{SCHEMA}; remove it to have it made again"
         )
+    value = _from_schema_1(value)
     try:
         record = cast(ResultRecord, _decode(ResultRecord, value, "record"))
         _check_results(record)
@@ -319,26 +331,39 @@ def _entries_of(folder: Path) -> list[Path]:
         ) from error
 
 
+def _from_schema_1(value: Any) -> Any:
+    """A record as it is written now; the first schema had the classes of base-to-new's two tests as two fields."""
+    if not isinstance(value, dict) or value.get("schema") != 1:
+        return value
+    dataset = value.get("dataset")
+    if isinstance(dataset, dict):
+        fields_of_tests = {name: test for test in ("base", "new") if (name := f"{test}_classes") in dataset}
+        rest = {name: entry for name, entry in dataset.items() if name not in fields_of_tests}
+        dataset = {**rest, "classes": {test: dataset[name] for name, test in fields_of_tests.items()}}
+    return {**value, "dataset": dataset, "schema": SCHEMA}
+
+
 def _check_results(record: ResultRecord) -> None:
     """Raise _MismatchError where the figures of a record do not belong together."""
-    halves = (
-        ("base", record.results.base, record.dataset.base_classes),
-        ("new", record.results.new, record.dataset.new_classes),
-    )
-    for name, half, classes in halves:
-        where = f"record.results.{name}"
-        if not 0 <= half.correct <= half.total:
-            raise _MismatchError(f"{where}.correct is {half.correct} of {half.total}")
-        if len(half.predictions) != half.total:
-            raise _MismatchError(f"{where}.predictions are {len(half.predictions)}, of {half.total} images")
-        if not all(0 <= label < len(classes) for label in half.predictions):
-            raise _MismatchError(f"{where}.predictions name a class beyond the {len(classes)} of its half")
-        figures = {"accuracy": half.accuracy, "macro_f1": half.macro_f1, **half.per_class_accuracy}
+    if record.results.keys() != record.dataset.classes.keys() or not record.results:
+        raise _MismatchError(
+            f"record.results are of {sorted(record.results)}, and record.dataset.classes of "
+            f"{sorted(record.dataset.classes)}"
+        )
+    for name, result in record.results.items():
+        where, classes = f"record.results.{name:.60}", record.dataset.classes[name]
+        if not 0 <= result.correct <= result.total:
+            raise _MismatchError(f"{where}.correct is {result.correct} of {result.total}")
+        if len(result.predictions) != result.total:
+            raise _MismatchError(f"{where}.predictions are {len(result.predictions)}, of {result.total} images")
+        if not all(0 <= label < len(classes) for label in result.predictions):
+            raise _MismatchError(f"{where}.predictions name a class beyond the {len(classes)} of its test")
+        figures = {"accuracy": result.accuracy, "macro_f1": result.macro_f1, **result.per_class_accuracy}
         if wrong := [figure for figure, percent in figures.items() if not 0 <= percent <= 100.001]:
             raise _MismatchError(f"{where} has {figures[wrong[0]]} percent for {wrong[0]!r:.60}")
-        if surplus := half.per_class_accuracy.keys() - set(classes):
+        if surplus := result.per_class_accuracy.keys() - set(told_apart(classes)):
             raise _MismatchError(f"{where}.per_class_accuracy has the unknown class {min(surplus)!r:.60}")
-    if record.shots < 1 or record.seed < 0:
+    if record.shots < (1 if record.method.learns else 0) or record.seed < 0:
         raise _MismatchError(f"record has {record.shots} shots and seed {record.seed}")
 
 

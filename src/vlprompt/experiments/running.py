@@ -1,9 +1,4 @@
-"""One run of the base-to-new protocol, as published (CoCoOp, arXiv 2203.05557, section 4.1).
-
-seed -> a few images of every class -> those of the base half -> train
--> test images of the base half with the base names
--> test images of the new half with the new names in the same learned prompt
-"""
+"""One run: draw a few images, train on those of the protocol's classes, name the images of each of its tests."""
 
 from __future__ import annotations
 
@@ -16,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -24,10 +19,10 @@ from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
-from vlprompt.data.splits import select_half
 from vlprompt.escaping import for_terminal, for_terminal_lines
-from vlprompt.experiments.plan import PROTOCOL, Run
-from vlprompt.experiments.records import HalfResult, Machine, ResultRecord, Results, Times, write_record
+from vlprompt.experiments.plan import Run
+from vlprompt.experiments.protocol import Protocol
+from vlprompt.experiments.records import Machine, ResultRecord, TestResult, Times, write_record
 from vlprompt.model.evaluation import evaluate
 from vlprompt.model.fitting import MethodSettings, fit
 from vlprompt.model.inputs import test_inputs
@@ -42,6 +37,8 @@ if TYPE_CHECKING:
 
 WORK_FOLDER = "work"
 """Below the output folder: what stopped runs continue from. Empty when all is done."""
+KEPT_BYTES = 256_000_000
+"""Of test images' features that a process keeps at hand, at most; the last test's in any case."""
 
 
 @dataclass
@@ -55,13 +52,15 @@ class Bench:
     """
 
     out: Path
+    protocol: Protocol
     backbone: Backbone
     sources: Mapping[str, str | Path | Dataset]
     cache: str | Path | None = "default"
     feature_workers: int | str = 0
     max_pixels: int = MAX_PIXELS
     _datasets: dict[str, Dataset] = field(default_factory=dict)
-    _test_features: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    _tests: dict[str, dict[str, Dataset]] = field(default_factory=dict)
+    _test_inputs: dict[tuple[str, str], Tensor] = field(default_factory=dict)
 
     def dataset(self, name: str) -> Dataset:
         """A data set, loaded once."""
@@ -82,25 +81,26 @@ class Bench:
             on_progress=on_progress,
         )
 
+    def tests(self, name: str) -> dict[str, Dataset]:
+        """The protocol's tests on a data set, made once."""
+        if name not in self._tests:
+            self._tests[name] = self.protocol.tests(self.dataset(name))
+        return self._tests[name]
+
     def test_inputs(
-        self, method: Method, name: str, half: str, on_progress: OnProgress | None = None
+        self, method: Method, name: str, test: str, on_progress: OnProgress | None = None
     ) -> Tensor | EvaluationPixels:
-        """What a method reads of a half's test images."""
-        if method.reads == "pixels":
-            images = [sample.image for sample in select_half(self.dataset(name), half).test]  # type: ignore[arg-type]
-            return test_inputs(method, images, self.extractor(on_progress))[0]
-        import torch
-
-        return torch.from_numpy(self.test_features(name, half, on_progress))
-
-    def test_features(self, name: str, half: str, on_progress: OnProgress | None = None) -> np.ndarray:
-        """Features (n, E) of a half's test images; those of the last data set are kept at hand."""
-        if (name, half) not in self._test_features:
-            images = [sample.image for sample in select_half(self.dataset(name), half).test]  # type: ignore[arg-type]
-            for other in [key for key in self._test_features if key[0] != name]:
-                del self._test_features[other]
-            self._test_features[name, half] = self.extractor(on_progress).extract(images).values
-        return self._test_features[name, half]
+        """What the method reads of a test's images; features of the last tests are kept at hand."""
+        key = name, test
+        if method.reads == "pixels" or key not in self._test_inputs:
+            images = [sample.image for sample in self.tests(name)[test].test]
+            inputs, _ = test_inputs(method, images, self.extractor(on_progress))
+            if method.reads == "pixels":
+                return inputs
+            self._test_inputs[key] = cast("Tensor", inputs)
+            while sum(kept.nbytes for kept in self._test_inputs.values()) > KEPT_BYTES and len(self._test_inputs) > 1:
+                del self._test_inputs[next(iter(self._test_inputs))]
+        return self._test_inputs[key]
 
 
 def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
@@ -108,15 +108,13 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
 
     A run that was stopped continues from its checkpoint, to the same bits.
     """
-    dataset = bench.dataset(run.dataset.name)
-    base, new = select_half(dataset, "base"), select_half(dataset, "new")
+    dataset, name = bench.dataset(run.dataset.name), run.dataset.name
     work = bench.out / WORK_FOLDER / run.settings_hash
-    few = _few_images(run, dataset) if run.method.learns else ()
     with _showing_features(run, board) as on_progress:
         fitted = fit(
             _method_settings(run),
-            few,
-            base.prompt_names,
+            _few_images(run, dataset, bench.protocol) if run.method.learns else (),
+            bench.protocol.trained(dataset).prompt_names,
             bench.backbone,
             bench.extractor(on_progress),
             identity={"run": run.settings_hash},
@@ -125,13 +123,9 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
             title=run.name,
         )
         started = time.perf_counter()
-        base_inputs = bench.test_inputs(fitted.method, dataset.name, "base", on_progress)
-        new_inputs = bench.test_inputs(fitted.method, dataset.name, "new", on_progress)
-        encoded = time.perf_counter()
-        results = Results(
-            base=_test(fitted.method, base_inputs, base),
-            new=_test(fitted.method.with_class_names(new.prompt_names), new_inputs, new),
-        )
+        inputs = {test: bench.test_inputs(fitted.method, name, test, on_progress) for test in bench.tests(name)}
+    encoded = time.perf_counter()
+    results = {test: _test(fitted.method, inputs[test], part) for test, part in bench.tests(name).items()}
     features_s = encoded - started + fitted.record.get("features_s", 0.0)
     train_s = fitted.record.get("train_s", 0.0) + fitted.record.get("setup_s", 0.0)
     record = _record(run, results, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))
@@ -157,24 +151,27 @@ def _showing_features(run: Run, board: Board) -> closing[Counting]:
     return closing(Counting(board, f"{run.dataset.name} images", "img"))
 
 
-def _few_images(run: Run, dataset: Dataset) -> Sequence[Sample]:
-    """The few images: drawn over all classes, then cut to the base half."""
-    train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed, run.dataset.base_classes)
-    return select_half(replace(dataset, train=train, val=val), "base").train
+def _few_images(run: Run, dataset: Dataset, protocol: Protocol) -> Sequence[Sample]:
+    """The few images: drawn over all classes, then cut to those that are trained on."""
+    names = protocol.trained(dataset).class_names
+    train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed, names)
+    return protocol.trained(replace(dataset, train=train, val=val)).train
 
 
-def _test(method: Method, inputs: Tensor | EvaluationPixels, half: Dataset) -> HalfResult:
+def _test(method: Method, inputs: Tensor | EvaluationPixels, test: Dataset) -> TestResult:
     from vlprompt.model.prediction import Predictor
 
-    truth = np.array([sample.label for sample in half.test])
-    return HalfResult.of(*evaluate(Predictor(method), inputs, truth, half.class_names))
+    if test.prompt_names != method.class_names:
+        method = method.with_class_names(test.prompt_names)
+    truth = np.array([sample.label for sample in test.test])
+    return TestResult.of(*evaluate(Predictor(method), inputs, truth, test.class_names))
 
 
-def _record(run: Run, results: Results, of_fit: Mapping[str, Any], times: Times) -> ResultRecord:
+def _record(run: Run, results: dict[str, TestResult], of_fit: Mapping[str, Any], times: Times) -> ResultRecord:
     from vlprompt.model.card import package_versions
 
     return ResultRecord(
-        protocol=PROTOCOL,
+        protocol=run.protocol,
         settings_hash=run.settings_hash,
         dataset=run.dataset,
         backbone=run.backbone,

@@ -64,11 +64,11 @@ class Watch:
 
     def _line(self, outcome: Outcome, seconds: float) -> str:
         assert outcome.record is not None
-        results = outcome.record.results
+        results = " ".join(f"{test} {result.accuracy:.1f}" for test, result in outcome.record.results.items())
         left = self._pace.seconds_left()
         return (
-            f"{self.done}/{self.total} {for_terminal(outcome.run.name)}: base {results.base.accuracy:.1f} new "
-            f"{results.new.accuracy:.1f} ({seconds:.1f} s{f', {duration(left)} left' if left else ''})"
+            f"{self.done}/{self.total} {for_terminal(outcome.run.name)}: {results} "
+            f"({seconds:.1f} s{f', {duration(left)} left' if left else ''})"
         )
 
     def _say(self, line: str) -> None:

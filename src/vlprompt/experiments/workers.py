@@ -21,6 +21,7 @@ from typing import Any
 
 from vlprompt.data.samples import Dataset
 from vlprompt.experiments.plan import Run
+from vlprompt.experiments.protocol import Protocol
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.experiments.running import Bench, compute, describe_failure
 from vlprompt.progress import Board, Relay
@@ -45,6 +46,7 @@ class Setup:
     """What a worker needs to make its bench: all of it travels to another process."""
 
     out: Path
+    protocol: Protocol
     backbone: str
     device: str
     precision: str
@@ -64,7 +66,7 @@ class Setup:
         keep_freed_memory()
         torch.set_num_threads(self.threads)
         backbone = load_backbone(self.backbone, device=self.device, precision=self.precision)
-        return Bench(self.out, backbone, self.sources, self.cache, max_pixels=self.max_pixels)
+        return Bench(self.out, self.protocol, backbone, self.sources, self.cache, max_pixels=self.max_pixels)
 
 
 def attempt(run: Run, bench: Bench, board: Board) -> Outcome:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.report.estimates import Estimate, Interval, estimate
-from vlprompt.report.runs import AUTO, Runs, accuracy_on, balanced_accuracy_on, check_same_data, in_order, results_of
+from vlprompt.report.runs import AUTO, Runs, accuracy_on, balanced_accuracy_on, check_same_data, in_order
 
 PROTOCOL = "few-shot"
 OWN_STYLE = "test"
@@ -140,10 +140,10 @@ def mean_regret(summary: FewShotSummary, test: str) -> tuple[float, float] | Non
 def _tables(records: Sequence[ResultRecord]) -> dict[tuple[str, int], Runs]:
     """The runs by test and shots; methods that learn nothing are the same at every number of shots."""
     numbers = sorted({record.shots for record in records if record.method.learns}) or [0]
-    tests = dict.fromkeys(test for record in records for test in results_of(record))
+    tests = dict.fromkeys(test for record in records for test in record.results)
     tables = {}
     for test in tests:
-        there = [record for record in records if test in results_of(record)]
+        there = [record for record in records if test in record.results]
         for shots in numbers:
             fixed = [replace(record, shots=shots) for record in there if not record.method.learns]
             if at := [*fixed, *(record for record in there if record.method.learns and record.shots == shots)]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vlprompt.experiments.published import (
+from vlprompt.experiments.records import ResultRecord
+from vlprompt.protocols.published import (
     FEW_SHOT_AVERAGES,
     FEW_SHOT_SETTING,
     FEW_SHOT_SHOTS,
     FEW_SHOT_SOURCE,
 )
-from vlprompt.experiments.records import ResultRecord
 from vlprompt.report.curves import curves_svg
 from vlprompt.report.estimates import Interval
 from vlprompt.report.facts import facts, times

@@ -88,10 +88,12 @@ def _gallery(name: str, runs: Sequence[ResultRecord], dataset: Any) -> Gallery |
     if any(run.dataset.fingerprint != fingerprint for run in runs):
         return None
     base, new = select_half(dataset, "base").test, select_half(dataset, "new").test
-    if any(len(run.results.new.predictions) != len(new) for run in runs):
+    if any(len(run.results["new"].predictions) != len(new) for run in runs):
         return None
     shown = _first_seed_of_each_method(runs)
-    disagreeing = [index for index in range(len(new)) if len({run.results.new.predictions[index] for run in shown}) > 1]
+    disagreeing = [
+        index for index in range(len(new)) if len({run.results["new"].predictions[index] for run in shown}) > 1
+    ]
     examples = [_example(new[index], index, shown) for index in _spread(disagreeing, EXAMPLES)]
     return Gallery(name, _strip(base), _strip(new), tuple(examples), len(disagreeing), len(new))
 
@@ -106,7 +108,7 @@ def _first_seed_of_each_method(runs: Sequence[ResultRecord]) -> list[ResultRecor
 def _example(sample: Any, index: int, runs: Sequence[ResultRecord]) -> Example:
     choices = []
     for run in runs:
-        chosen = run.dataset.new_classes[run.results.new.predictions[index]]
+        chosen = run.dataset.classes["new"][run.results["new"].predictions[index]]
         choices.append((run.method.label, chosen, chosen == sample.class_name))
     return Example(_picture(sample), tuple(choices))
 

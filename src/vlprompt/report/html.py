@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from vlprompt.escaping import for_terminal_lines
-from vlprompt.experiments.published import BASE_TO_NEW_AVERAGES, BASE_TO_NEW_SETTING, BASE_TO_NEW_SOURCE
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.files import write_atomically
+from vlprompt.protocols.published import BASE_TO_NEW_AVERAGES, BASE_TO_NEW_SETTING, BASE_TO_NEW_SOURCE
 from vlprompt.report import captions
 from vlprompt.report.drawing import signed
 from vlprompt.report.estimates import Interval

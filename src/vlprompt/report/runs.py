@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from vlprompt.errors import SettingsError
-from vlprompt.experiments.records import HalfResult, ResultRecord, shortened
+from vlprompt.experiments.records import ResultRecord, shortened
 from vlprompt.methods import METHODS
 from vlprompt.report.estimates import Estimate, Interval, estimate
 
@@ -82,18 +82,12 @@ def in_order(labels: Iterable[str]) -> tuple[str, ...]:
 
 def accuracy_on(test: str) -> Value:
     """Accuracy in percent on a test."""
-    return lambda record: float(results_of(record)[test].accuracy)
+    return lambda record: float(record.results[test].accuracy)
 
 
 def balanced_accuracy_on(test: str) -> Value:
     """Balanced accuracy on a test, the mean over the classes of their accuracies, in percent."""
-    return lambda record: fmean(results_of(record)[test].per_class_accuracy.values())
-
-
-def results_of(record: ResultRecord) -> dict[str, HalfResult]:
-    """A record's results by test."""
-    results: Any = record.results
-    return results if isinstance(results, dict) else {"base": results.base, "new": results.new}
+    return lambda record: fmean(record.results[test].per_class_accuracy.values())
 
 
 def _rank(label: str) -> tuple[int, str]:
@@ -119,10 +113,13 @@ def check_same_data(records: Sequence[ResultRecord]) -> None:
     backbones = {f"{r.backbone.name} ({r.backbone.fingerprint[:8]})" for r in records}
     _refuse_several("backbone", backbones, ' (backbone="NAME")')
     _refuse_several("precision", {r.backbone.precision for r in records})
-    first_of_dataset: dict[str, ResultRecord] = {}
+    first_of: dict[tuple[str, ...], ResultRecord] = {}
     for record in records:
-        other = first_of_dataset.setdefault(record.dataset.name, record)
-        _refuse_difference(f"data set {record.dataset.name}", _of_dataset(other), _of_dataset(record))
+        name = record.dataset.name
+        other = first_of.setdefault((name,), record)
+        _refuse_difference(f"data set {name}", _pictures_of(other), _pictures_of(record))
+        other = first_of.setdefault((name, record.protocol), record)
+        _refuse_difference(f"data set {name}", _classes_of(other), _classes_of(record))
 
 
 def _check_one_comparison(records: Sequence[ResultRecord]) -> None:
@@ -144,10 +141,14 @@ def _refuse_several(what: str, values: set[str], option: str = "") -> None:
         )
 
 
-def _of_dataset(record: ResultRecord) -> dict[str, Any]:
+def _pictures_of(record: ResultRecord) -> dict[str, Any]:
     """What all results on a data set must share."""
-    names = ("data set's fingerprint", "template", "base classes", "new classes")
-    return {name: record.settings[name] for name in names}
+    return {name: record.settings[name] for name in ("data set's fingerprint", "template")}
+
+
+def _classes_of(record: ResultRecord) -> dict[str, Any]:
+    """What all results of one protocol on a data set must share."""
+    return {f"{test} classes": list(classes) for test, classes in record.dataset.classes.items()}
 
 
 def _of_pair(record: ResultRecord) -> dict[str, Any]:

@@ -1,0 +1,10 @@
+"""The published ways to train and test, one file each. Importing this does not import torch."""
+
+from vlprompt.experiments.protocol import Protocol
+from vlprompt.protocols.base_to_new import BASE_TO_NEW
+from vlprompt.protocols.few_shot import FEW_SHOT
+
+PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (BASE_TO_NEW, FEW_SHOT)}
+"""By name. One more is a file and a row here."""
+
+__all__ = ["BASE_TO_NEW", "FEW_SHOT", "PROTOCOLS", "Protocol"]
