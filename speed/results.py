@@ -39,6 +39,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "inference": ("inference.py", "--classes", "500"),
     "features": ("features.py",),
     "encoder": ("encoder.py",),
+    "laptop": ("laptop.py", "--threads", "1", "--earlier", "7531b87"),
+    "laptop_all": ("laptop.py", "--threads", "1", "--shots", "null"),
     "startup": ("startup.py",),
     "protocol": ("protocol.py",),
     "fast_recipe": ("fast_recipe.py",),
@@ -51,7 +53,17 @@ TARGETS: tuple[tuple[str, str, str, str, float, str], ...] = (
     ("CoCoOp step, 500 ImageNet names, batch 1", "step_500_1", "ratio", ">=", 18, "{:.1f}x"),
     ("peak memory of a step, 50 names, batch 4, less by", "step_50_4", "memory_ratio", ">=", 8, "{:.1f}x"),
     ("share of sgemm's rate, 500 names", "step_500_1", "fraction_of_sgemm", ">=", 0.65, "{:.0%}"),
-    ("share of sgemm's rate, 50 names, batch 1", "roofline_50", "fraction_of_sgemm", ">=", 0.6, "{:.0%}"),
+    ("share of sgemm's rate, 50 names, batch 1", "roofline_50", "reached", ">=", 0.6, "{:.0%}"),
+    (
+        "the same, of what its own products, passes and calls allow",
+        "roofline_50",
+        "reached_of_limit",
+        ">=",
+        0.9,
+        "{:.0%}",
+    ),
+    ("the same, 500 names", "roofline_500", "reached_of_limit", ">=", 0.85, "{:.0%}"),
+    ("the same, 3 names", "roofline_3", "reached_of_limit", ">=", 0.9, "{:.0%}"),
     ("largest relative gradient error, fp32", "step_50_1", "max_gradient_error", "<=", 1e-5, "{:.1e}"),
     ("largest relative logit error, fp32", "step_50_1", "max_logit_error", "<=", 1e-5, "{:.1e}"),
     ("peak memory, 1000 names, batch 1 (bytes)", "step_1000_1", "segments_peak_bytes", "<=", 2e9, "{:.2e}"),
@@ -61,6 +73,17 @@ TARGETS: tuple[tuple[str, str, str, str, float, str], ...] = (
     ("screened top-1 agreement, held-out images", "inference", "agreement_top1", ">=", 0.999, "{:.2%}"),
     ("image encoder, ViT-B/16, share of sgemm's rate", "encoder", "blocks_fraction_of_sgemm", ">=", 0.85, "{:.0%}"),
     ("kernel's share of the encoder's processor time", "encoder", "blocks_kernel", "<=", 0.02, "{:.1%}"),
+    (
+        "`fit` of 200 pictures, ViT-B/16: all trained on, CoCoOp over auto",
+        "laptop_all",
+        "before_ratio",
+        ">=",
+        8,
+        "{:.1f}x",
+    ),
+    ("the same, 16 shots and the rest tested, the first CoCoOp", "laptop", "earlier_ratio", ">=", 8, "{:.1f}x"),
+    ("image encodings a picture of `fit` with auto", "laptop", "encodings_per_picture", "<=", 1, "{:.2f}"),
+    ("first line of progress of `fit` with auto (s)", "laptop", "after_first_line_s", "<=", 60, "{:.0f}"),
     ("base-to-new protocol, mini", "protocol", "ratio", ">=", 10, "{:.1f}x"),
     ("`vlprompt --help` (s)", "startup", "help_s", "<=", 0.3, "{:.2f}"),
     ("`vlprompt predict`, one image (s)", "startup", "predict_s", "<=", 3, "{:.2f}"),
@@ -83,9 +106,12 @@ def target_rows(results: dict[str, Any]) -> list[str]:
     for what, benchmark, figure, relation, wanted, shape in TARGETS:
         if benchmark not in results:
             continue
-        value = results[benchmark]["figures"][figure]
-        reached = value >= wanted if relation == ">=" else value <= wanted
         sign = "at least" if relation == ">=" else "at most"
+        value = results[benchmark]["figures"].get(figure)
+        if value is None:  # kept from before the benchmark had this figure
+            rows.append(f"| {what} | {sign} {shape.format(wanted)} | | not measured |")
+            continue
+        reached = value >= wanted if relation == ">=" else value <= wanted
         shown = "reached" if reached else "**not reached**"
         rows.append(f"| {what} | {sign} {shape.format(wanted)} | {shape.format(value)} | {shown} |")
     return rows

@@ -5,11 +5,16 @@
     forward, backward   of the written-out pass ("segments") and of the one that autograd writes, with their memory
     operations          what the mathematics needs, at the rate of a large square product (sgemm)
     weights             all weights read once each way, at the rate at which a matrix-vector product reads them
-    products            the step's matrix products alone, forward and backward, same shapes and weights
-    overhead            the same step in a tower 1/32 as wide: Python, dispatch and threads, and hardly any arithmetic
-    rest                what is left: attention, norms, activations, copies
+    products            the step's own matrix products, recorded and run again in their order with nothing between:
+                        same shapes and layouts, and each weight comes from memory as it does in the step
+    overhead            a tower 1/32 as wide without its products: Python, dispatch and threads, hardly any arithmetic
+    passes              the bytes that all other operations of the step move (norms, softmax, activations, copies), at
+                        the rate of copies that stay in cache
+    rest                what is left of the step after products and overhead
 
-Random weights of the true shapes. `bound` is the larger of operations and weights: no step can be faster.
+Random weights of the true shapes. `bound` is the larger of operations and weights: no step can be faster. `limit` is
+products + passes + overhead: no step made of these calls can be faster, however they are arranged. Both are printed
+beside what is `reached`, as shares of sgemm's rate.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from typing import Any
 import measuring
 import open_clip
 import torch
+from recording import recorded
 from torch import Tensor
 from torch.nn import functional as F
 from training_step import class_names, random_backbone, useful_operations
@@ -29,6 +35,9 @@ from vlprompt.methods import build_method
 from vlprompt.text_engine.blocks import FrozenBlock
 
 NARROW = 32
+
+COPIED, COPIES = 1 << 16, 100
+"""Numbers of a copy: 256 KiB, as the hidden states of 128 rows; and how often."""
 
 
 def narrow_backbone(wide: Backbone) -> Backbone:
@@ -67,42 +76,6 @@ class Step:
         self.backward()
 
 
-def products(blocks: list[FrozenBlock], rows: int, ends: int) -> Callable[[], None]:
-    """The products of a step over so many rows, of which `ends` in the last layer, each into one buffer.
-
-    As in `PackedPass`: the first layer's projections are constants and left out, the last layer's are those of [EOS].
-    """
-    work: list[tuple[Tensor, Tensor, Tensor]] = []
-    buffers: dict[tuple[int, int], Tensor] = {}
-
-    def buffer(count: int, width: int) -> Tensor:
-        return buffers.setdefault((count, width), torch.randn(count, width))
-
-    def add(count: int, weight: Tensor) -> None:
-        into, out_of = weight.shape
-        work.append((buffer(count, into), weight, torch.empty(count, out_of)))
-
-    for number, block in enumerate(blocks):
-        last, width = number == len(blocks) - 1, block.in_weight.shape[1]
-        count = ends if last else rows
-        if last:
-            add(rows, block.in_forward[:, width:])
-            add(rows, block.in_weight[width:])
-        elif number:
-            add(rows, block.in_forward)
-            add(rows, block.in_weight)
-        for weight in (block.out_forward, block.fc_forward, block.proj_forward):
-            add(count, weight)
-        for weight in (block.out_weight, block.fc_weight, block.proj_weight):
-            add(count, weight)
-
-    def run() -> None:
-        for left, right, out in work:
-            torch.mm(left, right, out=out)
-
-    return run
-
-
 def weights_of(blocks: list[FrozenBlock]) -> list[Tensor]:
     """The weights of one way."""
     names = ("in_forward", "out_forward", "fc_forward", "proj_forward")
@@ -120,6 +93,17 @@ def reading(weights: list[Tensor]) -> Callable[[], None]:
     return run
 
 
+def copying() -> Callable[[], Any]:
+    """Copies of numbers that stay in cache: as many bytes read as written."""
+    source, target = torch.randn(COPIED), torch.empty(COPIED)
+
+    def run() -> None:
+        for _ in range(COPIES):
+            target.copy_(source)
+
+    return run
+
+
 def measure(architecture: str, classes: int, batch: int, rounds: int, clock: str) -> dict[str, Any]:
     backbone, names = random_backbone(architecture), class_names(classes)
     steps = {engine: Step(backbone, names, batch, engine) for engine in ("segments", "autograd")}
@@ -132,16 +116,21 @@ def measure(architecture: str, classes: int, batch: int, rounds: int, clock: str
     (group,) = encode._plan(batch, True)[0].groups
     figures["rows"], figures["ends"] = batch * len(group.tiles.sources), batch * len(group.tiles.ends)
     weights = weights_of(encode.blocks)
+    wide, thin = recorded(steps["segments"]), recorded(narrow)
     ways: dict[str, Callable[[], Any]] = {}
     for engine, step in steps.items():
         ways |= {f"{engine}_forward_s": step.forward, f"{engine}_backward_s": step.backward}
     ways |= {
-        "products_s": products(encode.blocks, figures["rows"], figures["ends"]),
-        "overhead_s": narrow,
+        "products_s": wide.run_products,
+        "narrow_s": narrow,
+        "narrow_products_s": thin.run_products,
+        "copy_s": copying(),
         "weights_once_s": reading(weights),
         "sgemm_s": measuring.sgemm(),
     }
     figures |= measuring.interleaved(ways, rounds, clock)
+    figures["copied_bytes"] = COPIES * 2 * 4 * COPIED
+    figures["pass_bytes"] = wide.pass_bytes
     figures["weight_bytes"] = 2 * sum(weight.numel() * weight.element_size() for weight in weights)
     figures["useful_flops"] = useful_operations(backbone, steps["segments"].method.prompts, batch)
     return figures | derived(figures)
@@ -154,14 +143,22 @@ def derived(figures: dict[str, Any]) -> dict[str, Any]:
     step = figures["segments_forward_s"] + figures["segments_backward_s"]
     autograd = figures["autograd_forward_s"] + figures["autograd_backward_s"]
     bound = max(operations, weights)
+    passes = figures["pass_bytes"] * figures["copy_s"] / figures["copied_bytes"]
+    overhead = max(0.0, figures["narrow_s"] - figures["narrow_products_s"])
+    limit = figures["products_s"] + passes + overhead
     return {
         "sgemm_flops_per_s": rate,
         "weights_bytes_per_s": figures["weight_bytes"] / weights,
         "operations_s": operations,
         "weights_s": weights,
         "segments_s": step,
-        "rest_s": step - figures["products_s"] - figures["overhead_s"],
-        "fraction_of_sgemm": operations / step,
+        "passes_s": passes,
+        "overhead_s": overhead,
+        "limit_s": limit,
+        "rest_s": step - figures["products_s"] - overhead,
+        "limit": operations / limit,
+        "reached": operations / step,
+        "reached_of_limit": limit / step,
         "fraction_of_bound": bound / step,
         "fraction_of_sgemm_in_products": operations / figures["products_s"],
         "autograd_ratio": autograd / step,
