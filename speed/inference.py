@@ -26,9 +26,9 @@ from vlprompt.features import CachedViews, FeatureExtractor
 from vlprompt.methods import build_method
 from vlprompt.methods.cocoop import CoCoOp
 from vlprompt.methods.declarations import recipe_for
-from vlprompt.model.prediction import calibration_for
 from vlprompt.screening.expansion import Expansion
 from vlprompt.screening.screened import Screen, calibrate, screened_logits
+from vlprompt.screening.screener import calibration_for
 from vlprompt.training import train
 
 
@@ -39,15 +39,17 @@ def agreement_on_bundled(trained_on: str, epochs: int, test_images: int) -> dict
     datasets = [load_dataset(name) for name in DATASETS]
     names = [name for dataset in datasets for name in dataset.class_names]
     everything = method.with_class_names(names)
+    assert isinstance(everything, CoCoOp)
     extractor = FeatureExtractor(backbone)
     calibration = calibration_for(everything, training)
     assert calibration is not None
-    screen = calibrate(everything, calibration)
+    path = everything.screening()
+    screen = calibrate(everything, path, calibration)
     held_out = [sample for dataset in datasets for sample in dataset.test]
     step = max(1, len(held_out) // test_images)
     test = features_of(extractor, held_out[::step])
     exact = everything.predict_logits(test).argmax(1)
-    screened = screened_logits(everything, screen, test)[0].argmax(1)
+    screened = screened_logits(everything, path, screen, test)[0].argmax(1)
     return {
         "agreement_top1": float((exact == screened).float().mean()),
         "agreement_images": len(test),
@@ -95,7 +97,7 @@ def seconds_per_image(
     ways = {
         "plain": plainly,
         "exact": lambda: method.predict_logits(features[:4], batch_size=4),
-        "screened": lambda: screened_logits(method, screen, features),
+        "screened": lambda: screened_logits(method, method.screening(), screen, features),
     }
     seconds = measuring.interleaved(ways, rounds)
     return {

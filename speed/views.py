@@ -29,6 +29,7 @@ from vlprompt.data.splits import select_half
 from vlprompt.features import CachedViews, FeatureExtractor
 from vlprompt.methods import build_method
 from vlprompt.methods.declarations import recipe_for
+from vlprompt.model.prediction import Predictor
 from vlprompt.recipes import TrainingSettings
 from vlprompt.training import train
 
@@ -79,7 +80,7 @@ def accuracies(
     result: dict[str, float] = {}
     for half, name in ((task.base, "base"), (task.new, "new")):
         features = torch.from_numpy(np.array(extractor.extract([sample.image for sample in half.test]).values))
-        predicted = method.with_class_names(half.class_names).predict_logits(features).argmax(dim=1)
+        predicted = Predictor(method.with_class_names(half.class_names)).logits(features, "off").argmax(dim=1)
         right = predicted == torch.tensor([sample.label for sample in half.test])
         result[name] = 100 * float(right.double().mean())
     result["harmonic"] = 2 * result["base"] * result["new"] / (result["base"] + result["new"])

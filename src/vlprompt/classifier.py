@@ -194,7 +194,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         Args:
             screening: "off" encodes every class for every image; a number k only the k best ones by a first-order
                 expansion; "auto" takes the k that found the exact winner of 99.9% of the training images, where there
-                are so many classes and images that it pays (see `vlprompt.model.prediction`).
+                are so many classes and images that it pays (see `vlprompt.screening.screener`).
             on_unreadable: see `predict_logits`.
         """
         best = self.predict_logits(images, screening, on_unreadable).argmax(axis=1)
@@ -218,11 +218,12 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         return log_probabilities(self.predict_logits(images, screening, on_unreadable))
 
     def predict_logits(
-        self, images: Sequence[Any], screening: str | int = "off", on_unreadable: str = "fail"
+        self, images: Sequence[Any], screening: str | int = "auto", on_unreadable: str = "fail"
     ) -> np.ndarray:
-        """exp(s) cos(f(x), g(t_i(x))) of each image and class: (n, N); exact unless `screening` says otherwise.
+        """The logits of each image and class, exp(s) cos(f(x), g(t_i(x))) of prompts: (n, N).
 
         Args:
+            screening: as for `predict`, which takes the largest of these.
             on_unreadable: "fail" names all images that cannot be read; "skip" leaves out their rows, with a warning
                 that names them, so that there are fewer rows than images: `fitted_.logits(images,
                 on_unreadable="skip")` gives the places of the images beside the rows.

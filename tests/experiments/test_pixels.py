@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from vlprompt.experiments import BaseToNewPlan, MethodRun, read_records, run_base_to_new
+from vlprompt.experiments import MethodRun, Plan, read_records, run
 from vlprompt.methods.maple import MaPLe
 
 
 def test_maple_is_trained_on_base_and_tested_on_new_classes_and_a_stopped_run_goes_on(
-    plan: BaseToNewPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maple = MethodRun("maple", training={"epochs": 3, "warmup_epochs": 0})
     text_alone = MethodRun("maple", label="text-alone", options={"image_prompts": False}, training={"epochs": 3})
     plan = replace(plan, methods=(maple, text_alone), seeds=(1,))
-    run_base_to_new(plan, tmp_path / "whole", cache=None, workers=1)
+    run(plan, tmp_path / "whole", cache=None, workers=1)
 
     def stopping(self: MaPLe, epoch: int, epochs: int) -> None:
         if epoch == 3:
@@ -26,9 +26,9 @@ def test_maple_is_trained_on_base_and_tested_on_new_classes_and_a_stopped_run_go
     with monkeypatch.context() as patch:
         patch.setattr(MaPLe, "after_epoch", stopping)
         with pytest.raises(KeyboardInterrupt):
-            run_base_to_new(plan, tmp_path / "stopped", cache=None, workers=1)
+            run(plan, tmp_path / "stopped", cache=None, workers=1)
     assert not read_records(tmp_path / "stopped")
-    run_base_to_new(plan, tmp_path / "stopped", cache=None, workers=1)
+    run(plan, tmp_path / "stopped", cache=None, workers=1)
     whole, resumed = (
         {record.method.label: record for record in read_records(tmp_path / out)} for out in ("whole", "stopped")
     )

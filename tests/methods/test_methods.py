@@ -315,7 +315,7 @@ def test_a_context_a_class_made_from_one_parameter_is_used_class_by_class(
         alone.given = lambda vectors, _, label=label: (vectors + shift[label])[None, None]
         torch.testing.assert_close(method(features).logits[:, [label]], alone(features).logits, rtol=1e-4, atol=1e-3)
     images = method.normalised(features)
-    pairs = method.pair_features(images, torch.tensor([[2, 0]] * len(features)))
+    pairs = method.encode_pairs(method.context(images), torch.tensor([[2, 0]] * len(features)))
     torch.testing.assert_close(pairs, method.class_features(images)[:, [2, 0]].expand(5, -1, -1), rtol=1e-4, atol=1e-4)
 
 
@@ -333,7 +333,7 @@ def test_a_context_of_another_shape_is_refused_with_both_shapes(
     with pytest.raises(MethodError, match=wrong):
         method(features)
     with pytest.raises(MethodError, match=wrong):
-        method.pair_features(images, torch.zeros(5, 2, dtype=torch.long))
+        method.encode_pairs(method.context(images), torch.zeros(5, 2, dtype=torch.long))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 64), (1, 2, 64), (1, 3, 32), (3, 64)])

@@ -13,14 +13,16 @@ from torch.nn import functional as F
 
 from tests.tiny_models import tiny_backbone
 from vlprompt.backbones import Backbone
-from vlprompt.errors import ModelFolderError, SettingsError
+from vlprompt.errors import MethodError, ModelFolderError, SettingsError
 from vlprompt.methods import build_method
 from vlprompt.methods.cocoop import CoCoOp
 from vlprompt.methods.coop import CoOp
-from vlprompt.methods.method import Output
+from vlprompt.methods.method import Output, ScreenedPath
+from vlprompt.methods.prompt_learner import PromptLearner
 from vlprompt.model.fitted import FittedClassifier, load_fitted
 from vlprompt.model.folder import DESCRIPTION_FILE, KEPT_FILE
-from vlprompt.model.prediction import CALIBRATION_IMAGES, Predictor, calibration_for, check_screening
+from vlprompt.model.prediction import Predictor
+from vlprompt.screening.screener import CALIBRATION_IMAGES, calibration_for, check_screening, path_of
 
 NAMES = [f"{colour} {thing}" for colour in ("red", "green", "blue", "pale", "dark") for thing in "abcdefghijklmn"]
 
@@ -47,7 +49,7 @@ def features(backbone: Backbone, count: int, seed: int = 5) -> torch.Tensor:
 def test_screening_finds_the_exact_winner_and_encodes_few_classes(backbone: Backbone) -> None:
     predictor = fitted(backbone).predictor
     images = features(backbone, 60)
-    exact, screened = predictor.logits(images), predictor.logits(images, 8)
+    exact, screened = predictor.logits(images, "off"), predictor.logits(images, 8)
     assert float((exact.argmax(1) == screened.argmax(1)).float().mean()) >= 0.95
     same = (exact - screened).abs() < 1e-3
     assert bool((same.sum(1) >= 8).all())
@@ -56,7 +58,9 @@ def test_screening_finds_the_exact_winner_and_encodes_few_classes(backbone: Back
 def test_all_candidates_are_exact_inference(backbone: Backbone) -> None:
     predictor = fitted(backbone).predictor
     images = features(backbone, 7)
-    torch.testing.assert_close(predictor.logits(images, len(NAMES)), predictor.logits(images), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        predictor.logits(images, len(NAMES)), predictor.logits(images, "off"), atol=2e-4, rtol=1e-4
+    )
 
 
 def test_no_images_have_no_logits_however_they_are_screened(backbone: Backbone) -> None:
@@ -69,23 +73,23 @@ def test_no_images_have_no_logits_however_they_are_screened(backbone: Backbone) 
 def test_screening_that_would_not_pay_is_exact(backbone: Backbone) -> None:
     predictor = fitted(backbone).predictor
     images = features(backbone, 5)
-    assert torch.equal(predictor.logits(images, len(NAMES) + 5), predictor.logits(images))
-    assert predictor.screen is None
+    assert torch.equal(predictor.logits(images, len(NAMES) + 5), predictor.logits(images, "off"))
+    assert predictor.screener.screen is None
     predictor.prepare()
     for candidates, exact in ((1, 1), (len(NAMES) // 2, len(NAMES))):
-        predictor.screen = replace(predictor.screen, candidates=candidates)
-        assert predictor.exact_classes(5, "auto") == exact
-    assert predictor.exact_classes(5, 40) == 40
+        predictor.screener.screen = replace(predictor.screener.screen, candidates=candidates)
+        assert predictor.screener.exact_classes(5, "auto") == exact
+    assert predictor.screener.exact_classes(5, 40) == 40
 
 
 def test_auto_is_exact_until_a_screen_is_there_or_pays(backbone: Backbone) -> None:
     predictor = fitted(backbone).predictor
     few = features(backbone, 3)
     assert torch.equal(predictor.logits(few, "auto"), predictor.logits(few))
-    assert predictor.screen is None
+    assert predictor.screener.screen is None
     predictor.logits(features(backbone, 200), "auto")
-    assert predictor.screen is not None
-    assert predictor.screen.images == 40
+    assert predictor.screener.screen is not None
+    assert predictor.screener.screen.images == 40
 
 
 @pytest.mark.parametrize("method", ["zero-shot", "coop"])
@@ -96,7 +100,7 @@ def test_a_fixed_context_is_encoded_once(backbone: Backbone, method: str, tmp_pa
     torch.testing.assert_close(classifier.predictor.logits(images, "auto"), expected)
     classifier.save(tmp_path / "model")
     loaded = load_fitted(tmp_path / "model", backbone)
-    assert torch.equal(loaded.predictor.logits(images), classifier.predictor.logits(images))
+    assert torch.equal(loaded.predictor.logits(images, "off"), classifier.predictor.logits(images, "off"))
     assert not getattr(loaded.method, "_engines", None)  # the text engine was never needed
 
 
@@ -115,11 +119,11 @@ def test_other_names_take_a_screen_of_their_own(backbone: Backbone, tmp_path: Pa
     classifier = fitted(backbone)
     classifier.predictor.prepare()
     other = classifier.with_class_names([f"{name} tree" for name in NAMES])
-    assert other.predictor.screen is None
-    assert other.predictor.calibration is not None
+    assert other.predictor.screener.screen is None
+    assert other.predictor.screener.calibration is not None
     images = features(backbone, 9)
     close = other.predictor.logits(images, len(NAMES))
-    torch.testing.assert_close(close, other.predictor.logits(images), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(close, other.predictor.logits(images, "off"), atol=2e-4, rtol=1e-4)
 
 
 def test_changed_files_are_named(backbone: Backbone, tmp_path: Path) -> None:
@@ -228,7 +232,7 @@ def test_a_forward_of_ones_own_is_what_predicts(backbone: Backbone, kind: type[C
     calibration = features(backbone, 40, seed=3)
     for predictor in (Predictor(method), Predictor(method, calibration)):
         predictor.prepare()
-        assert torch.equal(predictor.logits(images), expected)
+        assert torch.equal(predictor.logits(images, "off"), expected)
         assert torch.equal(predictor.logits(images, "auto"), expected)
         assert torch.equal(predictor.logits(images, 3), expected)
         assert "class_features" not in predictor.tensors()
@@ -246,5 +250,70 @@ def test_a_context_of_ones_own_is_not_screened_by_another_ones_expansion(backbon
     method = Doubled(backbone, NAMES)
     predictor = Predictor(method, features(backbone, 40, seed=3))
     images = features(backbone, 5)
-    assert predictor.exact_classes(5, 2) == len(NAMES)
+    assert predictor.screener.exact_classes(5, 2) == len(NAMES)
     torch.testing.assert_close(predictor.logits(images, 2), method(images).logits.detach(), rtol=1e-4, atol=1e-3)
+
+
+class Warmed(PromptLearner):
+    """A context that one number of an image shifts: no CoCoOp."""
+
+    name = "warmed"
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.direction = torch.nn.Parameter(0.2 * torch.randn(self.backbone.feature_size, generator=self.generator))
+
+    def warmth(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(images @ self.direction)[:, None]
+
+    def context_of(self, warmth: torch.Tensor) -> torch.Tensor:
+        return (self.context_vectors * (1 + warmth[:, :, None]))[:, None]
+
+    def context(self, image_features: torch.Tensor) -> torch.Tensor:
+        return self.context_of(self.warmth(image_features))
+
+    def screening(self) -> ScreenedPath:
+        return self.screened_path(1, self.warmth, self.context_of)
+
+
+def test_a_method_of_ones_own_that_declares_a_path_is_screened(backbone: Backbone) -> None:
+    method = Warmed(backbone, NAMES)
+    calibration = calibration_for(method, features(backbone, 40, seed=3))
+    assert calibration is not None
+    predictor, images = Predictor(method, calibration), features(backbone, 60)
+    predictor.prepare()
+    assert predictor.screener.screen is not None
+    assert predictor.screener.exact_classes(60, "auto") < len(NAMES)
+    exact, screened = predictor.logits(images, "off"), predictor.logits(images)
+    assert float((exact.argmax(1) == screened.argmax(1)).float().mean()) >= 0.95
+    restored = Predictor.restored(method, predictor.tensors(), predictor.screener.description())
+    assert torch.equal(restored.logits(images), screened)
+
+
+def test_a_path_that_gives_other_logits_than_forward_is_refused(backbone: Backbone) -> None:
+    class Mistaken(Warmed):
+        name = "mistaken"
+
+        def screening(self) -> ScreenedPath:
+            return self.screened_path(1, self.warmth, lambda warmth: 2 * self.context_of(warmth))
+
+    predictor = Predictor(Mistaken(backbone, NAMES), features(backbone, 40, seed=3))
+    with pytest.raises(MethodError, match="screening of the method Mistaken .* differ from those of its forward by"):
+        predictor.prepare()
+
+
+@pytest.mark.parametrize("way", ["forward", "output", "class_features", "context"])
+def test_a_class_that_changes_a_way_to_logits_does_not_inherit_a_path(backbone: Backbone, way: str) -> None:
+    changed = type("Changed", (CoCoOp,), {way: lambda self, *given: getattr(super(type(self), self), way)(*given)})
+    assert path_of(CoCoOp(backbone, NAMES[:3])) is not None
+    assert path_of(changed(backbone, NAMES[:3])) is None
+    again = type("Again", (changed,), {"screening": CoCoOp.screening})
+    assert path_of(again(backbone, NAMES[:3])) is not None
+
+
+def test_predict_screens_where_logits_are_screened(backbone: Backbone) -> None:
+    classifier = fitted(backbone)
+    classifier.predictor.prepare()
+    images = features(backbone, 20)
+    assert torch.equal(classifier.predictor.logits(images), classifier.predictor.logits(images, "auto"))
+    assert not torch.equal(classifier.predictor.logits(images), classifier.predictor.logits(images, "off"))

@@ -18,7 +18,7 @@ from torch import Tensor
 from vlprompt import PromptClassifier
 from vlprompt.errors import ModelFolderError, NonFiniteLogitsError, VlpromptError
 from vlprompt.methods import METHODS, method_class
-from vlprompt.model import prediction
+from vlprompt.screening import screener
 
 IMAGES = [np.full((40, 40, 3), grey, np.uint8) for grey in (30, 200)]
 MODELS: dict[str, dict[str, object]] = {
@@ -35,7 +35,7 @@ def models(tiny_backbone, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     """A saved model of each kind; the CoCoOp one carries its screening, as one of many classes does."""
     folder, made = tmp_path_factory.mktemp("models"), {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prediction, "SCREENING_PAYS", 2)
+        patch.setattr(screener, "SCREENING_PAYS", 2)
         for name, settings in MODELS.items():
             learning = {} if name == "zero-shot" else {"epochs": 2, "training": {"views": 1}}
             classifier = PromptClassifier(backbone=tiny_backbone, cache=None, shots=1, **learning, **settings)

@@ -38,7 +38,7 @@ def test_pairs_are_encoded_as_the_whole_class_list_is(cocoop: CoCoOp) -> None:
     features = images(3, cocoop.backbone.feature_size)
     classes = torch.tensor([[0, 7], [3, 3], [5, 1]])
     expected = cocoop.class_features(features)[torch.arange(3)[:, None], classes]
-    torch.testing.assert_close(cocoop.pair_features(features, classes), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(cocoop.encode_pairs(cocoop.context(features), classes), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_expansion_is_exact_where_the_features_are_linear() -> None:
@@ -73,8 +73,10 @@ def test_the_slopes_are_the_derivatives_of_the_class_features() -> None:
 
 def test_candidates_have_exact_logits_and_one_of_them_wins(cocoop: CoCoOp) -> None:
     features = images(12, cocoop.backbone.feature_size)
-    screen = replace(calibrate(cocoop, images(30, cocoop.backbone.feature_size, seed=1)), candidates=3)
-    logits, exact = screened_logits(cocoop, screen, features, batch_size=5)
+    screen = replace(
+        calibrate(cocoop, cocoop.screening(), images(30, cocoop.backbone.feature_size, seed=1)), candidates=3
+    )
+    logits, exact = screened_logits(cocoop, cocoop.screening(), screen, features, batch_size=5)
     assert (exact.sum(1) == 3).all()
     torch.testing.assert_close(logits[exact], cocoop.predict_logits(features)[exact], rtol=1e-4, atol=1e-3)
     assert exact.gather(1, logits.argmax(1, keepdim=True)).all()
@@ -82,26 +84,28 @@ def test_candidates_have_exact_logits_and_one_of_them_wins(cocoop: CoCoOp) -> No
 
 def test_the_winner_is_an_encoded_class_also_where_approximations_are_above_it(cocoop: CoCoOp) -> None:
     features = images(200, cocoop.backbone.feature_size)
-    screen = replace(calibrate(cocoop, images(30, cocoop.backbone.feature_size, seed=1)), candidates=1)
+    screen = replace(
+        calibrate(cocoop, cocoop.screening(), images(30, cocoop.backbone.feature_size, seed=1)), candidates=1
+    )
     # Classes whose approximation is far too good, the first of all among them.
     screen.expansion.weights[:, : cocoop.backbone.feature_size] *= 3
-    logits, exact = screened_logits(cocoop, screen, features)
+    logits, exact = screened_logits(cocoop, cocoop.screening(), screen, features)
     for handed_on in (logits, logits.float()):
         assert bool(exact.gather(1, handed_on.argmax(1, keepdim=True)).all())
 
 
 def test_all_classes_as_candidates_are_exact_inference(cocoop: CoCoOp) -> None:
     features = images(6, cocoop.backbone.feature_size)
-    screen = replace(calibrate(cocoop, features), candidates=len(cocoop.class_names))
-    logits, exact = screened_logits(cocoop, screen, features)
+    screen = replace(calibrate(cocoop, cocoop.screening(), features), candidates=len(cocoop.class_names))
+    logits, exact = screened_logits(cocoop, cocoop.screening(), screen, features)
     assert exact.all()
     torch.testing.assert_close(logits, cocoop.predict_logits(features), rtol=1e-4, atol=1e-3)
 
 
 def test_the_calibrated_candidates_reach_the_stated_agreement(cocoop: CoCoOp) -> None:
     features = images(50, cocoop.backbone.feature_size)
-    screen = calibrate(cocoop, features, agreement=0.9)
-    winners = screened_logits(cocoop, screen, features)[0].argmax(1)
+    screen = calibrate(cocoop, cocoop.screening(), features, agreement=0.9)
+    winners = screened_logits(cocoop, cocoop.screening(), screen, features)[0].argmax(1)
     assert screen.agreement >= 0.9
     assert (winners == cocoop.predict_logits(features).argmax(1)).float().mean() >= 0.9
 
@@ -121,6 +125,6 @@ def test_the_number_of_candidates_is_the_smallest_that_reaches_the_agreement(see
 
 def test_calibration_needs_images_and_a_share(cocoop: CoCoOp) -> None:
     with pytest.raises(DataError, match="there are none"):
-        calibrate(cocoop, torch.empty(0, cocoop.backbone.feature_size))
+        calibrate(cocoop, cocoop.screening(), torch.empty(0, cocoop.backbone.feature_size))
     with pytest.raises(SettingsError, match="agreement is 2"):
-        calibrate(cocoop, images(3, cocoop.backbone.feature_size), agreement=2)
+        calibrate(cocoop, cocoop.screening(), images(3, cocoop.backbone.feature_size), agreement=2)

@@ -101,7 +101,7 @@ def predict(options: Namespace) -> None:
     images = expand(options.images)
     names = None if options.class_names is None else names_from(options.class_names)
     from vlprompt.model.fitted import load_fitted, probabilities
-    from vlprompt.model.prediction import check_screening
+    from vlprompt.screening.screener import check_screening
 
     check_screening(options.screening)
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
@@ -110,7 +110,7 @@ def predict(options: Namespace) -> None:
     logits, kept = classifier.logits(
         images, screening=options.screening, on_unreadable=options.on_unreadable, max_pixels=options.max_pixels
     )
-    exact = classifier.predictor.exact_classes(len(kept), options.screening)
+    exact = classifier.predictor.screener.exact_classes(len(kept), options.screening)
     if exact < len(classifier.class_names):
         note(
             f"Each picture's best {exact} of {len(classifier.class_names)} classes are encoded exactly, the others "

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from vlprompt.experiments.protocol import Protocol
 from vlprompt.experiments.records import Machine, ResultRecord, TestResult, Times, write_record
 from vlprompt.model.evaluation import evaluate
 from vlprompt.model.fitting import MethodSettings, fit
-from vlprompt.model.inputs import test_inputs
+from vlprompt.model.inputs import frozen_features, test_inputs
 from vlprompt.progress import Board, Counting, OnProgress
 
 if TYPE_CHECKING:
@@ -91,13 +91,12 @@ class Bench:
         self, method: Method, name: str, test: str, on_progress: OnProgress | None = None
     ) -> Tensor | EvaluationPixels:
         """What the method reads of a test's images; features of the last tests are kept at hand."""
+        images = [sample.image for sample in self.tests(name)[test].test]
+        if method.reads == "pixels":
+            return test_inputs(method, images, self.extractor(on_progress))[0]
         key = name, test
-        if method.reads == "pixels" or key not in self._test_inputs:
-            images = [sample.image for sample in self.tests(name)[test].test]
-            inputs, _ = test_inputs(method, images, self.extractor(on_progress))
-            if method.reads == "pixels":
-                return inputs
-            self._test_inputs[key] = cast("Tensor", inputs)
+        if key not in self._test_inputs:
+            self._test_inputs[key], _ = frozen_features(images, self.extractor(on_progress))
             while sum(kept.nbytes for kept in self._test_inputs.values()) > KEPT_BYTES and len(self._test_inputs) > 1:
                 del self._test_inputs[next(iter(self._test_inputs))]
         return self._test_inputs[key]
@@ -124,8 +123,9 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
         )
         started = time.perf_counter()
         inputs = {test: bench.test_inputs(fitted.method, name, test, on_progress) for test in bench.tests(name)}
-    encoded = time.perf_counter()
-    results = {test: _test(fitted.method, inputs[test], part) for test, part in bench.tests(name).items()}
+        encoded = time.perf_counter()
+        # Within the row, because pixels are read only now.
+        results = {test: _test(fitted.method, inputs[test], part) for test, part in bench.tests(name).items()}
     features_s = encoded - started + fitted.record.get("features_s", 0.0)
     train_s = fitted.record.get("train_s", 0.0) + fitted.record.get("setup_s", 0.0)
     record = _record(run, results, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vlprompt.errors import SettingsError
+from vlprompt.methods.method import ScreenedPath
 from vlprompt.methods.prompt_learner import WORDS, PromptLearner, random_vectors
 from vlprompt.recipes import Recipe, TrainingSettings
 
@@ -61,6 +62,9 @@ class CoCoOp(PromptLearner):
         """The context, which is linear in the hidden activation: (B, E/16) -> (B, 1, M, D)."""
         shift = self.meta_net.linear2(hidden)  # (B, D)
         return (self.context_vectors + shift[:, None])[:, None]
+
+    def screening(self) -> ScreenedPath:
+        return self.screened_path(self.meta_net.linear1.out_features, self.hidden, self.context_of_hidden)
 
     def _initial_meta_net(self) -> Any:
         """Linear(E, E/16) - ReLU - Linear(E/16, D), with torch's default initial values drawn from the seed."""

@@ -5,7 +5,8 @@
 A method of your own is a class in a file of its own: derive from `Method` and give `class_features`, or derive from
 `PromptLearner` and give `context`; then name it as `path/to/file.py:ClassName` wherever a method is asked for. One that
 gives a `forward` of its own is predicted with through it too, at the price that nothing is computed ahead. `setup` sees
-the labelled pictures' features before training, or instead of it; `loss` and `after_epoch` are its own to give.
+the labelled pictures' features before training, or instead of it; `loss` and `after_epoch` are its own to give. What
+the class declares beside these (`title`, `recipes`, ...) is what lists, options, help and reports say of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
 from vlprompt.errors import MethodError, SettingsError
-from vlprompt.methods.output import Output, TrainingSet, checked_output
+from vlprompt.methods.output import Output, ScreenedPath, TrainingSet, checked_output
 from vlprompt.methods.templates import DEFAULT_TEMPLATE
 from vlprompt.recipes import Recipe
 from vlprompt.settings_checks import seed_number
@@ -45,8 +46,8 @@ class Method(nn.Module, ABC):
             freshly augmented in training, and `encode_images` is its own.
         learns: whether there is anything to train by gradient descent.
         open_names: whether names that there are no pictures of can be added.
-        image_conditioned: whether the class features may depend on the image; where they do not, they are computed
-            once and kept.
+        image_conditioned: whether the class features may depend on the image; where they do not, say so, and
+            prediction computes them once.
         cross_validated: training pictures named right and all that were held out, where `setup` held some out.
     """
 
@@ -135,7 +136,7 @@ class Method(nn.Module, ABC):
             inputs: what it `reads`: image features (B, E), normalised or not, or pixels (B, 3, H, W), preprocessed.
         """
         images = self.encode_images(inputs)
-        return self._output(images, self.class_features(images))
+        return self.output(images, self.class_features(images))
 
     def encode_images(self, inputs: Tensor) -> Tensor:
         """Image features (B, E), L2-normalised, of what it `reads`; a method that reads pixels has its own."""
@@ -146,19 +147,31 @@ class Method(nn.Module, ABC):
         logits = output.logits
         return F.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, labels)
 
+    def screening(self) -> ScreenedPath | None:
+        """How all classes can be scored by an expansion (see `vlprompt.screening`); None, the default, if they cannot.
+
+        A class that gives another `forward`, `output`, `class_features` or `context` than the one whose `screening` it
+        inherits is not screened, unless it gives `screening` anew.
+        """
+        return None
+
     def after_epoch(self, epoch: int, epochs: int) -> None:
         """Called after each epoch (counted from 1) of `epochs`; nothing by default."""
-
-    def logits_of(self, inputs: Tensor, class_features: Tensor) -> Tensor:
-        """Logits over class features that are known: what it `reads`, (b, N, E) -> (B, N)."""
-        return self._output(self.encode_images(inputs), class_features).logits
 
     def normalised(self, image_features: Tensor) -> Tensor:
         """Image features (B, E) of any length, type and device -> L2-normalised, as the backbone has them."""
         return F.normalize(image_features.to(self.backbone.device, self.backbone.dtype), dim=-1)
 
-    def _output(self, images: Tensor, class_features: Tensor) -> Output:
-        """Normalised images (B, E) and class features (b, N, E), not normalised; other shapes and types are refused."""
+    def output(self, images: Tensor, class_features: Tensor) -> Output:
+        """The logits over class features that are known.
+
+        Args:
+            images: (B, E), L2-normalised.
+            class_features: (b, N, E), b of 1 or B, not normalised.
+
+        Raises:
+            MethodError: class features of another shape or type.
+        """
         self._check_type(class_features, images)
         wanted = (len(self.class_names), images.shape[-1])
         if (
@@ -189,26 +202,18 @@ class Method(nn.Module, ABC):
         return self.backbone.logit_scale * cosines + self.backbone.logit_bias
 
     @property
-    def has_own_forward(self) -> bool:
-        """Whether a subclass gives its own way to logits, so that class features alone do not determine them."""
-        ours = (Method.forward, Method.predict_logits, Method.logits_of, Method._output)
-        return any(getattr(type(self), way.__name__) is not way for way in ours)
+    def has_fixed_class_features(self) -> bool:
+        """Whether class features alone give its logits and are the same for every image, so that they can be kept."""
+        return not self.image_conditioned and type(self).forward is Method.forward
 
     @torch.no_grad()
     def predict_logits(self, inputs: Tensor, batch_size: int = 64) -> Tensor:
-        """Logits without gradients, some images at a time: what it `reads`, of n images -> (n, N)."""
+        """What `forward` gives without gradients, some images at a time: what it `reads`, of n images -> (n, N)."""
         if not len(inputs):
             return torch.empty(0, len(self.class_names))
-        if self.has_own_forward:
-            return torch.cat([self._checked_logits(batch).cpu() for batch in inputs.split(batch_size)])
-        logits, fixed = [], None
-        for batch in inputs.split(batch_size):
-            images = self.encode_images(batch)
-            class_features = self.class_features(images) if fixed is None else fixed
-            if len(images) > 1 and len(class_features) == 1:
-                fixed = class_features  # the same for every image, so encoded once for all batches
-            logits.append(self._output(images, class_features).logits.cpu())
-        return torch.cat(logits)
+        where: dict[str, Any] = {"device": self.backbone.device, "dtype": self.backbone.dtype}
+        batches = inputs.split(batch_size)
+        return torch.cat([checked_output(self, batch.to(**where)).logits.cpu() for batch in batches])
 
     def load_learned(self, tensors: Mapping[str, Tensor]) -> None:
         """Take what `state_dict` gave, strictly.
@@ -221,10 +226,6 @@ class Method(nn.Module, ABC):
     def expected_state(self, pictures: int) -> Mapping[str, Tensor]:
         """Tensors with the names, types and shapes of what it has learned from so many pictures, whatever they hold."""
         return self.state_dict()
-
-    def _checked_logits(self, inputs: Tensor) -> Tensor:
-        """What `forward` gives for some images, if it is a logit for each image and class."""
-        return checked_output(self, inputs.to(self.backbone.device, self.backbone.dtype)).logits
 
     def with_class_names(self, class_names: Sequence[str]) -> Method:
         """The same method over other classes, sharing everything that it has learned.
@@ -252,4 +253,4 @@ class Method(nn.Module, ABC):
             )
 
 
-__all__ = ["Method", "Output", "TrainingSet"]
+__all__ = ["Method", "Output", "ScreenedPath", "TrainingSet"]

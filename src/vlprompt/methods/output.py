@@ -1,7 +1,8 @@
-"""What goes into a method and comes out of it: the labelled pictures, and the logits of some images."""
+"""What goes into a method and comes out of it: the labelled pictures, the logits of some images, and how to screen."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,26 @@ class Output:
     logits: Tensor
     image_features: Tensor
     class_features: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ScreenedPath:
+    """The few numbers a(x) by which alone an image acts on the class features, and these as a smooth function of them.
+
+    A method that has such a path can be screened (see `vlprompt.screening`): all classes are scored by an expansion in
+    a, and only each image's best are encoded.
+
+    Attributes:
+        size: H, how many numbers.
+        activation: images (B, E), L2-normalised -> a (B, H).
+        class_features: a (b, H) -> (b, N, E), not normalised: what `Method.class_features` gives for the images.
+        features_of: a (B, H) and labels (B, k) -> (B, k, E): those of some classes only, other ones for each image.
+    """
+
+    size: int
+    activation: Callable[[Tensor], Tensor]
+    class_features: Callable[[Tensor], Tensor]
+    features_of: Callable[[Tensor, Tensor], Tensor]
 
 
 def checked_output(method: Any, inputs: Tensor) -> Output:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vlprompt.errors import MethodError, SettingsError, UnknownNameError, quoted
 from vlprompt.files.text_files import is_unicode
-from vlprompt.methods.method import Method
+from vlprompt.methods.method import Method, ScreenedPath
 from vlprompt.settings_checks import plain, shown, truth_value, whole_number
 from vlprompt.text_engine import Prompts, TextEngine, build_prompts, check_engine, text_engine, words_of
 from vlprompt.text_engine.prompts import ROOM_FOR_NAME, word_tokens
@@ -116,15 +116,14 @@ class PromptLearner(Method):
         """The context: image features (B, E), L2-normalised -> (b, n, M, D), b of 1 or B, n of 1 or N."""
 
     def class_features(self, image_features: Tensor) -> Tensor:
-        return self.encode_prompts(self._checked_context(image_features))
+        return self.encode_prompts(self._checked_context(self.context(image_features), len(image_features)))
 
     def _is_per_class(self, context: Tensor) -> bool:
         return context.ndim == 4 and 1 < context.shape[1] == len(self.class_names)
 
-    def _checked_context(self, image_features: Tensor) -> Tensor:
-        """The context of some images, (b, n, M, D) with b of 1 or B and n of 1 or N; other shapes are refused."""
-        context = self.context(image_features)
-        images, classes, prompts = len(image_features), len(self.class_names), self.prompts
+    def _checked_context(self, context: Tensor, images: int) -> Tensor:
+        """The context of so many images, (b, n, M, D) with b of 1 or B and n of 1 or N; other shapes are refused."""
+        classes, prompts = len(self.class_names), self.prompts
         shape = tuple(context.shape)
         vectors = (prompts.context_length, prompts.token_width)
         if len(shape) != 4 or shape[0] not in (1, images) or shape[1] not in (1, classes) or shape[2:] != vectors:
@@ -135,19 +134,36 @@ class PromptLearner(Method):
             )
         return context
 
+    def screened_path(
+        self, size: int, activation: Callable[[Tensor], Tensor], context_of: Callable[[Tensor], Tensor]
+    ) -> ScreenedPath:
+        """The path of a method whose context depends on the image through a few numbers, for its `screening`.
+
+        Args:
+            size: H, how many numbers.
+            activation: images (B, E), L2-normalised -> (B, H).
+            context_of: (b, H) -> context (b, n, M, D), what `context` gives for the images.
+        """
+        return ScreenedPath(
+            size,
+            activation,
+            lambda numbers: self.encode_prompts(context_of(numbers)),
+            lambda numbers, classes: self.encode_pairs(context_of(numbers), classes),
+        )
+
     @torch.no_grad()
-    def pair_features(self, image_features: Tensor, classes: Tensor) -> Tensor:
+    def encode_pairs(self, context: Tensor, classes: Tensor) -> Tensor:
         """Features of some classes only, other ones for each image, exactly.
 
         Args:
-            image_features: (B, E), L2-normalised.
+            context: (b, n, M, D), b of 1 or B.
             classes: (B, k) labels.
 
         Returns:
             (B, k, E), not normalised.
         """
         images, candidates = classes.shape
-        context = self._checked_context(image_features).expand(images, -1, -1, -1)
+        context = self._checked_context(context, images).expand(images, -1, -1, -1)
         chosen = classes.flatten().tolist()
         image_of = [image for image in range(images) for _ in range(candidates)]
         # Every image's context is one of B, shared by the prompts of its classes, unless each class has its own.

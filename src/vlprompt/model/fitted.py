@@ -96,7 +96,7 @@ class FittedClassifier:
             "method": {"options": method.options, "template": method.template, "seed": method.seed},
             "class_words": list(method.class_names),
             "tensors": dict(method.state_dict()),
-            "kept": (self.predictor.tensors(), self.predictor.description()),
+            "kept": (self.predictor.tensors(), self.predictor.screener.description()),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ class FittedClassifier:
         self,
         images: Sequence[Any],
         *,
-        screening: str | int = "off",
+        screening: str | int = "auto",
         on_unreadable: str = "fail",
         max_pixels: int = MAX_PIXELS,
         cache: str | Path | None = "default",
@@ -136,7 +136,7 @@ class FittedClassifier:
         Args:
             images: whatever `data.image_lists.image_list` takes: paths, Pillow images, arrays, tensors, bytes...
             screening: "off" for exact logits, "auto", or the number of classes that are exact for each image; see
-                `vlprompt.model.prediction.Predictor.logits`.
+                `vlprompt.screening.screener.Screener.exact_classes`.
             on_unreadable: "fail" names all that cannot be read, "skip" leaves them out.
             max_pixels: pictures that take more memory than 8 bytes for each of so many are unreadable.
 
@@ -144,7 +144,7 @@ class FittedClassifier:
             UnreadableImagesError: some images cannot be read; all of them are listed.
             NonFiniteLogitsError: the model's answers are no finite numbers.
         """
-        from vlprompt.model.prediction import check_screening
+        from vlprompt.screening.screener import check_screening
 
         check_screening(screening)
         extractor = self._extractor(on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress)
@@ -269,13 +269,18 @@ class FittedClassifier:
         method = self.method.with_class_names(words)
         # What was evaluated were the old classes.
         return replace(
-            self, method=method, evaluation={}, calibration=self.predictor.calibration, labels=labels, label_kind="str"
+            self,
+            method=method,
+            evaluation={},
+            calibration=self.predictor.screener.calibration,
+            labels=labels,
+            label_kind="str",
         )
 
     def save(self, folder: str | Path, *, progress: bool | None = None) -> None:
         """Write the model as a folder: its JSON, its learned tensors, a card, and what makes prediction quick.
 
-        It holds no backbone weights. For many classes, screening is calibrated first (see `vlprompt.model.prediction`).
+        It holds no backbone weights. For many classes, screening is calibrated first (see `vlprompt.screening`).
 
         Raises:
             OutputError: the folder cannot be written, or holds something else than a model.
@@ -295,7 +300,7 @@ class FittedClassifier:
             fingerprint=self.backbone.fingerprint,
             training=self.training,
             evaluation=self.evaluation,
-            screening=self.predictor.description(),
+            screening=self.predictor.screener.description(),
         )
         card = model_card(model)
         write_model_folder(Path(folder), model, self.method.state_dict(), self.predictor.tensors(), card)
@@ -345,7 +350,7 @@ def load_fitted(
         model.trained_class_names,
         model.training,
         model.evaluation,
-        predictor.calibration,
+        predictor.screener.calibration,
         labels=model.class_names,
         label_kind=model.label_kind,
     )

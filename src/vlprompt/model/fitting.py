@@ -231,7 +231,7 @@ class _TrainingRun:
         self, method: Method, samples: Sequence[Sample], extractor: FeatureExtractor
     ) -> tuple[dict[str, Any], Tensor | None]:
         """Train the method in place; the record of it, and what calibrates screening."""
-        from vlprompt.model.prediction import calibration_for
+        from vlprompt.screening.screener import calibration_for
         from vlprompt.training import train
 
         started = time.perf_counter()

@@ -113,13 +113,13 @@ def check_same_data(records: Sequence[ResultRecord]) -> None:
     backbones = {f"{r.backbone.name} ({r.backbone.fingerprint[:8]})" for r in records}
     _refuse_several("backbone", backbones, ' (backbone="NAME")')
     _refuse_several("precision", {r.backbone.precision for r in records})
-    first_of: dict[tuple[str, ...], ResultRecord] = {}
+    first_of_dataset: dict[str, ResultRecord] = {}
+    first_of_tests: dict[tuple[str, str], ResultRecord] = {}
     for record in records:
-        name = record.dataset.name
-        other = first_of.setdefault((name,), record)
-        _refuse_difference(f"data set {name}", _pictures_of(other), _pictures_of(record))
-        other = first_of.setdefault((name, record.protocol), record)
-        _refuse_difference(f"data set {name}", _classes_of(other), _classes_of(record))
+        other = first_of_dataset.setdefault(record.dataset.name, record)
+        _refuse_difference(f"data set {record.dataset.name}", _of_dataset(other), _of_dataset(record))
+        other = first_of_tests.setdefault((record.protocol, record.dataset.name), record)
+        _refuse_difference(f"data set {record.dataset.name}", _of_tests(other), _of_tests(record))
 
 
 def _check_one_comparison(records: Sequence[ResultRecord]) -> None:
@@ -141,14 +141,14 @@ def _refuse_several(what: str, values: set[str], option: str = "") -> None:
         )
 
 
-def _pictures_of(record: ResultRecord) -> dict[str, Any]:
+def _of_dataset(record: ResultRecord) -> dict[str, Any]:
     """What all results on a data set must share."""
     return {name: record.settings[name] for name in ("data set's fingerprint", "template")}
 
 
-def _classes_of(record: ResultRecord) -> dict[str, Any]:
-    """What all results of one protocol on a data set must share."""
-    return {f"{test} classes": list(classes) for test, classes in record.dataset.classes.items()}
+def _of_tests(record: ResultRecord) -> dict[str, Any]:
+    """What all results of a protocol on a data set must share."""
+    return {name: record.settings[name] for name in (f"{test} classes" for test in record.dataset.classes)}
 
 
 def _of_pair(record: ResultRecord) -> dict[str, Any]:

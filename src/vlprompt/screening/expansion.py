@@ -1,7 +1,8 @@
 """Screened inference: which classes are worth encoding exactly (ours, beyond the papers).
 
-In CoCoOp the prompt of class i depends on the image x only through the Meta-Net's hidden activation a(x), E/16 numbers
-in which the context is linear. So the normalised class feature is a smooth function of few variables and
+A method that declares it (`Method.screening`) lets an image x act on its prompts only through a few numbers a(x). In
+CoCoOp these are the E/16 of the Meta-Net's hidden activation, in which the context is linear. So the normalised class
+feature is a smooth function of few variables and
 
     g_i(a) ~ g_i(a0) + J_i (a - a0),      score_i(x) = f(x) . g_i(a(x))
 
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Encode = Callable[[Tensor], Tensor]
-"""Hidden activations (b, h) -> class features (b, N, E), not normalised."""
+"""Numbers a (b, h) -> class features (b, N, E), not normalised."""
 
 SMALLEST_STEP = 1e-2
 """Step of the differences for an activation that hardly varies; below it rounding would show."""
