@@ -108,13 +108,14 @@ def load_dataset(
     elif isinstance(source, str) and source in PUBLISHED:
         _refuse_options(source, class_words=class_words, image_root=image_root, **columns)
         _warn_about_folder(source)
-        dataset = load_published(PUBLISHED[source], data_root(root), seed)
-        check_dataset(dataset, minimum_classes, names_may_repeat=True)
+        dataset = replace(load_published(PUBLISHED[source], data_root(root), seed), names_are_published=True)
+        check_dataset(dataset, minimum_classes)
     else:
         path = _existing(source)
         _refuse_options(path, root=root)
         dataset, split_file = _load_path(path, class_words, _image_root(image_root), seed, random_splits, columns)
-        check_dataset(dataset, minimum_classes, names_may_repeat=split_file)
+        dataset = replace(dataset, names_are_published=split_file)
+        check_dataset(dataset, minimum_classes)
     return replace(dataset, name=for_terminal(name or dataset.name), template=template or dataset.template)
 
 

@@ -129,8 +129,8 @@ def _check_names(protocol: Protocol, runs: Sequence[Run], datasets: Mapping[str,
     from vlprompt.text_engine import refuse_one_prompt
 
     for facts in {run.dataset.name: run.dataset for run in runs}.values():
-        if not facts.names_are_published:
-            dataset = datasets[facts.name]
+        dataset = datasets[facts.name]
+        if not dataset.names_are_published:
             for part in (protocol.trained(dataset), *protocol.tests(dataset).values()):
                 refuse_one_prompt(backbone, part.prompt_names)
 
