@@ -71,8 +71,9 @@ def _split(one: PublishedSet) -> str:
 def _from(source: Source) -> str:
     checked = source.checksum.partition(":")[0]
     how = f"downloaded, {checked} checked" if checked else "downloaded, no checksum known" if source.url else "by hand"
+    called = source.file_name if source.url or source.inside else "there"
     parts = [
-        f"[{source.file_name}]({source.page or source.url})" if source.page or source.url else source.file_name,
+        f"[{called}]({source.page or source.url})" if source.page or source.url else source.file_name,
         how,
     ]
     if source.size >= 1_000_000:

@@ -75,6 +75,10 @@ class DownloadError(VlpromptError):
     """A file that cannot be downloaded, or is not what it must be."""
 
 
+class NoNetworkError(DownloadError):
+    """Nothing can be downloaded."""
+
+
 class UnreadableImagesError(DataError):
     """Some images cannot be read; `failures` maps each to its reason."""
 

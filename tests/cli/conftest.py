@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.cli.pictures import QUICK, write_pictures
+from tests.http_stand_in import server
 from vlprompt.cli import main
+
+__all__ = ["server"]
 
 
 @dataclass(frozen=True)

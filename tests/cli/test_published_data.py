@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import warnings
+import zipfile
 from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from tests.cli.pictures import QUICK
+from tests.cli.pictures import QUICK, write_pictures
 from tests.cli.refusals import assert_refused
 from tests.data.published.trees import write_split_file, write_tree
 from vlprompt.data.published.published_set import Counts
@@ -101,10 +104,53 @@ def test_prepare_without_a_network_says_what_to_put_where(vlprompt, tmp_path, of
     assert outcome.code == 2
     assert outcome.out == ""
     lines = outcome.err.splitlines()
-    assert any("cannot be downloaded: there is no network" in line for line in lines)
+    assert sum("there is no network" in line for line in lines) == 1
+    assert sum(line.startswith("Put ") for line in lines) == 2
     put = f"Put 2750 into {tmp_path / 'data' / 'eurosat'}, or EuroSAT.zip itself, and run the same command again"
     assert any(line.startswith(put) for line in lines)
     assert lines[-1] == "vlprompt: eurosat cannot be used yet; what is missing is said above."
+
+
+def test_prepare_downloads_arranges_and_counts(vlprompt, tmp_path, server, monkeypatch) -> None:
+    origin, content = write_tree("eurosat", tmp_path / "origin"), io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in sorted(origin.rglob("*.jpg")):
+            archive.write(path, path.relative_to(origin))
+    server.files["/EuroSAT.zip"] = content.getvalue()
+    checksum = f"sha256:{hashlib.sha256(content.getvalue()).hexdigest()}"
+    declared = PUBLISHED["eurosat"]
+    pictures = replace(declared.pictures[0], url=f"{server.address}/EuroSAT.zip", checksum=checksum)
+    split = replace(declared.split, url=f"{server.address}/none")
+    changed = replace(declared, pictures=(pictures,), split=split, counts=Counts(10, 50, 20, 30))
+    monkeypatch.setitem(PUBLISHED, "eurosat", changed)
+    outcome = vlprompt("data", "prepare", "eurosat")
+    assert outcome.code == 0, outcome.err
+    assert "licence: MIT; the Sentinel data are free and open." in outcome.err
+    assert "10 classes, 50 training, 20 validation and 30 test pictures; 2750/ came." in outcome.err
+    assert "Put split_zhou_EuroSAT.json into" in outcome.err
+    assert "its split is drawn here" in outcome.err
+    assert [path.name for path in (tmp_path / "data" / "eurosat").iterdir()] == ["2750"]
+
+
+def test_an_interrupted_prepare_says_how_to_go_on(vlprompt, monkeypatch) -> None:
+    from vlprompt.data.published import preparing
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(preparing, "prepare", interrupted)
+    outcome = vlprompt("data", "prepare", "dtd")
+    assert outcome.code == 130
+    assert outcome.err.splitlines()[-1] == "vlprompt: interrupted; the same command goes on where it stopped."
+
+
+def test_two_data_sets_of_one_name_are_refused_with_the_way_to_name_one(vlprompt, tmp_path) -> None:
+    for home in ("one", "two"):
+        write_pictures(tmp_path / home / "photos")
+    outcome = vlprompt(
+        "benchmark", "base-to-new", "one/photos", "two/photos", "--methods", "zero-shot", "--out", "runs"
+    )
+    assert_refused(outcome, "two data sets are named photos", "as in mine=two/photos")
 
 
 def test_prepare_of_what_is_here_counts_it(vlprompt, small_pets, offline) -> None:

@@ -52,7 +52,10 @@ def check(options: Namespace) -> None:
 def prepare(options: Namespace) -> None:
     """Get each data set, and say of each what it has now."""
     names, root = _known(options.names), data_root(options.root)
-    unready = [name for name in names if not _prepare(PUBLISHED[name], root, options.no_progress)]
+    try:
+        unready = [name for name in names if not _prepare(PUBLISHED[name], root, options.no_progress)]
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("interrupted; the same command goes on where it stopped.") from stop
     if unready:
         raise DataError(f"{' and '.join(unready)} cannot be used yet; what is missing is said above.")
 

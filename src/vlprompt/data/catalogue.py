@@ -92,11 +92,8 @@ def load_dataset(
         PublishedCountsWarning, OwnSplitWarning, SameNameWarning: of a published data set.
     """
     named, source = _name_and_source(source)
-    name = name or named
-    if template is not None and template.count("{}") != 1:
-        raise SettingsError(f"the template is {quoted(template)}; it must have {{}} once, where the class name goes.")
-    if template is not None and not is_unicode(template):
-        raise SettingsError(f"the template is {quoted(template)}, which is not valid Unicode text.")
+    if template is not None:
+        _check_template(template)
     columns = {"path_column": path_column, "label_column": label_column}
     if domain != "flat" and source not in DATASETS:
         raise SettingsError(
@@ -107,16 +104,21 @@ def load_dataset(
         dataset = _load_bundled(source, domain)
     elif isinstance(source, str) and source in PUBLISHED:
         _refuse_options(source, class_words=class_words, image_root=image_root, **columns)
-        _warn_about_folder(source)
-        dataset = replace(load_published(PUBLISHED[source], data_root(root), seed), names_are_published=True)
-        check_dataset(dataset, minimum_classes)
+        dataset = _load_published(source, root, seed, minimum_classes)
     else:
         path = _existing(source)
         _refuse_options(path, root=root)
         dataset, split_file = _load_path(path, class_words, _image_root(image_root), seed, random_splits, columns)
         dataset = replace(dataset, names_are_published=split_file)
         check_dataset(dataset, minimum_classes)
-    return replace(dataset, name=for_terminal(name or dataset.name), template=template or dataset.template)
+    return replace(dataset, name=for_terminal(name or named or dataset.name), template=template or dataset.template)
+
+
+def _check_template(template: str) -> None:
+    if template.count("{}") != 1:
+        raise SettingsError(f"the template is {quoted(template)}; it must have {{}} once, where the class name goes.")
+    if not is_unicode(template):
+        raise SettingsError(f"the template is {quoted(template)}, which is not valid Unicode text.")
 
 
 def is_published(source: object) -> bool:
@@ -128,6 +130,18 @@ def _load_bundled(name: str, domain: str) -> Dataset:
     from vlprompt.data.emoji import load_emoji
 
     dataset: Dataset = load_emoji(name, domain)
+    return dataset
+
+
+def _load_published(name: str, root: str | Path | None, seed: int, minimum_classes: int) -> Dataset:
+    if os.path.lexists(name):
+        warnings.warn(
+            f"{name} is taken for the published data set; the {name} in the current folder is meant by ./{name}.",
+            SameNameWarning,
+            stacklevel=3,
+        )
+    dataset = replace(load_published(PUBLISHED[name], data_root(root), seed), names_are_published=True)
+    check_dataset(dataset, minimum_classes)
     return dataset
 
 
@@ -204,15 +218,6 @@ def _name_and_source(source: str | Path) -> tuple[str | None, str | Path]:
     if match is None or os.path.lexists(_expanded(source)):
         return None, source
     return match[1], match[2]
-
-
-def _warn_about_folder(name: str) -> None:
-    if os.path.lexists(name):
-        warnings.warn(
-            f"{name} is taken for the published data set; the {name} in the current folder is meant by ./{name}.",
-            SameNameWarning,
-            stacklevel=3,
-        )
 
 
 def _expanded(path: str | Path) -> Path:

@@ -209,7 +209,10 @@ def load_datasets(plan: Plan) -> dict[str, Dataset]:
     for source in plan.datasets:
         dataset = load_source(source, plan.loading)
         if dataset.name in loaded:
-            raise DataError(f"two data sets are named {dataset.name}; results could not be told apart")
+            raise DataError(
+                f"two data sets are named {dataset.name}, and results could not be told apart; give one another name, "
+                f"as in mine={for_terminal(str(source)) if isinstance(source, str | Path) else 'PATH'}"
+            )
         loaded[dataset.name] = dataset
     return loaded
 

@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from vlprompt import __version__
-from vlprompt.errors import DownloadError
+from vlprompt.errors import DownloadError, NoNetworkError
 from vlprompt.progress import OnProgress
 
 TIMEOUT_SECONDS = 60
@@ -34,8 +34,9 @@ def download(url: str, file: Path, checksum: str = "", on_progress: OnProgress |
         on_progress: told how many bytes are there, and of how many.
 
     Raises:
-        DownloadError: there is no network, the server refuses, the connection ends again and again, or the content is
-            another. What has come stays for the next call, unless it is wrong.
+        NoNetworkError: there is no network.
+        DownloadError: the server refuses, the connection ends again and again, or the content is another. What has come
+            stays for the next call, unless it is wrong.
     """
     part = file.with_name(file.name + PART)
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +52,8 @@ def download(url: str, file: Path, checksum: str = "", on_progress: OnProgress |
                 f"{url} cannot be downloaded: the server answers {error.code} {error.reason}."
             ) from error
         except (OSError, http.client.HTTPException) as error:
+            if _is_no_network(error):
+                raise NoNetworkError(f"{url} cannot be downloaded: there is no network.") from error
             reason = _reason(error)
         fruitless = 0 if _size(part) > before else fruitless + 1
         if fruitless >= TRIES_WITHOUT_A_BYTE:
@@ -133,10 +136,13 @@ def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
 
 
+def _is_no_network(error: Exception) -> bool:
+    cause = error.reason if isinstance(error, URLError) else error
+    return isinstance(cause, socket.gaierror) or getattr(cause, "errno", None) == errno.ENETUNREACH
+
+
 def _reason(error: Exception) -> str:
     cause = error.reason if isinstance(error, URLError) else error
-    if isinstance(cause, socket.gaierror) or getattr(cause, "errno", None) == errno.ENETUNREACH:
-        return "there is no network"
     if isinstance(cause, TimeoutError):
         return "the server does not answer"
     return str(cause) or type(cause).__name__

@@ -239,11 +239,11 @@ def _pictures_of(root: Path, classes: list[tuple[str, str]]) -> tuple[Sample, ..
     others: list[str] = []
     for label, (folder, name) in enumerate(classes):
         place, class_name = root / folder, normal_name(name)
-        for file in _names_in(place, folders=False):
-            if is_image_file(Path(file)):
-                samples.append(Sample(place / file, label, class_name))
+        for path in map(place.joinpath, _names_in(place, folders=False)):
+            if is_image_file(path):
+                samples.append(Sample(path, label, class_name))
             else:
-                others.append(f"{folder}/{file}")
+                others.append(f"{folder}/{path.name}")
     if others:
         warnings.warn(
             f"{len(others)} files left out of {root}, whose names are not those of pictures: {some_of(others, 3)}.",

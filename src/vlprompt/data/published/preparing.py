@@ -13,7 +13,7 @@ from vlprompt.data.published.downloading import checksum_of, download
 from vlprompt.data.published.loading import find_split_file
 from vlprompt.data.published.published_set import PublishedSet, Source
 from vlprompt.data.published.unpacking import unpack
-from vlprompt.errors import DataError, DownloadError
+from vlprompt.errors import DataError, DownloadError, NoNetworkError
 from vlprompt.files import check_writable, staged_folder
 from vlprompt.files.locks import lock_inside
 from vlprompt.progress import OnProgress
@@ -59,6 +59,7 @@ def prepare(declared: PublishedSet, root: Path, watch: Watch | None = None) -> P
     got: list[str] = []
     by_hand: list[Source] = []
     failed: list[str] = []
+    offline = False
     lacking = [source for source in _needed(declared, folder) if source.missing(folder)]
     if not lacking:
         return Prepared(folder, (), (), ())
@@ -68,13 +69,14 @@ def prepare(declared: PublishedSet, root: Path, watch: Watch | None = None) -> P
             if source in declared.annotations and find_split_file(declared, folder) is not None:
                 continue  # the split file has come, and stands for them
             archive = folder / source.file_name
-            if not source.url and not (source.inside and archive.is_file()):
+            if (offline or not source.url) and not (source.inside and archive.is_file()):
                 by_hand.append(source)
                 continue
             places = source.missing(folder)
             try:
                 _get(source, folder, archive, watch)
             except DownloadError as error:
+                offline = isinstance(error, NoNetworkError)  # the others need not try, nor say it again
                 failed.append(str(error))
                 by_hand.append(source)
                 continue
