@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "roofline_50": ("roofline.py", "--classes", "50"),
     "roofline_500": ("roofline.py", "--classes", "500"),
     "roofline_3": ("roofline.py", "--classes", "3"),
+    "pixel_step": ("pixel_step.py",),
     "inference": ("inference.py", "--classes", "500"),
     "features": ("features.py",),
     "encoder": ("encoder.py",),

@@ -35,7 +35,7 @@ from vlprompt.data.labels import (
     warn_of_unknown,
 )
 from vlprompt.data.limits import MAX_PIXELS
-from vlprompt.data.samples import Dataset, Sample
+from vlprompt.data.samples import Dataset, Sample, with_own_names
 from vlprompt.data.weights import check_weights, checked_weights
 from vlprompt.errors import DataError, ModelFolderError
 from vlprompt.model.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
@@ -283,6 +283,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         if isinstance(images, Dataset):
             if labels is not None:
                 raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
+            images = with_own_names(images)
             words, images = images.class_words, images.test
         elif labels is None and isinstance(images, str | os.PathLike):
             image_list(images)  # refuses one path
@@ -433,6 +434,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
                     settings.seed,
                     settings.recipe.training,
                     settings.recipe.source,
+                    dataset.names_are_published,
                 ),
                 samples,
                 dataset.prompt_names,

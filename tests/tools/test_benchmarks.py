@@ -31,7 +31,12 @@ def figures_of(script: str, small: list[str], folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("script", "figure"), [("training_step.py", "max_gradient_error"), ("roofline.py", "reached_of_limit")]
+    ("script", "figure"),
+    [
+        ("training_step.py", "max_gradient_error"),
+        ("roofline.py", "reached_of_limit"),
+        ("pixel_step.py", "maple_to_cocoop_memory"),
+    ],
 )
 def test_a_benchmark_of_a_step_gives_its_figures(tmp_path: Path, script: str, figure: str) -> None:
     assert figure in figures_of(script, ["--model", "ViT-B-32", "--classes", "3"], tmp_path)

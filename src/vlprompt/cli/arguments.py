@@ -270,7 +270,7 @@ def _protocol_parser(description: str, epilog: str, **defaults: str) -> Argument
         "--methods",
         type=str,
         default=defaults["methods"],
-        help="methods or recipes, with commas; all for every method of the package that the protocol takes",
+        help="methods or recipes, with commas; all for every method of the package that protocol and backbone take",
     )
     parser.add_argument(
         "--shots", type=str | int, default=defaults["shots"], help="pictures per class, numbers with commas"

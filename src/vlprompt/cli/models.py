@@ -203,6 +203,7 @@ def _load_data(options: Namespace) -> Dataset:
     """The data set; where it has no splits of its own, all pictures are in train."""
     from vlprompt.data.catalogue import load_dataset
     from vlprompt.data.doubles import warn_about_doubles
+    from vlprompt.data.samples import with_own_names
 
     dataset = load_dataset(
         options.data,
@@ -215,7 +216,7 @@ def _load_data(options: Namespace) -> Dataset:
         label_column=options.label_column,
     )
     warn_about_doubles(dataset)
-    return dataset
+    return with_own_names(dataset)
 
 
 def check_shots(shots: int | None) -> None:

@@ -104,7 +104,8 @@ def load_dataset(
         path = _existing(source)
         _refuse_options(path, root=root)
         dataset, split_file = _load_path(path, class_words, _image_root(image_root), seed, random_splits, columns)
-        check_dataset(dataset, minimum_classes, names_may_repeat=split_file)
+        dataset = replace(dataset, names_are_published=split_file)
+        check_dataset(dataset, minimum_classes)
     return replace(dataset, name=for_terminal(name or named or dataset.name), template=template or dataset.template)
 
 
@@ -143,8 +144,8 @@ def _load_published(name: str, root: str | Path | None, seed: int, minimum_class
             SameNameWarning,
             stacklevel=3,
         )
-    dataset = load_published(PUBLISHED[name], data_root(root), seed)
-    check_dataset(dataset, minimum_classes, names_may_repeat=True)
+    dataset = replace(load_published(PUBLISHED[name], data_root(root), seed), names_are_published=True)
+    check_dataset(dataset, minimum_classes)
     return dataset
 
 

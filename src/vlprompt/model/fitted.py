@@ -93,7 +93,12 @@ class FittedClassifier:
         state = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "method"}
         method = self.method
         return state | {
-            "method": {"options": method.options, "template": method.template, "seed": method.seed},
+            "method": {
+                "options": method.options,
+                "template": method.template,
+                "seed": method.seed,
+                "one_prompt_allowed": method.one_prompt_allowed,
+            },
             "class_words": list(method.class_names),
             "tensors": dict(method.state_dict()),
             "kept": (self.predictor.tensors(), self.predictor.screener.description()),
@@ -228,7 +233,13 @@ class FittedClassifier:
         A template may have more words than the learned context has vectors, and so be too long for a name.
         """
         try:
-            method = build_method("zero-shot", self.backbone, self.method.class_names, template=self.method.template)
+            method = build_method(
+                "zero-shot",
+                self.backbone,
+                self.method.class_names,
+                template=self.method.template,
+                one_prompt_allowed=self.method.one_prompt_allowed,
+            )
         except VlpromptError:
             return None
         return method.predict_logits(features).argmax(dim=1).cpu().numpy()

@@ -15,7 +15,7 @@ from vlprompt.data.few_shot import warn_about_lost_shots
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.in_memory import refuse_two_labels, samples_of_classes
 from vlprompt.data.labels import Classes, classes_of, label_array, with_words
-from vlprompt.data.samples import Dataset, Sample
+from vlprompt.data.samples import Dataset, Sample, with_own_names
 from vlprompt.errors import DataError
 from vlprompt.methods import build_method, method_class
 from vlprompt.model.card import package_versions
@@ -43,7 +43,7 @@ def labelled_data(
     if isinstance(images, Dataset):
         if labels is not None:
             raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
-        dataset = with_words(images, class_names)
+        dataset = with_words(with_own_names(images), class_names)
         classes = Classes(np.array(dataset.class_names), dataset.class_names, dict(dataset.class_words))
     else:
         if labels is None:

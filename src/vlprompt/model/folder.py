@@ -160,7 +160,9 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
     for name in ("class_names", "trained_class_names"):
         if not all(isinstance(entry, str) and entry.strip(" _") and is_unicode(entry) for entry in values[name]):
             raise ModelFolderError(f"{path} was changed: {name} must be a list of text, none of it empty.")
-        if len(set(values[name])) < len(values[name]):
+        # Published classes may share their words, but not their own names.
+        shared = name == "trained_class_names" and values[name] == _words_of(values)
+        if len(set(values[name])) < len(values[name]) and not shared:
             raise ModelFolderError(f"{path} was changed: {name} has one name twice.")
         if len(values[name]) < 2:
             raise ModelFolderError(
@@ -194,6 +196,12 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "class_words": dict,
     "label_kind": str,
 }
+
+
+def _words_of(values: dict[str, Any]) -> list[Any]:
+    """What prompts say for the classes of a model."""
+    words = values.get("class_words", {})
+    return [words.get(name, name) for name in values["class_names"]]
 
 
 def _check_class_words(class_words: dict[str, Any], class_names: list[str], path: Path) -> None:
