@@ -1,10 +1,11 @@
-# make demo    the main job: zero-shot CLIP, CoOp and CoCoOp on the bundled benchmark, then a table and a report
+# make demo    the main job: new classes, and classes with pictures, on the bundled benchmark; tables and a report
 # make test    the test suite (under 5 minutes on two cores)
 # Everything runs in .venv inside this folder, made on the first call with the versions of requirements.lock.
 
 SHELL := /bin/sh
 PY := .venv/bin/python
 OUT ?= runs/demo
+DEMO = --backbone mini --out "$(OUT)"
 
 .PHONY: help demo test test-slow lint bench environment lock clean
 .DEFAULT_GOAL := help
@@ -19,7 +20,13 @@ environment:
 	@sh tools/environment.sh
 
 demo: environment
-	@$(PY) -m vlprompt benchmark base-to-new --backbone mini --methods zero-shot,coop,cocoop --shots 16 --seeds 1,2,3 --out "$(OUT)"
+	@echo "1 of 3: new classes, with zero-shot CLIP, CoOp and CoCoOp" >&2
+	@$(PY) -m vlprompt benchmark base-to-new --methods zero-shot,coop,cocoop --shots 16 --seeds 1,2,3 $(DEMO) >/dev/null
+	@echo "2 of 3: classes with pictures, CoOp and KgCoOp" >&2
+	@$(PY) -m vlprompt benchmark few-shot --methods coop,kgcoop --shots 4 --seeds 1 $(DEMO) >/dev/null
+	@echo "3 of 3: classes with pictures, zero-shot CLIP and heads" >&2
+	@$(PY) -m vlprompt benchmark few-shot --methods zero-shot,linear-probe,lp++,gda,tip-adapter $(DEMO) >/dev/null
+	@$(PY) -m vlprompt report "$(OUT)"
 
 test: environment
 	VLPROMPT_CACHE="$(CURDIR)/.pytest_cache/features" OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -q -m "not slow"

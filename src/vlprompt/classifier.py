@@ -2,7 +2,7 @@
 
 Example:
     >>> from vlprompt import PromptClassifier
-    >>> classifier = PromptClassifier(method="cocoop", backbone="mini", shots=16, seed=1)
+    >>> classifier = PromptClassifier(backbone="mini", seed=1)
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ from vlprompt.data.labels import (
     warn_of_unknown,
 )
 from vlprompt.data.limits import MAX_PIXELS
-from vlprompt.data.samples import Dataset, Sample
+from vlprompt.data.samples import Dataset, Sample, with_own_names
 from vlprompt.data.weights import check_weights, checked_weights
 from vlprompt.errors import DataError, ModelFolderError
+from vlprompt.methods import AUTO
 from vlprompt.model.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
 from vlprompt.model.fitted import (
     Evaluation,
     FittedClassifier,
+    fitted_classifier,
     image_keys,
-    load_fitted,
     log_probabilities,
     probabilities,
 )
@@ -56,6 +57,7 @@ from vlprompt.model.fitting import (
     record_before_fitting,
 )
 from vlprompt.model.folder import DESCRIPTION_FILE
+from vlprompt.model.loading import load_fitted
 from vlprompt.model.parameters import FitSettings, checked_settings, parameters_to_save, saved_parameters
 from vlprompt.progress import Counting, progress_bars
 from vlprompt.settings_checks import plain, shown
@@ -70,9 +72,11 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     """A classifier of pictures over class names: a frozen vision-language model with a learned prompt.
 
     Args:
-        method: a name of `vlprompt.methods.METHODS`, or "path/to/file.py:ClassName" for a method of your own.
+        method: "auto" chooses by cross-validation on the training pictures; or a name of `vlprompt.methods.METHODS`, or
+            "path/to/file.py:ClassName" for a method of your own.
         backbone: a name for `load_backbone` ("mini", "ViT-B-16/openai", a local folder or file), or a `Backbone`.
-        shots: training pictures per class, drawn with `seed`; None takes all.
+        shots: training pictures per class, drawn with `seed`; None takes all; "auto" is all, and 16 as published where
+            a method that is trained step by step was named.
         seed: of the draw, the initial prompt and the order of training.
         recipe: a recipe by name (`vlprompt.recipes.RECIPES`); None takes the method's base-to-new one.
         epochs, batch_size, learning_rate: where training differs from the recipe; None leaves the recipe's.
@@ -88,11 +92,14 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         cache: folder of the feature cache; "default" is the user's, None caches nothing.
         checkpoint: a file that training continues from when it was stopped; None keeps none.
         progress: bars on a terminal; None shows them when stderr is one.
+        new_names: with "auto", also choose what serves names without pictures, on classes that are held out.
 
     Attributes after `fit`:
         classes_: the classes as they were labelled, sorted, by column of `predict_proba`.
         fitted_: the `FittedClassifier`: backbone, method, records of training and evaluation.
         training_samples_: the images that were drawn.
+        choice_: what "auto" chose and why, with its table, by what it is for: {"pictures": {"method", "why", "rows"}},
+            and "new_names"; see `vlprompt.model.choosing`. Empty where a method was named.
     """
 
     # What metadata routing must not take for metadata: scikit-learn itself calls these X and y.
@@ -105,9 +112,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        method: str = "cocoop",
+        method: str = AUTO,
         backbone: str | Path | Backbone = "mini",
-        shots: int | None = 16,
+        shots: int | str | None = "auto",
         seed: int = 1,
         recipe: str | None = None,
         epochs: int | None = None,
@@ -123,6 +130,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         cache: str | Path | None = "default",
         checkpoint: str | Path | None = None,
         progress: bool | None = None,
+        new_names: bool = False,
     ) -> None:
         self.method = method
         self.backbone = backbone
@@ -142,6 +150,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.cache = cache
         self.checkpoint = checkpoint
         self.progress = progress
+        self.new_names = new_names
 
     def fit(self, images: Sequence[Any] | Dataset, labels: Any = None, sample_weight: Any = None) -> Self:
         """Learn the prompt, or whatever else the method learns.
@@ -175,17 +184,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             record["image_keys"] = image_keys(samples) if settings.uses_pictures else []
         fitted = self._fit(settings, dataset, samples, backbone, record["data"]["fingerprint"])
         self.training_samples_ = samples
-        classifier = FittedClassifier(
-            backbone,
-            fitted.method,
-            self.method,
-            list(fitted.method.class_names),
-            record | fitted.record,
-            calibration=fitted.calibration,
-            labels=classes.names,
-            label_kind=classes.kind,
-        )
-        self._use(classifier, classes)
+        self._use(fitted_classifier(fitted, record, classes.names, classes.kind), classes)
         return self
 
     def predict(self, images: Sequence[Any], screening: str | int = "auto", on_unreadable: str = "fail") -> np.ndarray:
@@ -283,6 +282,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         if isinstance(images, Dataset):
             if labels is not None:
                 raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
+            images = with_own_names(images)
             words, images = images.class_words, images.test
         elif labels is None and isinstance(images, str | os.PathLike):
             image_list(images)  # refuses one path
@@ -345,9 +345,10 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         fitted = load_fitted(folder, backbone, device, method=method)
         options, template = asdict(fitted.method.options), fitted.method.template
         defaults = cls().get_params(deep=False)
-        parameters = saved_parameters(fitted.training, fitted.method_name, options, template, folder, defaults)
+        asked = AUTO if "choice" in fitted.training else fitted.method_name
+        parameters = saved_parameters(fitted.training, asked, options, template, folder, defaults)
         named = fitted.backbone.name if backbone is None else backbone
-        classifier = cls(method=fitted.method_name, backbone=named, device=device, **parameters)
+        classifier = cls(method=asked, backbone=named, device=device, **parameters)
         try:
             classifier._use(fitted, classes_saved(fitted.class_names, fitted.label_kind))
         except ValueError as error:
@@ -367,6 +368,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     def _use(self, fitted: FittedClassifier, classes: Classes) -> None:
         self.fitted_ = fitted
+        self.choice_ = fitted.training.get("choice", {})
         self._classes = classes
         self.classes_ = classes.values
 
@@ -433,6 +435,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
                     settings.seed,
                     settings.recipe.training,
                     settings.recipe.source,
+                    dataset.names_are_published,
                 ),
                 samples,
                 dataset.prompt_names,

@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vlprompt.escaping import for_terminal, for_terminal_lines
-from vlprompt.streams import is_terminal
+from vlprompt.streams import is_terminal, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -189,11 +190,48 @@ class TrainingRow:
         return f"epoch {min(self._finished + 1, self._epochs)}/{self._epochs}"
 
 
+SECONDS_TO_FORECAST = 20.0
+"""After which a stage that is told in lines says once how long it will take."""
+
+_told = ContextVar("told", default=False)
+
+
+@contextmanager
+def telling_stages() -> Iterator[None]:
+    """While the block runs, what has no terminal for bars tells each stage in a line on stderr, so that a log lives."""
+    token = _told.set(True)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+class StageLines:
+    """Tells rows as lines: each when it begins, and how long it takes when that is known."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, float] = {}
+        self._forecast: set[str] = set()
+
+    def show(self, key: str, snapshot: Snapshot | None) -> None:
+        """Say what there is to say of the row with this key."""
+        if snapshot is None:
+            return
+        if key not in self._started:
+            self._started[key] = time.monotonic()
+            say(f"{snapshot.description} ...")
+        waited = time.monotonic() - self._started[key]
+        if waited > SECONDS_TO_FORECAST and key not in self._forecast and snapshot.time_left:
+            self._forecast.add(key)
+            say(f"{snapshot.description} ... {snapshot.figures}, {snapshot.time_left}")
+
+
 class ProgressBoard:
     """Rows on a terminal, one a task, used as a context manager; see `progress_bars`."""
 
-    def __init__(self, console: Console | None) -> None:
+    def __init__(self, console: Console | None, lines: StageLines | None = None) -> None:
         self._console = console
+        self._lines = lines
         self._progress: Progress | None = None
         self._rows: dict[str, TaskID] = {}
         self._lock = threading.Lock()
@@ -229,6 +267,8 @@ class ProgressBoard:
         """Draw, change or take away the row with this key."""
         progress = self._progress
         if progress is None:
+            if self._lines is not None:
+                self._lines.show(key, snapshot)
             return
         with self._lock:
             row = self._rows.get(key)
@@ -317,7 +357,7 @@ def progress_bars(enabled: bool | None = None) -> ProgressBoard:
         enabled: None draws only when stderr is a terminal.
     """
     if sys.stderr is None or not (is_terminal(sys.stderr) if enabled is None else enabled):
-        return ProgressBoard(None)
+        return ProgressBoard(None, StageLines() if enabled is not False and _told.get() else None)
     from rich.console import Console
 
     return ProgressBoard(Console(stderr=True))

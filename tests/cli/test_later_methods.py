@@ -39,7 +39,7 @@ def test_a_method_is_fitted_predicted_with_and_evaluated(vlprompt, pictures, met
 
 def test_the_lists_and_the_help_have_every_method_and_option(vlprompt) -> None:
     listed = [entry["name"] for entry in json.loads(vlprompt("list", "methods", "--json").out)]
-    assert listed == [*METHODS, "file.py:ClassName"]
+    assert listed == ["auto", *METHODS, "file.py:ClassName"]
     text = vlprompt("fit", "--help").out
     for method in declarations().values():
         assert all("--" + option.name.replace("_", "-") in text for option in method.options)

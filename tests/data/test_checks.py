@@ -113,7 +113,7 @@ def test_a_label_of_two_classes_is_refused_where_names_may_not_repeat() -> None:
 
 
 def test_published_names_may_repeat() -> None:
-    check_dataset(dataset_of("missile", "missile"), names_may_repeat=True)
+    check_dataset(replace(dataset_of("missile", "missile"), names_are_published=True))
 
 
 @pytest.mark.parametrize(

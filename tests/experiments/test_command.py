@@ -42,3 +42,39 @@ def test_pictures_that_cannot_be_read_end_the_command_with_all_their_names(pictu
     assert "red" in said
     assert "blue" in said
     assert not list((tmp_path / "out").glob("records/**/*.json"))
+
+
+def test_few_shot_runs_every_method_over_all_shots_and_zero_shot_once(
+    pictures, backbone_folder, tmp_path, capsys, monkeypatch
+):
+    from vlprompt.experiments import plan, read_records
+
+    methods = ["zero-shot", "gda", "kgcoop"]
+    monkeypatch.setattr(plan, "all_methods", lambda protocol: methods)
+    monkeypatch.setenv("VLPROMPT_CACHE", str(tmp_path / "cache"))
+    command = ["benchmark", "few-shot", str(pictures), "--out", str(tmp_path / "out"), "--shots", "1,2", "--seeds", "1"]
+    options = ["--methods", "all", "--backbone", backbone_folder, "--workers", "1", "--epochs", "2", "--views", "1"]
+    assert main([*command, *options]) == 0
+    shown = capsys.readouterr().out
+    assert all(method in shown for method in methods)
+    records = read_records(tmp_path / "out")
+    assert sorted((record.method.label, record.shots, record.seed) for record in records) == [
+        ("gda", 1, 1), ("gda", 2, 1), ("kgcoop", 1, 1), ("kgcoop", 2, 1), ("zero-shot", 0, 0),
+    ]  # fmt: skip
+    assert {record.results["test"].total for record in records} == {5 * 2}
+    assert main([*command[:-4], "--methods", "zero-shot", "--backbone", backbone_folder, "--workers", "1"]) == 0
+    assert read_records(tmp_path / "out") == records
+
+
+@pytest.mark.parametrize(
+    ("shots", "says"),
+    [
+        ("1,two", "--shots has 'two'"),
+        ("0,1", "--shots is 0; it must be at least 1"),
+        (",", "--shots is empty"),
+        ("4,4", "number of shots 4 is given twice"),
+    ],
+)
+def test_shots_that_are_no_numbers_are_refused_in_one_sentence(tmp_path, capsys, shots, says):
+    assert main(["benchmark", "few-shot", "--out", str(tmp_path), "--shots", shots, "--methods", "zero-shot"]) == 2
+    assert says in capsys.readouterr().err

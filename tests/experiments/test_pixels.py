@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from vlprompt.backbones import Backbone, load_backbone
+from vlprompt.errors import BackboneError, SettingsWarning
 from vlprompt.experiments import MethodRun, Plan, read_records, run
 from vlprompt.methods.maple import MaPLe
 
@@ -37,3 +39,27 @@ def test_maple_is_trained_on_base_and_tested_on_new_classes_and_a_stopped_run_go
         assert record.results == resumed[label].results
         assert record.final_loss == resumed[label].final_loss
         assert record.times.train_s > 0
+
+
+@pytest.fixture
+def resnet() -> Backbone:
+    """A backbone whose image tower takes no tokens."""
+    return load_backbone("mini", device="cpu")
+
+
+def test_a_method_that_cannot_work_over_the_backbone_is_refused_before_anything_is_computed(
+    plan: Plan, resnet: Backbone, tmp_path: Path
+) -> None:
+    plan = replace(plan, methods=("zero-shot", "maple"), backbone=resnet)
+    with pytest.raises(BackboneError, match="'mini' takes no prompt tokens: it is a ResNet"):
+        run(plan, tmp_path / "out", cache=None, workers=1)
+    assert not read_records(tmp_path / "out")
+
+
+def test_of_all_methods_one_that_cannot_work_over_the_backbone_is_left_out_with_a_warning(
+    plan: Plan, resnet: Backbone, tmp_path: Path
+) -> None:
+    plan = replace(plan, methods=("zero-shot", "maple"), backbone=resnet, leave_out_unfit=True)
+    with pytest.warns(SettingsWarning, match="method maple is left out: .* it is a ResNet"):
+        records = run(plan, tmp_path / "out", cache=None, workers=1)
+    assert {record.method.label for record in records} == {"zero-shot"}

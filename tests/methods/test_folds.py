@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlprompt.methods.folds import Chosen, choose, stratified_folds
+from vlprompt.methods.folds import choose, stratified_folds
 
 
 @settings(deadline=None)
@@ -31,7 +31,8 @@ def test_where_no_picture_can_be_held_out_the_default_is_taken() -> None:
     def never(*_: torch.Tensor) -> list[torch.Tensor]:
         raise AssertionError
 
-    assert choose((1.0, 2.0), torch.zeros(3, 2), torch.arange(3), 1, never, default=7.0) == Chosen(7.0, 0, 0)
+    chosen = choose((1.0, 2.0), torch.zeros(3, 2), torch.arange(3), 1, never, default=7.0)
+    assert (chosen.value, chosen.right, chosen.seen) == (7.0, 0, 0)
 
 
 def test_what_names_most_held_out_pictures_right_is_chosen_and_of_equals_the_first() -> None:
@@ -41,4 +42,5 @@ def test_what_names_most_held_out_pictures_right_is_chosen_and_of_equals_the_fir
     def logits(_: torch.Tensor, __: torch.Tensor, held_out: torch.Tensor) -> list[torch.Tensor]:
         return [-held_out, held_out, 3 * held_out]
 
-    assert choose(("wrong", "right", "surer"), features, labels, 1, logits, default="none") == Chosen("right", 4, 4)
+    chosen = choose(("wrong", "right", "surer"), features, labels, 1, logits, default="none")
+    assert (chosen.value, chosen.right, chosen.seen) == ("right", 4, 4)

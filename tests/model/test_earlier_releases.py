@@ -12,7 +12,7 @@ import pytest
 from vlprompt import PromptClassifier
 from vlprompt.data.catalogue import load_dataset
 from vlprompt.errors import BackboneError, DataError, ModelFolderError
-from vlprompt.model.fitted import load_fitted
+from vlprompt.model.loading import load_fitted
 
 RELEASES = sorted((Path(__file__).parents[1] / "models").glob("release-*"))
 MODELS = [folder for release in RELEASES for folder in sorted(release.iterdir()) if folder.is_dir()]

@@ -10,7 +10,7 @@ from tests.test_classifier import pictures
 from vlprompt import PromptClassifier
 from vlprompt.errors import UnreadableImagesError
 from vlprompt.features import UnreadableImagesWarning
-from vlprompt.model.fitted import load_fitted
+from vlprompt.model.loading import load_fitted
 
 QUICK = {"epochs": 3, "shots": 4, "cache": None, "progress": False}
 

@@ -19,8 +19,9 @@ from vlprompt.methods.cocoop import CoCoOp
 from vlprompt.methods.coop import CoOp
 from vlprompt.methods.method import Output, ScreenedPath
 from vlprompt.methods.prompt_learner import PromptLearner
-from vlprompt.model.fitted import FittedClassifier, load_fitted
+from vlprompt.model.fitted import FittedClassifier
 from vlprompt.model.folder import DESCRIPTION_FILE, KEPT_FILE
+from vlprompt.model.loading import load_fitted
 from vlprompt.model.prediction import Predictor
 from vlprompt.screening.screener import CALIBRATION_IMAGES, calibration_for, check_screening, path_of
 

@@ -141,9 +141,26 @@ def _fit_parser(own: str | None) -> ArgumentParser:
     parser.add_argument("data", metavar="DATA", type=str, help=DATA_HELP)
     parser.add_argument("--out", type=str, required=True, metavar="FOLDER", help="where the model goes")
     parser.add_argument("--config", action="config", help="a YAML file with any of these options")
-    parser.add_argument("--method", type=str, default="cocoop", help="vlprompt list methods, or file.py:ClassName")
+    parser.add_argument(
+        "--method",
+        type=str,
+        default="auto",
+        help="auto: zero-shot, heads and prompts compete by cross-validation on the pictures; or one of vlprompt list "
+        "methods, or file.py:ClassName",
+    )
+    parser.add_argument(
+        "--new-names",
+        action="store_true",
+        help="with auto: also choose and train what serves names without pictures (predict --class-names)",
+    )
     _add_backbone(parser)
-    parser.add_argument("--shots", type=int | None, default=16, help="pictures per class; null takes all")
+    parser.add_argument(
+        "--shots",
+        type=_choice("auto") | int | None,
+        default="auto",
+        help="pictures per class; null takes all; auto: all, and 16 as published for a named method that is trained "
+        "step by step",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the draw and the training")
     parser.add_argument("--recipe", type=str | None, default=None, help="by name, see vlprompt list recipes")
     _add_data_options(parser)
@@ -270,7 +287,7 @@ def _protocol_parser(description: str, epilog: str, **defaults: str) -> Argument
         "--methods",
         type=str,
         default=defaults["methods"],
-        help="methods or recipes, with commas; all for every method of the package that the protocol takes",
+        help="methods or recipes, with commas; all for every method of the package that protocol and backbone take",
     )
     parser.add_argument(
         "--shots", type=str | int, default=defaults["shots"], help="pictures per class, numbers with commas"

@@ -71,6 +71,7 @@ def _benchmark(options: Namespace, protocol: Protocol) -> None:
         label_column=options.label_column,
         on_unreadable=options.on_unreadable,
         max_pixels=options.max_pixels,
+        leave_out_unfit=methods == ["all"],
     )
     records = queue.run(plan, out, workers=workers, progress=False if options.no_progress else None)
     _tell_results(records, out, "text", _with_the_other_story(records, out))

@@ -105,13 +105,15 @@ def _list_backbones(as_json: bool) -> None:
 
 
 def _methods() -> Rows:
+    from vlprompt.methods import AUTO
     from vlprompt.methods.declarations import declarations
 
     rows = [
         (name, f"{method.about}; {'any' if method.open_names else 'trained'} names ({method.source})")
         for name, method in declarations().items()
     ]
-    return [*rows, ("file.py:ClassName", "a method of your own")]
+    chooses = (AUTO, "chooses among these by cross-validation on the training pictures; any names")
+    return [chooses, *rows, ("file.py:ClassName", "a method of your own")]
 
 
 def _datasets() -> Rows:

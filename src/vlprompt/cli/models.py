@@ -6,12 +6,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from vlprompt.cli.choices import note_choices
 from vlprompt.cli.class_names import names_from
 from vlprompt.cli.output import note, print_json, print_table
 from vlprompt.cli.picture_arguments import expand
@@ -27,10 +29,11 @@ from vlprompt.errors import (
 )
 from vlprompt.files import check_writable
 from vlprompt.files.locks import lock_beside
-from vlprompt.methods import METHODS
+from vlprompt.methods import AUTO, METHODS
 from vlprompt.methods.declarations import all_options, declaration
 from vlprompt.model.cautions import DRAWINGS_ONLY, cautions, drawn_words, knows_only_drawings
 from vlprompt.model.folder import check_replaceable
+from vlprompt.progress import telling_stages
 from vlprompt.recipes import TrainingSettings
 
 if TYPE_CHECKING:
@@ -72,13 +75,16 @@ def _fit_into(out: Path, options: Namespace) -> None:
         max_pixels=options.max_pixels,
         checkpoint=checkpoint,
         progress=False if options.no_progress else None,
+        new_names=options.new_names,
     )
     uses_pictures = classifier.checked_settings().uses_pictures
     if options.on_unreadable == "fail":
         _refuse_unreadable(
             dataset.test or dataset.train, options.max_pixels, progress=False if options.no_progress else None
         )
-    _fit_or_start_over(classifier, dataset, checkpoint)
+    with nullcontext() if options.no_progress else telling_stages():
+        _fit_or_start_over(classifier, dataset, checkpoint)
+    note_choices(classifier.choice_)
     _save_somewhere(classifier, out, checkpoint)
     shutil.rmtree(checkpoint, ignore_errors=True)
     try:
@@ -90,7 +96,12 @@ def _fit_into(out: Path, options: Namespace) -> None:
         _save_somewhere(classifier, out, checkpoint)
         note_evaluation(evaluation, uses_pictures)
     if uses_pictures:
-        note(drawn_words(len(classifier.training_samples_), len(dataset.train), options.shots))
+        note(drawn_words(len(classifier.training_samples_), len(dataset.train), classifier.fitted_.training["shots"]))
+    if (pair := classifier.fitted_.pair) is not None:
+        note(
+            f"{pair.for_trained.method_name} names the classes trained on; as soon as one name is none of these, "
+            f"{pair.for_new.method_name} answers for all."
+        )
     note(f"The model is in {options.out}; name pictures with: vlprompt predict {options.out} PICTURE...")
 
 
@@ -100,13 +111,15 @@ def predict(options: Namespace) -> None:
         raise SettingsError(f"--top is {options.top}; it must be at least 1.")
     images = expand(options.images)
     names = None if options.class_names is None else names_from(options.class_names)
-    from vlprompt.model.fitted import load_fitted, probabilities
+    from vlprompt.model.fitted import probabilities
+    from vlprompt.model.loading import load_fitted
     from vlprompt.screening.screener import check_screening
 
     check_screening(options.screening)
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     if names is not None:
         classifier = classifier.with_class_names(names)
+        _note_answering(classifier)
     logits, kept = classifier.logits(
         images, screening=options.screening, on_unreadable=options.on_unreadable, max_pixels=options.max_pixels
     )
@@ -132,6 +145,17 @@ def predict(options: Namespace) -> None:
     print_table(("picture", "class", "probability"), rows)
 
 
+def _note_answering(classifier: FittedClassifier) -> None:
+    """Say which of a model's two methods answers for names that were given."""
+    if classifier.pair is None:
+        return
+    trained, answering = classifier.pair.for_trained.method_name, classifier.method_name
+    if classifier.method is classifier.pair.for_trained.method or answering == trained:
+        note(f"All names are classes that the model was trained on: {answering} answers.")
+    else:
+        note(f"Some names are none of the classes that {trained} was trained on: {answering} answers for all names.")
+
+
 def _best(shares: Any, names: Any, count: int) -> list[tuple[str, float]]:
     """The most probable classes of one picture, with their probabilities."""
     return [(str(names[label]), float(shares[label])) for label in (-shares).argsort(kind="stable")[:count]]
@@ -146,7 +170,7 @@ def evaluate(options: Namespace) -> None:
     samples = _chosen(dataset, options.split)
     if not samples:
         raise DataError(f"{options.data} has no pictures in its {options.split} split; choose another --split.")
-    from vlprompt.model.fitted import load_fitted
+    from vlprompt.model.loading import load_fitted
 
     classifier = load_fitted(options.model, options.backbone, options.device, method=options.method)
     split = options.split
@@ -203,6 +227,7 @@ def _load_data(options: Namespace) -> Dataset:
     """The data set; where it has no splits of its own, all pictures are in train."""
     from vlprompt.data.catalogue import load_dataset
     from vlprompt.data.doubles import warn_about_doubles
+    from vlprompt.data.samples import with_own_names
 
     dataset = load_dataset(
         options.data,
@@ -215,12 +240,12 @@ def _load_data(options: Namespace) -> Dataset:
         label_column=options.label_column,
     )
     warn_about_doubles(dataset)
-    return dataset
+    return with_own_names(dataset)
 
 
-def check_shots(shots: int | None) -> None:
+def check_shots(shots: int | str | None) -> None:
     """Raise SettingsError when --shots is no number of pictures."""
-    if shots is not None and shots < 1:
+    if isinstance(shots, int) and shots < 1:
         raise SettingsError(f"--shots is {shots}; it must be at least 1.")
 
 
@@ -232,7 +257,7 @@ def given(options: Namespace, settings: type, leave_out: Sequence[str] = ()) -> 
 
 def _given_to_the_method(options: Namespace) -> dict[str, Any]:
     """The options of methods that were given, of whichever; what the method has no use for, `fit` tells."""
-    methods = dict.fromkeys((*METHODS, options.method))
+    methods = dict.fromkeys([*METHODS, *([] if options.method == AUTO else [options.method])])
     known = all_options({name: declaration(name) for name in methods})
     return {name: options[name] for name in known if name in options}
 
@@ -269,7 +294,8 @@ def _evaluate_honestly(
 ) -> Evaluation | None:
     """Evaluate on the test split, else on pictures that were not trained on, else on the training pictures, marked so.
 
-    A method that uses no pictures was trained on none. None where no picture can be read.
+    A method that uses no pictures was trained on none. None where no picture can be read, and where cross-validation
+    has said more than pictures trained on would.
     """
     from vlprompt.data.images import find_unreadable
 
@@ -279,10 +305,15 @@ def _evaluate_honestly(
     if not all(find_unreadable([sample], max_pixels=classifier.max_pixels) for sample in rest):
         name = f"{dataset.name}, {'pictures not trained on' if uses_pictures else 'all pictures'}"
         return classifier.evaluate(rest, name, on_unreadable)
-    if not uses_pictures:
+    if not uses_pictures or _is_cross_validated(classifier):
         return None
     name = f"{dataset.name}, pictures trained on"
     return classifier.evaluate(classifier.training_samples_, name, on_unreadable, trained_on=True)
+
+
+def _is_cross_validated(classifier: PromptClassifier) -> bool:
+    rows = classifier.choice_.get("pictures", {}).get("rows", ())
+    return any(row["chosen"] and row["total"] for row in rows)
 
 
 def _save_somewhere(classifier: PromptClassifier, out: Path, checkpoint: Path) -> None:

@@ -80,8 +80,7 @@ def load_dataset(
         random_splits: whether a source without splits is split at random (50% train, 20% val, 30% test of each
             class); otherwise all its images are in train.
         minimum_classes: fewer are refused.
-        path_column: what a manifest calls the column of the paths; by default `path` or another usual name.
-        label_column: likewise of the labels.
+        path_column, label_column: what a manifest calls these columns; by default `path`, `label` or a usual name.
 
     Raises:
         DataError: no such folder or file, nothing usable in it, one class only, or as the loader of its kind says.
@@ -92,13 +91,9 @@ def load_dataset(
         PublishedCountsWarning, OwnSplitWarning, SameNameWarning: of a published data set.
     """
     named, source = _name_and_source(source)
-    if template is not None:
-        _check_template(template)
+    _check_template(template)
     columns = {"path_column": path_column, "label_column": label_column}
-    if domain != "flat" and source not in DATASETS:
-        raise SettingsError(
-            f"domain is {quoted(domain)}, but {source} is not bundled; only {', '.join(DATASETS)} have domains."
-        )
+    _check_domain(domain, source)
     if isinstance(source, str) and source in DATASETS:
         _refuse_options(source, root=root, class_words=class_words, image_root=image_root, **columns)
         dataset = _load_bundled(source, domain)
@@ -109,15 +104,25 @@ def load_dataset(
         path = _existing(source)
         _refuse_options(path, root=root)
         dataset, split_file = _load_path(path, class_words, _image_root(image_root), seed, random_splits, columns)
-        check_dataset(dataset, minimum_classes, names_may_repeat=split_file)
+        dataset = replace(dataset, names_are_published=split_file)
+        check_dataset(dataset, minimum_classes)
     return replace(dataset, name=for_terminal(name or named or dataset.name), template=template or dataset.template)
 
 
-def _check_template(template: str) -> None:
+def _check_template(template: str | None) -> None:
+    if template is None:
+        return
     if template.count("{}") != 1:
         raise SettingsError(f"the template is {quoted(template)}; it must have {{}} once, where the class name goes.")
     if not is_unicode(template):
         raise SettingsError(f"the template is {quoted(template)}, which is not valid Unicode text.")
+
+
+def _check_domain(domain: str, source: str | Path) -> None:
+    if domain != "flat" and source not in DATASETS:
+        raise SettingsError(
+            f"domain is {quoted(domain)}, but {source} is not bundled; only {', '.join(DATASETS)} have domains."
+        )
 
 
 def is_published(source: object) -> bool:
@@ -139,8 +144,8 @@ def _load_published(name: str, root: str | Path | None, seed: int, minimum_class
             SameNameWarning,
             stacklevel=3,
         )
-    dataset = load_published(PUBLISHED[name], data_root(root), seed)
-    check_dataset(dataset, minimum_classes, names_may_repeat=True)
+    dataset = replace(load_published(PUBLISHED[name], data_root(root), seed), names_are_published=True)
+    check_dataset(dataset, minimum_classes)
     return dataset
 
 

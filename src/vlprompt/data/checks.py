@@ -6,6 +6,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence, Sized
+from dataclasses import replace
 
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, quoted
@@ -97,13 +98,10 @@ def refuse_numbers(names: Iterable[str], advice: str) -> None:
         raise DataError(f"the class names {', '.join(numbers[:5])}{more} {are} nothing to the model; {advice}.")
 
 
-def check_dataset(dataset: Dataset, minimum_classes: int = 2, *, names_may_repeat: bool = False) -> None:
+def check_dataset(dataset: Dataset, minimum_classes: int = 2) -> None:
     """Raises a `DataError` when there are no images, fewer classes than needed, or unusable class names or words.
 
-    The names must differ, and so must what prompts say for them (`Dataset.prompt_names`).
-
-    Args:
-        names_may_repeat: as in published data sets: two of ImageNet's classes are "missile".
+    The names must differ, and so must what prompts say for them (`Dataset.prompt_names`), unless they are published.
     """
     samples = (*dataset.train, *dataset.val, *dataset.test)
     if not samples:
@@ -115,9 +113,9 @@ def check_dataset(dataset: Dataset, minimum_classes: int = 2, *, names_may_repea
             if len(names) == 1
             else f"{dataset.name} has {len(names)} classes; at least {minimum_classes} are needed."
         )
-    if not names_may_repeat:
+    if not dataset.names_are_published:
         check_labels(names)
-    check_class_names(dataset.prompt_names, may_repeat=names_may_repeat)
+    check_class_names(dataset.prompt_names, may_repeat=dataset.names_are_published)
 
 
 def check_training_images(dataset: Dataset) -> None:
@@ -132,7 +130,7 @@ def check_training_images(dataset: Dataset) -> None:
         raise DataError(
             f"{dataset.name} has images to train on of the class {quoted(*trained)} only; at least 2 classes need some."
         )
-    check_dataset(Dataset(dataset.name, dataset.train, class_words=dataset.class_words))
+    check_dataset(replace(dataset, val=(), test=()))
 
 
 def check_labels(labels: Sequence[str]) -> None:

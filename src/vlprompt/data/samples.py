@@ -6,8 +6,9 @@ looks like is `images.py`'s business, so that sampling and splitting never touch
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -65,6 +66,8 @@ class Dataset:
         class_words: what prompts say for a class, by its name, where that is not the name itself.
         bundled: the bundled data set and domain that the pictures are of, such as "emoji-food/flat", also where they
             were exported and read back unchanged; "" for all others.
+        names_are_published: the names are those of a paper's data set, which may repeat or be one prompt (two of
+            ImageNet's are "missile"); in all other data such classes are refused, whoever reads them.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Dataset:
     template: str = "a photo of a {}."
     class_words: Mapping[str, str] = field(default_factory=dict, hash=False)
     bundled: str = ""
+    names_are_published: bool = False
 
     @property
     def class_names(self) -> list[str]:
@@ -84,6 +88,30 @@ class Dataset:
     def prompt_names(self) -> list[str]:
         """What prompts call the classes, by label."""
         return [self.class_words.get(name, name) for name in self.class_names]
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """The names by label; one that several classes share has its label beside it."""
+    count = Counter(map(str, names))
+    return [f"{name} ({label})" if count[str(name)] > 1 else str(name) for label, name in enumerate(names)]
+
+
+def with_own_names(dataset: Dataset) -> Dataset:
+    """The data set with a name for each class, for whoever answers with names; prompts say what they said before.
+
+    Only published data have classes that share a name.
+    """
+    names = dataset.class_names
+    own = told_apart(names)
+    if own == names:
+        return dataset
+    words = {name: dataset.class_words.get(shared, shared) for name, shared in zip(own, names, strict=True)}
+    train, val, test = (
+        tuple(replace(sample, class_name=own[sample.label]) for sample in split)
+        for split in (dataset.train, dataset.val, dataset.test)
+    )
+    words = {name: said for name, said in words.items() if said != name}
+    return replace(dataset, train=train, val=val, test=test, class_words=words)
 
 
 def class_names_of(samples: Sequence[Sample]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlprompt.data.catalogue import DATASETS, is_published, load_dataset
+from vlprompt.data.checks import check_dataset
 from vlprompt.data.images import describe, find_unreadable
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
@@ -36,6 +37,7 @@ def load_source(source: str | Path | Dataset, loading: Mapping[str, Any]) -> Dat
         DataError: as `load_dataset`, or too few pictures are left.
     """
     if isinstance(source, Dataset):
+        check_dataset(source)
         dataset = source
     elif source in DATASETS:
         return load_dataset(source)

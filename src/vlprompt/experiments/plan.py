@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.data.samples import Dataset
-from vlprompt.errors import DataError, SettingsError
+from vlprompt.errors import DataError, SettingsError, SettingsWarning, VlpromptError
 from vlprompt.escaping import for_terminal
 from vlprompt.experiments.pictures import LOADING, load_source
 from vlprompt.experiments.protocol import Protocol
@@ -28,7 +28,7 @@ from vlprompt.methods import METHODS, method_class
 from vlprompt.methods.declarations import declaration, declarations, recipe_for, recipe_named
 from vlprompt.model.cautions import untested_words
 from vlprompt.model.evaluation import UntestedClassesWarning
-from vlprompt.recipes import TrainingSettings, published_for
+from vlprompt.recipes import Recipe, TrainingSettings, published_for
 from vlprompt.settings_checks import plain_all, seed_number, whole_number
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class Plan:
         path_column, label_column: what manifests call these columns.
         on_unreadable: "fail" names all pictures that cannot be read before anything is trained, "skip" leaves them out.
         max_pixels: pictures that take more memory than 8 bytes for each of so many pixels cannot be read.
+        leave_out_unfit: leave methods that cannot work over the backbone out, with a warning, and not refuse them.
 
     Raises:
         SettingsError: nothing to do, or a value that cannot be used.
@@ -112,6 +113,7 @@ class Plan:
     label_column: str | None = None
     on_unreadable: str = "fail"
     max_pixels: int = MAX_PIXELS
+    leave_out_unfit: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(seed_number(seed, least=1) for seed in self.seeds))
@@ -277,7 +279,7 @@ def _method_and_training(run: MethodRun, plan: Plan, shots: int) -> tuple[Method
 
     declared = declaration(run.method)
     recipe = published_for(declared.recipes, plan.protocol.name, shots)
-    options = method_class(run.method).options_class(**{**recipe.options, **run.options})
+    options = _options_of(run, recipe)
     if why := plan.protocol.refusal(declared, options):
         raise SettingsError(f"method {run.label or run.method} {why}")
     as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
@@ -293,6 +295,34 @@ def _method_and_training(run: MethodRun, plan: Plan, shots: int) -> tuple[Method
     if not declared.learns:
         return facts, None
     return facts, recipe.with_training(**{**plan.training, **run.training}).training
+
+
+def _options_of(run: MethodRun, recipe: Recipe) -> Any:
+    return method_class(run.method).options_class(**{**recipe.options, **run.options})
+
+
+def without_unfit(plan: Plan, backbone: Backbone) -> Plan:
+    """The plan without the methods that cannot work over the backbone, where it says so.
+
+    Raises:
+        VlpromptError: a method cannot, and the plan does not leave such out; or there is no other.
+
+    Warns:
+        SettingsWarning: a method is left out; says why.
+    """
+    fit = []
+    for run in plan.method_runs:
+        recipe = published_for(declaration(run.method).recipes, plan.protocol.name, plan.all_shots[0])
+        options = _options_of(run, recipe)
+        try:
+            method_class(run.method).check_backbone(backbone, options)
+        except VlpromptError as error:
+            if not plan.leave_out_unfit:
+                raise
+            warnings.warn(f"method {run.label or run.method} is left out: {error}", SettingsWarning, stacklevel=3)
+        else:
+            fit.append(run)
+    return plan if len(fit) == len(plan.method_runs) else replace(plan, methods=tuple(fit))
 
 
 def all_methods(protocol: Protocol) -> list[str]:

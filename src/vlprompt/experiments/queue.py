@@ -18,7 +18,7 @@ from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
 from vlprompt.experiments.pictures import refuse_unreadable
-from vlprompt.experiments.plan import Plan, Run, load_datasets, runs_of
+from vlprompt.experiments.plan import Plan, Run, load_datasets, runs_of, without_unfit
 from vlprompt.experiments.protocol import Protocol
 from vlprompt.experiments.records import (
     BackboneFacts,
@@ -62,6 +62,7 @@ def run(
         cache: folder of the feature cache; "default" is the user's, None keeps no features.
 
     Raises:
+        BackboneError: a method cannot work over the backbone, and the plan does not leave such out.
         SettingsError: the plan cannot be carried out, or `out` has results of the same runs with other settings.
         DataError: a data set cannot be used, has pictures that cannot be read, or names that are one prompt to the
             backbone.
@@ -73,6 +74,7 @@ def run(
     out = Path(out)
     datasets = load_datasets(plan)
     backbone = _load_backbone(plan)
+    plan = without_unfit(plan, backbone)
     facts = BackboneFacts(backbone.name, backbone.fingerprint, backbone.precision, str(backbone.device))
     runs = runs_of(plan, datasets, facts)
     _warn_about_photographs(backbone.name, datasets)
@@ -129,8 +131,8 @@ def _check_names(protocol: Protocol, runs: Sequence[Run], datasets: Mapping[str,
     from vlprompt.text_engine import refuse_one_prompt
 
     for facts in {run.dataset.name: run.dataset for run in runs}.values():
-        if not facts.names_are_published:
-            dataset = datasets[facts.name]
+        dataset = datasets[facts.name]
+        if not dataset.names_are_published:
             for part in (protocol.trained(dataset), *protocol.tests(dataset).values()):
                 refuse_one_prompt(backbone, part.prompt_names)
 

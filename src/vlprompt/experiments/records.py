@@ -18,12 +18,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from vlprompt.data.catalogue import is_published
+from vlprompt.data.samples import told_apart
 from vlprompt.errors import RecordError
 from vlprompt.escaping import as_json
 from vlprompt.files import TEMPORARY_PREFIX, write_atomically
 from vlprompt.files.json_files import NotJsonError, read_json
-from vlprompt.model.evaluation import told_apart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,11 +55,6 @@ class DatasetFacts:
     classes: dict[str, tuple[str, ...]]
     train_images: int
     loading: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def names_are_published(self) -> bool:
-        """Whether the names are published ones, of which those that repeat are kept."""
-        return is_published(self.source) or self.source.lower().endswith(".json")
 
 
 @dataclass(frozen=True)

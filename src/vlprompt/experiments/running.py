@@ -111,7 +111,7 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     work = bench.out / WORK_FOLDER / run.settings_hash
     with _showing_features(run, board) as on_progress:
         fitted = fit(
-            _method_settings(run),
+            _method_settings(run, dataset),
             _few_images(run, dataset, bench.protocol) if run.method.learns else (),
             bench.protocol.trained(dataset).prompt_names,
             bench.backbone,
@@ -134,7 +134,7 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     return record
 
 
-def _method_settings(run: Run) -> MethodSettings:
+def _method_settings(run: Run, dataset: Dataset) -> MethodSettings:
     options = {name: tuple(v) if isinstance(v, list) else v for name, v in run.method.options.items()}
     return MethodSettings(
         run.method.name,
@@ -142,7 +142,7 @@ def _method_settings(run: Run) -> MethodSettings:
         run.dataset.template,
         run.seed,
         run.training,
-        one_prompt_allowed=run.dataset.names_are_published,
+        one_prompt_allowed=dataset.names_are_published,
     )
 
 

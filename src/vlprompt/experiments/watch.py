@@ -15,6 +15,8 @@ from vlprompt.streams import say
 
 _ROW = "all runs"
 _SECONDS_BETWEEN_UPDATES = 0.5
+_SECONDS_BETWEEN_LINES = 2.0
+"""So that a log of hundreds of heads that take milliseconds stays readable."""
 
 
 class Watch:
@@ -22,7 +24,7 @@ class Watch:
 
     Arguments:
         kept: results that were there before.
-        lines: whether finished runs are told in lines on stderr, for logs.
+        lines: whether finished runs are told in lines on stderr, for logs; at most one in two seconds, and the last.
     """
 
     def __init__(self, board: ProgressBoard, runs: Sequence[Run], kept: int, workers: int, *, lines: bool) -> None:
@@ -33,7 +35,7 @@ class Watch:
         self._lines = lines
         self._pace = Pace(runs, workers)
         self._warned: set[str] = set()
-        self._drawn = float("-inf")
+        self._drawn = self._told = float("-inf")
         self._draw()
 
     def row(self, key: str, snapshot: Any) -> None:
@@ -58,7 +60,8 @@ class Watch:
             self._say(f"failed: {for_terminal(outcome.run.name)}: {outcome.reason}")
         else:
             self.done += 1
-            if self._lines:
+            if self._lines and (self.done == self.total or time.monotonic() - self._told > _SECONDS_BETWEEN_LINES):
+                self._told = time.monotonic()
                 self._say(self._line(outcome, seconds))
         self._draw()
 

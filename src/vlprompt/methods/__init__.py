@@ -35,6 +35,9 @@ METHODS = {
 }
 """Every method's name and its class, which declares the rest. A new method is one file and one row here."""
 
+AUTO = "auto"
+"""What chooses among the methods where a method is asked for (`vlprompt.model.choosing`); no method itself."""
+
 
 def method_class(name: str) -> type[Method]:
     """The class of a method: a name from `METHODS`, or a user's own as "path/to/file.py:ClassName".
@@ -51,7 +54,7 @@ def method_class(name: str) -> type[Method]:
         raise SettingsError(f"method {name} names a file without its class; write {name}:ClassName.")
     path, _, class_name = name.rpartition(":")
     if not path.endswith(".py"):
-        raise UnknownNameError("method", name, METHODS)
+        raise UnknownNameError("method", name, [AUTO, *METHODS])
     return _class_from_file(Path(path), class_name)
 
 
@@ -125,4 +128,4 @@ def build_method(
     return found(backbone, class_names, options, template=template, seed=seed, **allowed)
 
 
-__all__ = ["METHODS", "build_method", "method_class"]
+__all__ = ["AUTO", "METHODS", "build_method", "method_class"]

@@ -51,13 +51,21 @@ class Chosen(Generic[Candidate]):
 
     Attributes:
         value: the candidate.
-        right: held-out pictures that it names right.
-        seen: all held-out pictures; 0 where the default was taken.
+        hits: (m,) whether it names each held-out picture right, fold by fold; empty where the default was taken.
     """
 
     value: Candidate
-    right: int
-    seen: int
+    hits: Tensor
+
+    @property
+    def right(self) -> int:
+        """Held-out pictures that it names right."""
+        return int(self.hits.sum())
+
+    @property
+    def seen(self) -> int:
+        """All held-out pictures; 0 where the default was taken."""
+        return len(self.hits)
 
 
 def choose(
@@ -79,12 +87,13 @@ def choose(
         logits_of: training features, training labels and held-out features (m, E) -> logits (m, N) for each candidate.
         default: where the pictures are too few to hold any out.
     """
-    right, seen = [0] * len(candidates), 0
+    hits: list[list[Tensor]] = [[] for _ in candidates]
     for learn, look in stratified_folds(labels, seed):
-        for place, logits in enumerate(logits_of(features[learn], labels[learn], features[look])):
-            right[place] += int((logits.argmax(1) == labels[look]).sum())
-        seen += len(look)
-    if not seen:
-        return Chosen(default, 0, 0)
+        for of_candidate, logits in zip(hits, logits_of(features[learn], labels[learn], features[look]), strict=True):
+            of_candidate.append((logits.argmax(1) == labels[look]).cpu())
+    if not hits[0]:
+        return Chosen(default, torch.empty(0, dtype=torch.bool))
+    joined = [torch.cat(of_candidate) for of_candidate in hits]
+    right = [int(of_candidate.sum()) for of_candidate in joined]
     best = right.index(max(right))
-    return Chosen(candidates[best], right[best], seen)
+    return Chosen(candidates[best], joined[best])

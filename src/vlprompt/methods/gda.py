@@ -29,8 +29,15 @@ from vlprompt.settings_checks import number
 ALPHAS = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 """The published values."""
 
-SINGLE_PICTURE_ALPHA = 10.0
-"""alpha where every class has a single picture, and so none can be held out."""
+SINGLE_PICTURE_ALPHA = 20.0
+"""alpha where every class has a single picture, and so none can be held out. On the validation pictures of the six
+bundled data sets, six seeds, 10, 20, 30 and 50 name 85.1, 88.0, 88.1 and 87.6% right in the own style and 71.8, 73.5,
+73.5 and 72.7% in the others."""
+
+PAIR_ALPHA = 0.1
+"""alpha where no class has more than two pictures. A fold then learns from single ones, without a covariance, and what
+is best there is best for another head. On the same pictures, four seeds, 0.03, 0.1, 0.3 and 1 name 91.2, 94.5, 94.5 and
+93.9% right in the own style (picked by folds: 93.5) and 76.0, 78.5, 76.9 and 75.4% in the others (74.6)."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,9 @@ class GDA(LinearHead):
             return [words + alpha * own for alpha in alphas]
 
         default = SINGLE_PICTURE_ALPHA if self.options.alpha is None else self.options.alpha
-        self.alpha.fill_(self.chosen(choose(alphas, features, labels, self.seed, logits_of, default)))
+        alpha = self.chosen(choose(alphas, features, labels, self.seed, logits_of, default))
+        pairs = self.options.alpha is None and int(labels.bincount().max()) == 2
+        self.alpha.fill_(PAIR_ALPHA if pairs else alpha)
 
     def logits(self, images: Tensor) -> Tensor:
         return self.zero_shot_logits(images) + self.alpha * self.linear_logits(images)

@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vlprompt.backbones import Backbone
 from vlprompt.errors import BackboneError, SettingsError
 from vlprompt.methods.method import Method
 from vlprompt.methods.prompt_learner import CONTEXT_STD, PromptOptions
@@ -93,9 +94,20 @@ class MaPLe(Method):
     reads = "pixels"
     image_conditioned = False
 
+    @classmethod
+    def check_backbone(cls, backbone: Backbone, options: MaPLeOptions) -> None:
+        """Raise where the text tower takes no deeper contexts, or the image tower no tokens and they are wanted."""
+        check_takes_deeper_contexts(backbone)
+        if not options.image_prompts:
+            return
+        try:
+            backbone.image_prompt_places()
+        except BackboneError as error:
+            text_alone = "or image_prompts false for prompts in the text tower alone."
+            raise BackboneError(f"{str(error)[:-1]}, {text_alone}") from error
+
     def prepare(self) -> None:
         backbone = self.backbone
-        check_takes_deeper_contexts(backbone)
         check_engine(backbone, "auto", self.options.memory)
         depth = self._depth()
         self.options = replace(self.options, depth=depth)  # so that a saved model says what "auto" was
@@ -129,7 +141,7 @@ class MaPLe(Method):
         """J; "auto" is the published one, or all layers of a tower that has fewer."""
         depth, layers = self.options.depth, [len(self.backbone.text.blocks)]
         if self.options.image_prompts:
-            layers.append(self._image_layers())
+            layers.append(self.backbone.image_prompt_places()[0])
         if depth == "auto":
             return min(PUBLISHED_DEPTH, *layers)
         if depth > min(layers):
@@ -138,15 +150,6 @@ class MaPLe(Method):
                 "at most that, or 'auto'."
             )
         return depth
-
-    def _image_layers(self) -> int:
-        """How many layers of the image tower take tokens."""
-        try:
-            return self.backbone.image_prompt_places()[0]
-        except BackboneError as error:
-            raise BackboneError(
-                f"{str(error)[:-1]}, or image_prompts false for prompts in the text tower alone."
-            ) from error
 
     def _first_context(self, generator: torch.Generator) -> tuple[Tensor, str]:
         """P_1, (M, D), and the words that stay before the names."""

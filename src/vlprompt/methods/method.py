@@ -91,11 +91,16 @@ class Method(nn.Module, ABC):
         self.one_prompt_allowed = one_prompt_allowed
         self._frozen = (backbone,)
         self.options = self.options_class() if options is None else options
+        self.check_backbone(backbone, self.options)
         self.template = template
         self.seed = seed_number(seed)
         self.class_names = list(class_names)
         self.prepare()
         self.eval()  # as prediction wants it; training switches over and back
+
+    @classmethod
+    def check_backbone(cls, backbone: Backbone, options: Any) -> None:
+        """Raise a `VlpromptError` that says why, where the method cannot work over a backbone; never by default."""
 
     def prepare(self) -> None:
         """Make what the method learns and needs; called once, when all attributes of `__init__` are there."""

@@ -26,7 +26,7 @@ RESULT_COLUMNS = (
 PACKAGES = ("vlprompt", "torch", "open_clip_torch", "numpy", "pillow")
 
 
-NOT_SHOWN = ("data", "image_keys", "losses", "parameters")
+NOT_SHOWN = ("data", "image_keys", "losses", "parameters", "choice")
 """Of the record of the training: long, said elsewhere in the card, or for `PromptClassifier.load` alone."""
 
 
@@ -52,6 +52,7 @@ def model_card(model: SavedModel) -> str:
         f"{for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
         "## Use\n" + _use(model),
         "## Results\n" + _results(model),
+        *_choices(model),
         "## Data\n" + _items(_data(data)),
         "## Training\n" + _items(_training(model)),
         "## Classes\n" + ", ".join(_class_entry(name, model.class_words.get(name)) for name in model.class_names),
@@ -59,8 +60,40 @@ def model_card(model: SavedModel) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+CHOICES = {
+    "pictures": "For the classes trained on, by cross-validation on their pictures",
+    "new_names": "For names without pictures, on the pictures of classes that were held out",
+}
+
+
+def _choices(model: SavedModel) -> list[str]:
+    """What competed, what was chosen and why, where it was left to `auto`."""
+    lines = []
+    for what, choice in model.training.get("choice", {}).items():
+        lines += [f"{CHOICES[what]}: {for_markdown(choice['why'])}", ""]
+        lines += ["| method | right (%) | 95% interval | seconds | |", "| --- | --- | --- | --- | --- |"]
+        lines += [f"| {' | '.join(_choice_row(row))} |" for row in choice["rows"]] + [""]
+    if not lines:
+        return []
+    return ["\n".join(["## Choice of the method", *lines]).rstrip()]
+
+
+def _choice_row(row: dict[str, Any]) -> list[str]:
+    known = [
+        "-" if row[name] is None else f"{row[name]:.{digits}f}" for name, digits in (("accuracy", 1), ("seconds", 2))
+    ]
+    interval = "-" if row["low"] is None or row["high"] is None else f"{row['low']:.1f} to {row['high']:.1f}"
+    remark = "; ".join(words for words in ("chosen" if row["chosen"] else "", row["note"]) if words)
+    return [for_markdown(row["method"]), known[0], interval, known[1], for_markdown(remark)]
+
+
 def _prompts(model: SavedModel) -> str:
     """What the classes are told apart by; a zero-shot model has learned nothing."""
+    if model.new_names is not None:
+        return (
+            f"{for_markdown(title_of(model.method))} for the classes trained on and, as soon as one name is none of "
+            f"these, {for_markdown(title_of(str(model.new_names['method'])))}"
+        )
     if model.method in METHODS and not declaration(model.method).uses_pictures:
         return "prompts of a template, in which nothing is learned,"
     return f"what {for_markdown(title_of(model.method))} learned"

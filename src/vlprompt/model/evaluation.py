@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlprompt.data.samples import told_apart
 from vlprompt.errors import DataError
 
 if TYPE_CHECKING:
@@ -206,12 +207,6 @@ def measure(
         classes=tuple(_result_of(label, truth, predicted, called) for label in range(len(names))),
         trained_on=trained_on,
     )
-
-
-def told_apart(names: Sequence[str]) -> list[str]:
-    """The names by label; one that several classes share, as published data have it, has its label beside it."""
-    count = Counter(map(str, names))
-    return [f"{name} ({label})" if count[str(name)] > 1 else str(name) for label, name in enumerate(names)]
 
 
 def balanced_accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:

@@ -21,28 +21,20 @@ from vlprompt.data.images import describe, image_key
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Sample
 from vlprompt.errors import (
-    BackboneError,
     DataError,
-    ModelFolderError,
     UnreadableImageError,
     VlpromptError,
-    quoted,
 )
-from vlprompt.methods import METHODS, build_method, method_class
+from vlprompt.methods import build_method
 from vlprompt.model.card import model_card
 from vlprompt.model.cautions import untested_words
 from vlprompt.model.evaluation import Evaluation, UntestedClassesWarning, evaluate
 from vlprompt.model.folder import (
-    DESCRIPTION_FILE,
-    KEPT_FILE,
-    TENSORS_FILE,
     SavedModel,
     method_file_hash,
-    read_model_folder,
     write_model_folder,
 )
 from vlprompt.model.inputs import frozen_features, test_inputs
-from vlprompt.model.saved_tensors import check_kept, load_checked
 from vlprompt.progress import Counting, progress_bars
 from vlprompt.settings_checks import plain_all
 
@@ -52,6 +44,8 @@ if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
     from vlprompt.features import FeatureExtractor
     from vlprompt.methods.method import Method
+    from vlprompt.model.fitting import Fit
+    from vlprompt.model.pair import Pair
     from vlprompt.model.prediction import Predictor
     from vlprompt.text_engine import EngineChoice
 
@@ -70,6 +64,8 @@ class FittedClassifier:
         calibration: features of some training images, (n, E), for screening; None where it would not serve.
         labels: the person's own names of the classes, by column of the logits; None where they are the words.
         label_kind: what Python has as labels, whose text the names are: "str", "int", "float" or "bool".
+        pair: the two methods of a model whose head has one for names without pictures beside it; `method` is the one of
+            them that serves the present names.
     """
 
     backbone: Backbone
@@ -81,6 +77,7 @@ class FittedClassifier:
     calibration: Tensor | None = None
     labels: list[str] | None = None
     label_kind: str = "str"
+    pair: Pair | None = None
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -94,7 +91,12 @@ class FittedClassifier:
         state = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "method"}
         method = self.method
         return state | {
-            "method": {"options": method.options, "template": method.template, "seed": method.seed},
+            "method": {
+                "options": method.options,
+                "template": method.template,
+                "seed": method.seed,
+                "one_prompt_allowed": method.one_prompt_allowed,
+            },
             "class_words": list(method.class_names),
             "tensors": dict(method.state_dict()),
             "kept": (self.predictor.tensors(), self.predictor.screener.description()),
@@ -234,7 +236,13 @@ class FittedClassifier:
         A template may have more words than the learned context has vectors, and so be too long for a name.
         """
         try:
-            method = build_method("zero-shot", self.backbone, self.method.class_names, template=self.method.template)
+            method = build_method(
+                "zero-shot",
+                self.backbone,
+                self.method.class_names,
+                template=self.method.template,
+                one_prompt_allowed=self.method.one_prompt_allowed,
+            )
         except VlpromptError:
             return None
         return method.predict_logits(features).argmax(dim=1).cpu().numpy()
@@ -261,6 +269,8 @@ class FittedClassifier:
         """
         from vlprompt.text_engine import refuse_one_prompt
 
+        if self.pair is not None:
+            return replace(self.pair.with_class_names(names), pair=self.pair)
         labels = [names] if isinstance(names, str) else list(names)
         if len(labels) < 2:
             raise DataError(f"class names are {labels!r}; at least two are needed.")
@@ -293,10 +303,12 @@ class FittedClassifier:
         """
         with progress_bars(progress) as board:
             self.predictor.prepare(Counting(board, "calibrating screening", "img"))
+        first = self if self.pair is None else self.pair.for_trained
+        new_names, second = (None, {}) if self.pair is None else self.pair.saved()
         model = SavedModel(
-            method=self.method_name,
-            method_file_hash=method_file_hash(self.method_name),
-            options=plain_all(asdict(self.method.options)),
+            method=first.method_name,
+            method_file_hash=method_file_hash(first.method_name),
+            options=plain_all(asdict(first.method.options)),
             template=self.method.template,
             class_names=self.class_names,
             class_words=self.class_words,
@@ -304,123 +316,42 @@ class FittedClassifier:
             trained_class_names=self.trained_class_names,
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
-            training=self.training,
+            training=first.training,
             evaluation=self.evaluation,
             screening=self.predictor.screener.description(),
+            new_names=new_names,
         )
         card = model_card(model)
-        write_model_folder(Path(folder), model, self.method.state_dict(), self.predictor.tensors(), card)
+        kept = self.predictor.tensors()
+        write_model_folder(Path(folder), model, first.method.state_dict(), kept, card, second)
 
 
-def load_fitted(
-    folder: str | Path,
-    backbone: str | Path | Backbone | None = None,
-    device: str = "auto",
-    *,
-    method: str | None = None,
-) -> FittedClassifier:
-    """The classifier that `FittedClassifier.save` wrote.
+def fitted_classifier(fit: Fit, record: dict[str, Any], labels: list[str], label_kind: str) -> FittedClassifier:
+    """The classifier of a fit, with what serves names without pictures beside it.
 
     Args:
-        backbone: where the same weights are, if not under the name that the model was trained with.
-        method: "path/to/file.py:ClassName", needed where the model was trained with a method of the user's own: a model
-            folder alone never decides which code is run.
-
-    Raises:
-        ModelFolderError: a file is missing, damaged or foreign, or the method's file is not named or not the same.
-        BackboneError: the backbone is not the one that the model was trained on; both fingerprints are named.
+        record: of the data and the settings; the fit has the rest.
+        labels, label_kind: see `FittedClassifier`.
     """
-    folder = Path(folder)
-    model, tensors, kept = read_model_folder(folder)
-    name = _trusted_method(folder, model, method)
-    frozen = _same_backbone(folder, model, backbone, device)
-    built = _rebuilt(folder, name, model, frozen)
-    load_checked(folder / TENSORS_FILE, built, tensors, pictures=model.training.get("images", 0))
-    check_kept(folder / KEPT_FILE, kept, frozen.dtype)
-    words = [model.class_words.get(name, name) for name in model.class_names]
-    if words != model.trained_class_names:
-        try:
-            built = built.with_class_names(words)
-        except ValueError as error:
-            raise ModelFolderError(f"{folder / DESCRIPTION_FILE} was changed: {error}") from error
-    from vlprompt.model.prediction import Predictor
-
-    try:
-        predictor = Predictor.restored(built, kept, model.screening)
-    except (ValueError, TypeError) as error:
-        raise ModelFolderError(f"{folder / KEPT_FILE} does not fit the model: {error}.") from error
+    words, backbone = list(fit.method.class_names), fit.method.backbone
+    training = record | fit.record
+    named = (fit.name, words, training)
     classifier = FittedClassifier(
-        frozen,
-        built,
-        name,
-        model.trained_class_names,
-        model.training,
-        model.evaluation,
-        predictor.screener.calibration,
-        labels=model.class_names,
-        label_kind=model.label_kind,
+        backbone, fit.method, *named, calibration=fit.calibration, labels=labels, label_kind=label_kind
     )
-    classifier.__dict__["predictor"] = predictor
-    return classifier
+    if fit.for_new is None:
+        return classifier
+    from vlprompt.model.pair import Pair
 
-
-def _rebuilt(folder: Path, name: str, model: SavedModel, backbone: Backbone) -> Method:
-    """The method as it was before training; values that it cannot be built from are the file's fault."""
-    method_class(name)
-    seed = model.training.get("seed", 1)
-    try:
-        return build_method(
-            name,
-            backbone,
-            model.trained_class_names,
-            options=model.options,
-            template=model.template,
-            seed=seed,
-            one_prompt_allowed=True,  # earlier releases saved such models
-        )
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = str(error).rstrip(".")
-        raise ModelFolderError(
-            f"{folder / DESCRIPTION_FILE} was changed: no method can be made of it ({reason})."
-        ) from error
-
-
-def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
-    """The method to build; a user's own only from a file that the user names, and only if it is the same code."""
-    if model.method_file_hash is None:
-        if model.method not in METHODS:
-            raise ModelFolderError(
-                f"{folder} was trained with the method {quoted(model.method)}, which vlprompt lacks."
-            )
-        return model.method
-    if named is None:
-        raise ModelFolderError(
-            f"{folder} was trained with a method in a file, {quoted(model.method)}, which is not run unasked; "
-            'name it as method="path/to/file.py:ClassName".'
-        )
-    if method_file_hash(named) != model.method_file_hash:
-        raise ModelFolderError(f"{named} is not the code that {folder} was trained with; put back what it was then.")
-    return named
-
-
-def _same_backbone(folder: Path, model: SavedModel, backbone: str | Path | Backbone | None, device: str) -> Backbone:
-    """The backbone that the model was trained on."""
-    from vlprompt.backbones import Backbone, is_fingerprint_of, list_backbones, load_backbone
-
-    if backbone is None and model.backbone not in list_backbones():
-        raise ModelFolderError(
-            f"{folder} was trained on the backbone {quoted(model.backbone)}, which is none of `vlprompt list "
-            "backbones`, and a model folder alone never decides which files are opened; name the backbone yourself, as "
-            'backbone="PATH".'
-        )
-    named = model.backbone if backbone is None else backbone
-    frozen = named if isinstance(named, Backbone) else load_backbone(named, device=device)
-    if not is_fingerprint_of(frozen, model.fingerprint):
-        raise BackboneError(
-            f"{folder} was trained on {model.backbone:.80} with the fingerprint {model.fingerprint:.80}, and "
-            f"{frozen.name} has the fingerprint {frozen.fingerprint}; name the backbone that it was trained on."
-        )
-    return frozen
+    second, record_of_second = fit.for_new, {**training, **fit.for_new.record}
+    new = replace(
+        classifier,
+        method=second.method,
+        method_name=second.name,
+        training=record_of_second,
+        calibration=second.calibration,
+    )
+    return replace(classifier, pair=Pair(classifier, new))
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

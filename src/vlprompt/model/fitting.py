@@ -15,9 +15,10 @@ from vlprompt.data.few_shot import warn_about_lost_shots
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.in_memory import refuse_two_labels, samples_of_classes
 from vlprompt.data.labels import Classes, classes_of, label_array, with_words
-from vlprompt.data.samples import Dataset, Sample
+from vlprompt.data.samples import Dataset, Sample, with_own_names
 from vlprompt.errors import DataError
-from vlprompt.methods import build_method, method_class
+from vlprompt.methods import AUTO, build_method, method_class
+from vlprompt.methods.declarations import recipe_for
 from vlprompt.model.card import package_versions
 from vlprompt.model.inputs import frozen_features, training_inputs
 from vlprompt.progress import Board
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from vlprompt.backbones import Backbone
     from vlprompt.features import FeatureExtractor
-    from vlprompt.methods.method import Method
+    from vlprompt.methods.method import Method, TrainingSet
 
 
 def labelled_data(
@@ -43,7 +44,7 @@ def labelled_data(
     if isinstance(images, Dataset):
         if labels is not None:
             raise DataError("labels were given beside a Dataset, which has its own; leave them out.")
-        dataset = with_words(images, class_names)
+        dataset = with_words(with_own_names(images), class_names)
         classes = Classes(np.array(dataset.class_names), dataset.class_names, dict(dataset.class_words))
     else:
         if labels is None:
@@ -114,11 +115,15 @@ class Fit:
         record: of how it came about, as plain values; empty for a method that no picture changes.
         calibration: features of training images, (n, E), by which screening is calibrated; None where it would not
             serve.
+        name: of the method, as it would be asked for.
+        for_new: what serves names without pictures, where that is another method.
     """
 
     method: Method
     record: dict[str, Any]
     calibration: Tensor | None = None
+    name: str = ""
+    for_new: Fit | None = None
 
 
 def fit(
@@ -135,6 +140,8 @@ def fit(
 ) -> Fit:
     """Build a method, set it up and train it, as far as it asks for either: the only way to a fitted method.
 
+    "auto" chooses the method, or two of them (see `vlprompt.model.choosing`).
+
     Args:
         samples: all pictures to learn from; how they were drawn is the caller's business.
         class_words: what prompts say for the N classes, by label.
@@ -148,38 +155,99 @@ def fit(
         DataError: a class has no picture, and the method learns every class from its pictures; or no picture can be
             read.
     """
-    method = _built(settings, class_words, _in_precision_of(settings.training, backbone))
-    if not method.uses_pictures():
-        return Fit(method, {})
-    record: dict[str, Any] = {"recipe": settings.source or "vlprompt's defaults"}
-    if engine := method.text_engine():
-        record["text_engine"] = str(engine)
-    if method.has_setup():
-        samples, of_setup = set_up(method, samples, extractor)
-        record |= of_setup
-    if settings.training is None:
-        return Fit(method, record)
-    training = _TrainingRun(settings.training, identity, checkpoint, board, title)
-    of_training, calibration = training.of(method, samples, extractor)
-    of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
-    if method.backbone is not backbone:
-        # It was trained in half precision, and predicts as the model does that is loaded later: in the backbone's own.
-        trained, method = method, _built(settings, class_words, backbone)
-        method.load_learned(trained.state_dict())
-        method.cross_validated = trained.cross_validated
-    return Fit(method, record | of_training, calibration)
+    run = _Run(settings, class_words, backbone, extractor, identity, checkpoint, board, title)
+    return run.choose_and_fit(samples) if settings.name == AUTO else run.fit(samples)
 
 
-def _built(settings: MethodSettings, class_words: Sequence[str], backbone: Backbone) -> Method:
-    return build_method(
-        settings.name,
-        backbone,
-        class_words,
-        options=settings.options,
-        template=settings.template,
-        seed=settings.seed,
-        one_prompt_allowed=settings.one_prompt_allowed,
-    )
+@dataclass(frozen=True)
+class _Run:
+    """What `fit` was asked for."""
+
+    settings: MethodSettings
+    class_words: Sequence[str]
+    backbone: Backbone
+    extractor: FeatureExtractor
+    identity: Mapping[str, Any]
+    checkpoint: str | Path | None
+    board: Board | None
+    title: str
+
+    def fit(self, samples: Sequence[Sample], pictures: TrainingSet | None = None) -> Fit:
+        """A method that was named.
+
+        Args:
+            pictures: the samples' features and labels, where they are known.
+        """
+        settings = self.settings
+        method = self._built(_in_precision_of(settings.training, self.backbone))
+        if not method.uses_pictures():
+            return Fit(method, {}, name=settings.name)
+        record: dict[str, Any] = {"recipe": settings.source or "vlprompt's defaults"}
+        if engine := method.text_engine():
+            record["text_engine"] = str(engine)
+        if method.has_setup():
+            if pictures is None:
+                samples, pictures, of_pictures = labelled_features(method, samples, self.extractor)
+                record |= of_pictures
+            record |= set_up(method, pictures)
+        if settings.training is None:
+            return Fit(method, record, name=settings.name)
+        training = _TrainingRun(settings.training, self.identity, self.checkpoint, self.board, self.title)
+        of_training, calibration = training.of(method, samples, self.extractor)
+        of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
+        if method.backbone is not self.backbone:
+            # It was trained in half precision, and predicts as the model loaded later does: in the backbone's own.
+            trained, method = method, self._built(self.backbone)
+            method.load_learned(trained.state_dict())
+            method.cross_validated = trained.cross_validated
+        return Fit(method, record | of_training, calibration, settings.name)
+
+    def _built(self, backbone: Backbone) -> Method:
+        settings = self.settings
+        return build_method(
+            settings.name,
+            backbone,
+            self.class_words,
+            options=settings.options,
+            template=settings.template,
+            seed=settings.seed,
+            one_prompt_allowed=settings.one_prompt_allowed,
+        )
+
+    def choose_and_fit(self, samples: Sequence[Sample]) -> Fit:
+        """The method that cross-validation chooses, and beside a head what serves names without pictures."""
+        from vlprompt.model.trials import Candidates, choose
+
+        samples, pictures, record = labelled_features(self._words(), samples, self.extractor)
+        started = time.perf_counter()
+        given = (self.settings.template, pictures, self.settings.seed, self.board)
+        candidates = Candidates(self.backbone, self.class_words, *given, self.settings.one_prompt_allowed)
+        choices = choose(candidates, new_names=bool(self.settings.options.get("new_names")))
+        record["choice"] = {what: choice.as_dict() for what, choice in choices.items()}
+        record["choosing_s"] = round(time.perf_counter() - started, 3)
+        names = list(dict.fromkeys(choice.method for choice in choices.values()))
+        first, *others = [self._chosen(name).fit(samples, pictures) for name in names]
+        if not first.method.open_names and not others:
+            others = [self._chosen("zero-shot").fit(samples)]
+        return replace(first, record={**record, **first.record}, for_new=next(iter(others), None))
+
+    def _words(self) -> Method:
+        return build_method(
+            "zero-shot",
+            self.backbone,
+            self.class_words,
+            template=self.settings.template,
+            one_prompt_allowed=self.settings.one_prompt_allowed,
+        )
+
+    def _chosen(self, name: str) -> _Run:
+        """The run of a method that was chosen, by its own recipe."""
+        recipe = recipe_for(name)
+        settings = self.settings
+        training = recipe.training and replace(recipe.training, seed=settings.seed)
+        chosen = replace(settings, name=name, options=recipe.options, training=training, source=recipe.source)
+        checkpoint = None if self.checkpoint is None else Path(self.checkpoint) / name
+        return replace(self, settings=chosen, checkpoint=checkpoint, title=f"{self.title} chose {name}")
 
 
 def _in_precision_of(training: TrainingSettings | None, backbone: Backbone) -> Backbone:
@@ -196,13 +264,13 @@ def _in_precision_of(training: TrainingSettings | None, backbone: Backbone) -> B
     return replace(backbone, precision=training.precision)
 
 
-def set_up(
+def labelled_features(
     method: Method, samples: Sequence[Sample], extractor: FeatureExtractor
-) -> tuple[Sequence[Sample], dict[str, Any]]:
-    """Hand the method the pictures' own features; the samples that can be read, and the record of it.
+) -> tuple[Sequence[Sample], TrainingSet, dict[str, Any]]:
+    """The samples that can be read, their features with their labels, and the record of it.
 
     Raises:
-        DataError: a class has no picture that can be read.
+        DataError: no picture can be read, or none of a class, and the method learns every class from its pictures.
     """
     import torch
 
@@ -211,21 +279,25 @@ def set_up(
     started = time.perf_counter()
     _check_all_have_pictures(method, [sample.label for sample in samples])
     frozen, kept = frozen_features([sample.image for sample in samples], extractor)
-    encoded = time.perf_counter()
+    if not len(kept):
+        raise DataError(f"none of the {len(samples)} images drawn for training can be read.")
     warn_about_lost_shots(samples, kept.tolist())
     samples = [samples[place] for place in kept.tolist()]
     labels = [sample.label for sample in samples]
     _check_all_have_pictures(method, labels)
     features = method.normalised(frozen)
-    method.setup(TrainingSet(features, torch.tensor(labels, device=features.device)))
-    record: dict[str, Any] = {
-        "images": len(labels),
-        "features_s": round(encoded - started, 3),
-        "setup_s": round(time.perf_counter() - encoded, 3),
-    }
+    record = {"images": len(labels), "features_s": round(time.perf_counter() - started, 3)}
+    return samples, TrainingSet(features, torch.tensor(labels, device=features.device)), record
+
+
+def set_up(method: Method, pictures: TrainingSet) -> dict[str, Any]:
+    """Hand the method the pictures' own features; the record of it."""
+    started = time.perf_counter()
+    method.setup(pictures)
+    record: dict[str, Any] = {"setup_s": round(time.perf_counter() - started, 3)}
     if method.cross_validated is not None:
         record["cross_validated"] = dict(zip(("right", "seen"), method.cross_validated, strict=True))
-    return samples, record
+    return record
 
 
 def _check_all_have_pictures(method: Method, labels: Sequence[int]) -> None:
@@ -293,5 +365,5 @@ def checkpoint_identity(backbone: Backbone, method_name: str, template: str, fin
     """
     from vlprompt.methods.method import Method
 
-    own_loss = {} if method_class(method_name).loss is Method.loss else {"template": template}
+    own_loss = {} if method_name != AUTO and method_class(method_name).loss is Method.loss else {"template": template}
     return {"backbone": backbone.fingerprint, "data": fingerprint, **own_loss}

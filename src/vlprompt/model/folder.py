@@ -1,7 +1,7 @@
 """A fitted classifier as a folder: model.json, prompts.safetensors and README.md, without any backbone weights.
 
 prediction.safetensors holds what can be computed again but need not be: the class features of a fixed context, or what
-screened inference needs.
+screened inference needs. new_names.safetensors holds what a second method, for names without pictures, has learned.
 
 The folder is built beside its place and moved there when it is complete, so that an interrupted save leaves the old
 model as it was. A folder cannot be replaced in one step: the old model steps aside as `.NAME.old-*`, and a process that
@@ -28,6 +28,7 @@ from vlprompt.files.checkpoint_files import checkpoint_in, how_to_convert
 from vlprompt.files.json_files import NotJsonError, read_json
 from vlprompt.files.locks import lock_beside
 from vlprompt.files.text_files import is_unicode
+from vlprompt.model.choosing import is_choice
 from vlprompt.model.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ FORMAT_VERSION = 1
 DESCRIPTION_FILE = "model.json"
 TENSORS_FILE = "prompts.safetensors"
 KEPT_FILE = "prediction.safetensors"
+NEW_NAMES_FILE = "new_names.safetensors"
 CARD_FILE = "README.md"
 
 LABEL_KINDS = ("str", "int", "float", "bool")
@@ -72,6 +74,8 @@ class SavedModel:
             inference was not calibrated.
         class_words: what prompts say for a class, by its name, where that is not the name itself.
         label_kind: what Python has as labels, whose text the names are: one of `LABEL_KINDS`.
+        new_names: the method that serves names without pictures, where it is another one: its name, its options, and
+            what its training has that `training` has not.
     """
 
     method: str
@@ -87,6 +91,7 @@ class SavedModel:
     screening: dict[str, Any] | None = None
     class_words: dict[str, str] = field(default_factory=dict)
     label_kind: str = "str"
+    new_names: dict[str, Any] | None = None
 
 
 def write_model_folder(
@@ -95,10 +100,11 @@ def write_model_folder(
     tensors: dict[str, torch.Tensor],
     kept: dict[str, torch.Tensor],
     card: str,
+    new_names: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write the model, replacing an older model there only when the new one is complete.
 
-    `tensors` are the learned ones, `kept` those that only save time.
+    `tensors` are the learned ones, `kept` those that only save time, `new_names` the second method's.
     Raises OutputError when the place cannot be written or holds something that is not a model of ours.
     """
     check_replaceable(folder)
@@ -106,7 +112,7 @@ def write_model_folder(
     folder = Path(os.path.realpath(folder))
     try:
         with lock_beside(folder), staged_folder(folder) as staged:
-            _write_parts(staged, model, tensors, kept, card)
+            _write_parts(staged, model, tensors, kept, card, new_names or {})
             _swap(staged, folder)
     except OutputError:
         raise
@@ -114,8 +120,23 @@ def write_model_folder(
         raise OutputError(f"the model cannot be written to {folder}: {error.strerror or error}.") from error
 
 
-def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """The model, its learned tensors, and those that only save time (none in folders of older versions).
+@dataclass(frozen=True)
+class SavedTensors:
+    """The tensors of a model folder by name.
+
+    Attributes:
+        learned: the method's.
+        kept: those that only save time; none in folders of older versions.
+        new_names: those of the second method, where there is one that has learned something.
+    """
+
+    learned: dict[str, torch.Tensor]
+    kept: dict[str, torch.Tensor]
+    new_names: dict[str, torch.Tensor]
+
+
+def read_model_folder(folder: Path) -> tuple[SavedModel, SavedTensors]:
+    """The model and its tensors.
 
     Raises ModelFolderError naming the file that is missing, damaged or not ours.
     """
@@ -130,11 +151,15 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, dict[str, torch.Tensor]
     tensors = _read_tensors(folder / TENSORS_FILE, description["tensors_sha256"], most)
     kept_sha256 = description.get("kept_sha256")
     kept = _read_tensors(folder / KEPT_FILE, str(kept_sha256), most) if kept_sha256 is not None else {}
+    new_names_sha256 = description.get("new_names_sha256")
+    new_names = {}
+    if new_names_sha256 is not None:
+        new_names = _read_tensors(folder / NEW_NAMES_FILE, str(new_names_sha256), most)
     if description.get("kept_for") != _kept_for(description):
         # Somebody has edited the class names, say: what was computed from the old ones must not answer for them.
         kept = {name: tensor for name, tensor in kept.items() if name == "calibration"}
         description["screening"] = None
-    return _model_from(description, folder / DESCRIPTION_FILE), tensors, kept
+    return _model_from(description, folder / DESCRIPTION_FILE), SavedTensors(tensors, kept, new_names)
 
 
 def _kept_for(description: dict[str, Any]) -> str:
@@ -142,6 +167,8 @@ def _kept_for(description: dict[str, Any]) -> str:
     names = ("method", "method_file_hash", "options", "template", "class_names", "fingerprint", "tensors_sha256")
     values = [description.get(name) for name in names]
     values += [description["class_words"]] if description.get("class_words") else []  # older folders have none
+    if description.get("new_names"):
+        values += [description["new_names"], description.get("new_names_sha256")]
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -150,7 +177,7 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
     """The model that a description describes, each of its values of the right kind."""
     values = {}
     for name, kind in _KINDS.items():
-        if name in ("screening", "class_words", "label_kind") and name not in description:
+        if name in ("screening", "class_words", "label_kind", "new_names") and name not in description:
             continue  # written before there was such a thing
         if name not in description:
             raise ModelFolderError(f"{path} is incomplete: {name} is missing.")
@@ -160,7 +187,9 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
     for name in ("class_names", "trained_class_names"):
         if not all(isinstance(entry, str) and entry.strip(" _") and is_unicode(entry) for entry in values[name]):
             raise ModelFolderError(f"{path} was changed: {name} must be a list of text, none of it empty.")
-        if len(set(values[name])) < len(values[name]):
+        # Published classes may share their words, but not their own names.
+        shared = name == "trained_class_names" and values[name] == _words_of(values)
+        if len(set(values[name])) < len(values[name]) and not shared:
             raise ModelFolderError(f"{path} was changed: {name} has one name twice.")
         if len(values[name]) < 2:
             raise ModelFolderError(
@@ -174,6 +203,7 @@ def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
         raise ModelFolderError(f"{path} was changed: label_kind is {values['label_kind']!r:.80}.")
     _check_class_words(values.get("class_words", {}), values["class_names"], path)
     _check_training(values["training"], path)
+    _check_new_names(values.get("new_names"), values["training"], path)
     _check_evaluation(values["evaluation"], path)
     _check_screening(values.get("screening"), len(values["class_names"]), path)
     return SavedModel(**values)
@@ -193,7 +223,14 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "screening": (dict, type(None)),
     "class_words": dict,
     "label_kind": str,
+    "new_names": (dict, type(None)),
 }
+
+
+def _words_of(values: dict[str, Any]) -> list[Any]:
+    """What prompts say for the classes of a model."""
+    words = values.get("class_words", {})
+    return [words.get(name, name) for name in values["class_names"]]
 
 
 def _check_class_words(class_words: dict[str, Any], class_names: list[str], path: Path) -> None:
@@ -215,10 +252,20 @@ def _check_training(training: dict[str, Any], path: Path) -> None:
         "data": not isinstance(training.get("data", {}), dict),
         "image_keys": not isinstance(keys, list) or not all(isinstance(key, str) for key in keys),
         "losses": not isinstance(losses, list) or not all(isinstance(loss, int | float) for loss in losses),
+        "choice": not is_choice(training.get("choice", {})),
     }
     for name, is_wrong in wrong.items():
         if is_wrong:
             raise ModelFolderError(f"{path} was changed: training.{name} is {training[name]!r:.80}.")
+
+
+def _check_new_names(new_names: dict[str, Any] | None, training: dict[str, Any], path: Path) -> None:
+    if new_names is None:
+        return
+    for name, kind in (("method", str), ("options", dict), ("training", dict)):
+        if not isinstance(new_names.get(name), kind):
+            raise ModelFolderError(f"{path} was changed: new_names.{name} is {new_names.get(name)!r:.80}.")
+    _check_training({**training, **new_names["training"]}, path)
 
 
 def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
@@ -270,7 +317,8 @@ def check_replaceable(folder: Path, called: str = "folder") -> None:
     except OSError as error:
         raise OutputError(f"{folder} cannot be read: {error.strerror}; choose another {called}.") from error
     if entries and (
-        DESCRIPTION_FILE not in entries or entries - {DESCRIPTION_FILE, TENSORS_FILE, KEPT_FILE, CARD_FILE}
+        DESCRIPTION_FILE not in entries
+        or entries - {DESCRIPTION_FILE, TENSORS_FILE, KEPT_FILE, NEW_NAMES_FILE, CARD_FILE}
     ):
         raise OutputError(
             f"{folder} holds other files, and saving a model replaces its folder; choose another {called}."
@@ -293,12 +341,22 @@ def method_file_hash(method: str) -> str | None:
 
 
 def _write_parts(
-    folder: Path, model: SavedModel, tensors: dict[str, torch.Tensor], kept: dict[str, torch.Tensor], card: str
+    folder: Path,
+    model: SavedModel,
+    tensors: dict[str, torch.Tensor],
+    kept: dict[str, torch.Tensor],
+    card: str,
+    new_names: dict[str, torch.Tensor],
 ) -> None:
     data = _as_bytes(tensors)
     description = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(model)}
+    if model.new_names is None:
+        del description["new_names"]
     description["tensors_sha256"] = hashlib.sha256(data).hexdigest()
     parts = {TENSORS_FILE: data, CARD_FILE: card.encode()}
+    if new_names:
+        parts[NEW_NAMES_FILE] = _as_bytes(new_names)
+        description["new_names_sha256"] = hashlib.sha256(parts[NEW_NAMES_FILE]).hexdigest()
     if kept:
         parts[KEPT_FILE] = _as_bytes(kept)
         description["kept_sha256"] = hashlib.sha256(parts[KEPT_FILE]).hexdigest()

@@ -15,7 +15,7 @@ from typing import Any
 
 from vlprompt.data.limits import check_max_pixels
 from vlprompt.errors import ModelFolderError, SettingsError, SettingsWarning, UnknownNameError, VlpromptError
-from vlprompt.methods import METHODS, method_class
+from vlprompt.methods import AUTO, METHODS, method_class
 from vlprompt.methods.declarations import Declaration, declaration, declarations, recipe_named, recipe_names
 from vlprompt.methods.templates import check_template
 from vlprompt.model.folder import DESCRIPTION_FILE
@@ -35,8 +35,13 @@ SAVED = (
     "class_names",
     "on_unreadable",
     "max_pixels",
+    "new_names",
 )
 """What of the estimator's parameters is saved with a model."""
+
+SHOTS_OF_TRAINING = 16
+"""Pictures a class that a method which is trained step by step draws unasked, as published; others take all, which
+costs them one encoding each and only helps."""
 
 _JSON_LABELS = (str, int, float, bool)
 
@@ -46,7 +51,7 @@ class FitSettings:
     """What the parameters come to.
 
     Attributes:
-        shots: training pictures per class, None for all.
+        shots: training pictures per class, None for all; never "auto".
         seed: of the draw and the method's initial values.
         uses_pictures: whether pictures change the method.
         recipe: with the changes to its training.
@@ -71,8 +76,35 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
     """
     method = parameters["method"]
     if not isinstance(method, str):
-        raise SettingsError(f"method is {shown(method)}; it must be one of {', '.join(METHODS)}, or file.py:ClassName.")
-    declared = declaration(method)
+        known = ", ".join([AUTO, *METHODS])
+        raise SettingsError(f"method is {shown(method)}; it must be one of {known}, or file.py:ClassName.")
+    declared = None if method == AUTO else declaration(method)
+    _check_reading(parameters)
+    shots, seed = parameters["shots"], seed_number(parameters["seed"])
+    if shots is not None and shots != "auto":
+        shots = whole_number("shots", shots, least=1, instead=", 'auto', or None for all")
+    new_names = truth_value("new_names", parameters["new_names"])
+    short = {name: parameters[name] for name in ("epochs", "batch_size", "learning_rate")}
+    changes = {name: value for name, value in short.items() if value is not None}
+    changes |= _mapping("training", parameters["training"])
+    if declared is None:
+        _refuse_settings_of_methods(parameters["recipe"], changes, _mapping("options", parameters["options"]))
+        return FitSettings(None if shots == "auto" else shots, seed, True, Recipe(AUTO), {"new_names": new_names})
+    if new_names:
+        raise SettingsError(
+            f"new_names=True is for method={AUTO!r}, which chooses what serves names without pictures, and "
+            f"method={method!r} was named; leave one of them out."
+        )
+    recipe = _recipe(method, declared, parameters["recipe"], SHOTS_OF_TRAINING if shots == "auto" else shots)
+    if shots == "auto":
+        shots = None if recipe.training is None else SHOTS_OF_TRAINING
+    recipe = _with_training(method, declared, recipe, changes, seed)
+    options = _with_options(method, declared, recipe, parameters["options"])
+    return FitSettings(shots, seed, declared.uses_pictures, recipe, options)
+
+
+def _check_reading(parameters: Mapping[str, Any]) -> None:
+    """Check what says how pictures are read, and where things are kept."""
     if parameters["template"] is not None:
         check_template(_text("template", parameters["template"]))
     choice("on_unreadable", parameters["on_unreadable"], ("fail", "skip"))
@@ -82,16 +114,33 @@ def checked_settings(parameters: Mapping[str, Any]) -> FitSettings:
             raise SettingsError(f"{name} is {shown(parameters[name])}; it must be a path, or None for none.")
     if parameters["progress"] is not None:
         truth_value("progress", parameters["progress"])
-    shots, seed = parameters["shots"], seed_number(parameters["seed"])
-    if shots is not None:
-        shots = whole_number("shots", shots, least=1, instead=", or None for all")
-    recipe = _recipe(method, declared, parameters["recipe"], shots)
-    short = {name: parameters[name] for name in ("epochs", "batch_size", "learning_rate")}
-    changes = {name: value for name, value in short.items() if value is not None}
-    changes |= _mapping("training", parameters["training"])
-    recipe = _with_training(method, declared, recipe, changes, seed)
-    options = _with_options(method, declared, recipe, parameters["options"])
-    return FitSettings(shots, seed, declared.uses_pictures, recipe, options)
+
+
+def _refuse_settings_of_methods(recipe: Any, training: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Raise SettingsError where a setting is given that only a method has, and which one is not known yet."""
+    if recipe is not None:
+        found = recipe_named(_text("recipe", recipe))
+        if found is None:
+            raise UnknownNameError("recipe", recipe, recipe_names())
+        raise SettingsError(f"recipe {recipe} belongs to the method {found[0]}; name it: method={found[0]!r}.")
+    declared = declarations()
+    if training:
+        TrainingSettings.from_dict({"warmup_epochs": 0, **training})  # what is wrong for all methods is wrong here, too
+        trained = [name for name, entry in declared.items() if entry.recipes[0].training is not None]
+        raise SettingsError(
+            f"{', '.join(training)} belong{'s' if len(training) == 1 else ''} to methods that are trained, and "
+            f"method={AUTO!r} may choose another; name one of {', '.join(trained)} as the method."
+        )
+    for name in options:
+        having = [method for method, entry in declared.items() if any(name == option.name for option in entry.options)]
+        if not having:
+            raise UnknownNameError(
+                "option", name, [option.name for entry in declared.values() for option in entry.options]
+            )
+        raise SettingsError(
+            f"{name} belongs to the method{'s' if len(having) > 1 else ''} {', '.join(having)}, and "
+            f"method={AUTO!r} may choose another; name the one that you mean as the method."
+        )
 
 
 def parameters_to_save(parameters: Mapping[str, Any]) -> dict[str, Any]:

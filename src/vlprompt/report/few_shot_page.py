@@ -16,7 +16,14 @@ from vlprompt.report.curves import curves_svg
 from vlprompt.report.estimates import Interval
 from vlprompt.report.facts import facts, times
 from vlprompt.report.few_shot import OWN_STYLE, FewShotSummary, summarize_few_shot
-from vlprompt.report.few_shot_words import few_shot_caption, few_shot_headline, serves, setting, test_title
+from vlprompt.report.few_shot_words import (
+    few_shot_caption,
+    few_shot_headline,
+    main_setting,
+    serves,
+    setting,
+    test_title,
+)
 from vlprompt.report.headline import short_method_name
 from vlprompt.report.repeating import repeat_command
 
@@ -33,7 +40,7 @@ def few_shot_story(records: Sequence[ResultRecord], command: str | None, interva
         "headline": few_shot_headline(summary),
         "summary": summary,
         "tests": tests,
-        "most": summary.shots[-1],
+        "most": main_setting(summary)[1],
         "titles": {test: test_title(summary, test) for test in summary.tests},
         "serves": [(shots, [serves(summary, test, shots) for test in tests]) for shots in summary.shots],
         "curves": _curves(summary, tests),

@@ -25,7 +25,7 @@ def test_title(summary: FewShotSummary, test: str) -> str:
 
 def few_shot_headline(summary: FewShotSummary) -> Headline:
     """The best method with the most pictures against the best of another kind, and what stands beside it."""
-    test, shots = _most(summary)
+    test, shots = main_setting(summary)
     ranked = summary.methods_at(test, shots, "zero-shot", "prompt", "head")
     if not ranked:
         return Headline("The methods have no data set in common yet", ())
@@ -50,8 +50,9 @@ def serves(summary: FewShotSummary, test: str, shots: int, name: Callable[[str],
         return "-"
     if 1 < len(leaders) == len(summary.methods_at(test, shots, "zero-shot", "prompt", "head")):
         return f"{name(leaders[0])} (not clear)"
-    rest = f" and {len(leaders) - 3} more" if len(leaders) > 3 else ""
-    return ", ".join(name(method) for method in leaders[:3]) + rest
+    shown = leaders if len(leaders) <= 3 else leaders[:2]
+    rest = f" and {len(leaders) - len(shown)} more" if len(leaders) > len(shown) else ""
+    return ", ".join(name(method) for method in shown) + rest
 
 
 def few_shot_caption(summary: FewShotSummary, *, bold: bool = True) -> str:
@@ -82,7 +83,7 @@ def setting(summary: FewShotSummary) -> str:
     return f"{shots}, {counted(len(summary.seeds), 'seed')}"
 
 
-def _most(summary: FewShotSummary) -> tuple[str, int]:
+def main_setting(summary: FewShotSummary) -> tuple[str, int]:
     """The own style, or whatever test is there, and the largest number of shots of several kinds of method."""
     test = OWN_STYLE if OWN_STYLE in summary.tests else summary.tests[0]
     kinds = {n: {summary.kinds[m] for m in summary.methods_at(test, n)} for n in summary.shots}
@@ -138,8 +139,8 @@ def _crossing_words(summary: FewShotSummary, test: str) -> list[str]:
     pairs: tuple[tuple[Kind, Kind], ...] = (("head", "prompt"), ("prompt", "head"))
     for kind, other in pairs:
         if len(ahead[kind]) == len(both):
-            numbers = f"every number of pictures, {min(both)} to {max(both)} a class"
-            return [f"{KINDS[kind].capitalize()} is ahead of {KINDS[other]} with {numbers}."]
+            numbers = and_list([str(shots) for shots in sorted(both)])
+            return [f"{KINDS[kind].capitalize()} is ahead of {KINDS[other]} with {numbers} pictures a class."]
     return [
         f"The best head is ahead of the best prompt with {and_list([str(n) for n in ahead['head']])} pictures a class, "
         f"and the best prompt with {and_list([str(n) for n in ahead['prompt']])}."
@@ -205,7 +206,9 @@ def _over_words(summary: FewShotSummary) -> str:
     fewer = {test: found for test, found in summary.averaged.items() if len(found) < len(summary.datasets)}
     if not fewer:
         return f"Averages over {len(summary.datasets)} data sets." if len(summary.datasets) > 1 else ""
-    listed = and_list([f"{len(found)} ({test_title(summary, test)})" for test, found in fewer.items()])
+    counts = {len(found) for found in summary.averaged.values()}
+    each = [f"{len(found)} ({test_title(summary, test)})" for test, found in summary.averaged.items()]
+    listed = str(*counts) if len(counts) == 1 else and_list(each)
     return f"Averages over {listed} of {len(summary.datasets)} data sets, those that every method has results for."
 
 

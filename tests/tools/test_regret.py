@@ -1,0 +1,46 @@
+"""The benchmark of what `auto` loses against the best of its members."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tools.tool_modules import tool
+
+regret = tool("regret")
+
+
+def cell(chosen: str, own: dict[str, float], shots: int = 4) -> dict:
+    accuracy = {name: {"test": dict.fromkeys(("flat", "3d", "high-contrast"), share)} for name, share in own.items()}
+    return {"data": "emoji-food", "shots": shots, "seed": 1, "choice": {"method": chosen}, "accuracy": accuracy}
+
+
+SHARES = {"zero-shot": 60.0, "gda": 90.0, "linear-probe": 93.0, "tip-adapter": 88.0, "lp++": 70.0}
+
+
+def test_regret_is_the_best_member_minus_what_was_chosen() -> None:
+    assert regret.regret(cell("gda", SHARES), "test", "flat") == 3.0
+    assert regret.regret(cell("linear-probe", SHARES), "test", "3d") == 0.0
+
+
+def test_the_table_has_a_row_for_each_number_of_shots() -> None:
+    summary = regret.summarise([cell("gda", SHARES, 1), cell("linear-probe", SHARES, 4)], "test")
+    rows = summary["styles"]["own"]["rows"]
+    assert [(row["shots"], row["mean_regret"], row["auto"]) for row in rows] == [(1, 3.0, 90.0), (4, 0.0, 93.0)]
+    assert summary["styles"]["own"]["mean_regret"] == 1.5
+    assert "| 1 | 3.00 | 3.0 | 90.0 |" in regret.as_markdown(summary, "test")
+
+
+@pytest.mark.slow
+def test_the_benchmark_runs_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "tools/regret.py"
+    command = [sys.executable, str(script), str(tmp_path), "--datasets", "emoji-faces", "--seeds", "1", "--shots", "1"]
+    subprocess.run(command, check=True, capture_output=True)
+    kept = (tmp_path / "cells.jsonl").read_text()
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "cells.jsonl").read_text() == kept
+    assert json.loads((tmp_path / "regret.json").read_text())["cells"] == 1
