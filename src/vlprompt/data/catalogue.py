@@ -80,8 +80,7 @@ def load_dataset(
         random_splits: whether a source without splits is split at random (50% train, 20% val, 30% test of each
             class); otherwise all its images are in train.
         minimum_classes: fewer are refused.
-        path_column: what a manifest calls the column of the paths; by default `path` or another usual name.
-        label_column: likewise of the labels.
+        path_column, label_column: what a manifest calls these columns; by default `path`, `label` or a usual name.
 
     Raises:
         DataError: no such folder or file, nothing usable in it, one class only, or as the loader of its kind says.
@@ -92,13 +91,9 @@ def load_dataset(
         PublishedCountsWarning, OwnSplitWarning, SameNameWarning: of a published data set.
     """
     named, source = _name_and_source(source)
-    if template is not None:
-        _check_template(template)
+    _check_template(template)
     columns = {"path_column": path_column, "label_column": label_column}
-    if domain != "flat" and source not in DATASETS:
-        raise SettingsError(
-            f"domain is {quoted(domain)}, but {source} is not bundled; only {', '.join(DATASETS)} have domains."
-        )
+    _check_domain(domain, source)
     if isinstance(source, str) and source in DATASETS:
         _refuse_options(source, root=root, class_words=class_words, image_root=image_root, **columns)
         dataset = _load_bundled(source, domain)
@@ -114,11 +109,20 @@ def load_dataset(
     return replace(dataset, name=for_terminal(name or named or dataset.name), template=template or dataset.template)
 
 
-def _check_template(template: str) -> None:
+def _check_template(template: str | None) -> None:
+    if template is None:
+        return
     if template.count("{}") != 1:
         raise SettingsError(f"the template is {quoted(template)}; it must have {{}} once, where the class name goes.")
     if not is_unicode(template):
         raise SettingsError(f"the template is {quoted(template)}, which is not valid Unicode text.")
+
+
+def _check_domain(domain: str, source: str | Path) -> None:
+    if domain != "flat" and source not in DATASETS:
+        raise SettingsError(
+            f"domain is {quoted(domain)}, but {source} is not bundled; only {', '.join(DATASETS)} have domains."
+        )
 
 
 def is_published(source: object) -> bool:
