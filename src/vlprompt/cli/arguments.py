@@ -1,17 +1,11 @@
-"""The commands and their options.
-
-Options that set a field of a settings class are made from that class, so that code, YAML (`--config`) and command
-line share names, defaults and documentation.
-"""
+"""The commands and their options; those of the training and of the methods are made in `settings_options`."""
 
 from __future__ import annotations
 
-import re
 import typing
 from argparse import ArgumentError
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from itertools import pairwise
 from typing import Any
 
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
@@ -19,15 +13,12 @@ from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 from vlprompt import __version__
 from vlprompt.cli.config_files import READ, with_config_files
 from vlprompt.cli.data_arguments import add_data_command, add_root_option
+from vlprompt.cli.explaining import explained, refuse_empty
 from vlprompt.cli.kinds import kind_of
+from vlprompt.cli.settings_options import TRAINING, add_options, options_of_methods, own_method
 from vlprompt.data.limits import MAX_PIXELS
-from vlprompt.errors import SettingsError, UnknownNameError, quoted
-from vlprompt.methods.declarations import Declaration, Option, all_options, declaration, declarations, options_of
-from vlprompt.recipes import TrainingSettings
 
 Command = Callable[[Namespace], None]
-
-_TRAINING = [option for option in options_of(TrainingSettings) if option.name != "seed"]
 
 DESCRIPTION = (
     "Learn the prompt, keep the model: zero-shot CLIP, CoOp, CoCoOp and heads on your own classes, from a few pictures."
@@ -71,13 +62,13 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     try:
         parsed = parser.parse_args(read)
     except ArgumentError as error:
-        raise _explained(str(error), arguments) from error
+        raise explained(str(error), _command(arguments), lambda: _kinds(arguments)) from error
     except SystemExit:
         return None
     name, options = parsed.subcommand, parsed[parsed.subcommand]
     while "subcommand" in options:
         name, options = f"{name} {options.subcommand}", options[options.subcommand]
-    _refuse_empty(options)
+    refuse_empty(options)
     module, function = FUNCTIONS[name].split(":")
     return getattr(import_module(f"vlprompt.cli.{module}"), function), options
 
@@ -90,7 +81,7 @@ def build_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
     """
     parser = _parser(DESCRIPTION, prog="vlprompt", epilog=EPILOG, version=__version__)
     commands = parser.add_subcommands(required=True, metavar="COMMAND", title="commands", description=SUPPRESS)
-    fit = _fit_parser(_own_method(arguments))
+    fit = _fit_parser(own_method(arguments))
     commands.add_subcommand("fit", fit, help="train a classifier on your pictures and save it")
     commands.add_subcommand("predict", _predict_parser(), help="name what pictures show")
     commands.add_subcommand("evaluate", _evaluate_parser(), help="measure a saved classifier on labelled pictures")
@@ -165,9 +156,9 @@ def _fit_parser(own: str | None) -> ArgumentParser:
     parser.add_argument("--recipe", type=str | None, default=None, help="by name, see vlprompt list recipes")
     _add_data_options(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
-    _add_options(parser, "training, where it differs from the recipe", _TRAINING)
-    for methods, options in _options_of_methods(parser, own):
-        _add_options(parser, f"{methods}, where it differs from the recipe", options)
+    add_options(parser, "training, where it differs from the recipe", TRAINING)
+    for methods, options in options_of_methods(parser, own):
+        add_options(parser, f"{methods}, where it differs from the recipe", options)
     return parser
 
 
@@ -298,7 +289,7 @@ def _protocol_parser(description: str, epilog: str, **defaults: str) -> Argument
     _add_backbone(parser)
     parser.add_argument("--workers", type=str | int, default="auto", help="processes, or auto for one per core")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
-    _add_options(parser, "training, where it differs from the recipes", _TRAINING)
+    add_options(parser, "training, where it differs from the recipes", TRAINING)
     return parser
 
 
@@ -417,113 +408,8 @@ def _add_reading(parser: ArgumentParser) -> None:
     )
 
 
-def _own_method(arguments: Sequence[str]) -> str | None:
-    """The method of the user's own that `fit` is asked for on the command line, as file.py:ClassName."""
-    if list(arguments[:1]) != ["fit"]:
-        return None
-    given = [after for word, after in pairwise(arguments) if word == "--method"]
-    given += [word.removeprefix("--method=") for word in arguments if word.startswith("--method=")]
-    return given[-1] if given and given[-1].rpartition(":")[0].endswith(".py") else None
-
-
-def _options_of_methods(parser: ArgumentParser, own: str | None) -> list[tuple[str, list[Option]]]:
-    """The options of all methods, each once, in groups of the methods that have them; the user's own come first."""
-    methods: dict[str, Declaration] = {}
-    if own is not None:
-        methods[own] = declaration(own)
-        _refuse_taken(parser, own, methods[own])
-    groups: dict[str, list[Option]] = {}
-    for having, option in all_options(methods | declarations()).values():
-        groups.setdefault(", ".join(having), []).append(option)
-    return list(groups.items())
-
-
-def _refuse_taken(parser: ArgumentParser, method: str, declared: Declaration) -> None:
-    taken = {flag for action in parser._actions for flag in action.option_strings}
-    for option in declared.options:
-        if _flag(option) in taken:
-            raise SettingsError(
-                f"the method {method} has an option {option.name}, but {_flag(option)} is one of vlprompt fit itself; "
-                "give it another name."
-            )
-
-
-def _flag(option: Option) -> str:
-    return "--" + option.name.replace("_", "-")
-
-
-def _add_options(parser: ArgumentParser, title: str, options: Iterable[Option]) -> None:
-    """Flags for options; one that is not given is left out, an explicit null is kept.
-
-    What the command line has no type for can only be given in Python.
-    """
-    group = parser.add_argument_group(title)
-    for option in options:
-        if option.annotation is None:
-            continue
-        text = option.about.replace("`", "").replace("%", "%%")
-        text = text.replace("None", "null")  # as the command line and YAML write it
-        kind = kind_of(option.annotation, null_is_documented="null" in text)
-        without_value: dict[str, Any] = {"nargs": "?", "const": True} if option.annotation is bool else {}
-        group.add_argument(_flag(option), type=kind, default=SUPPRESS, help=text or None, **without_value)
-
-
 def _choice(*names: str) -> Any:
     return typing.Literal[names]
-
-
-def _explained(message: str, arguments: list[str]) -> SettingsError:
-    """The parser's message as one sentence about what the user typed."""
-    if match := re.match(r"unrecognized arguments: (\S+)", message):
-        return _explained_surplus(match[1], arguments)
-    if match := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
-        return UnknownNameError("command", match[1], re.findall(r"'([^']+)'", match[2]) or match[2].split(", "))
-    if match := re.match(r'(?:argument ([^:]+)|Parser key "([^"]+)"):\s*(.*)', message, re.DOTALL):
-        return SettingsError(_explained_value(_as_typed(match[1] or match[2]), " ".join(match[3].split())))
-    if match := re.search(r"arguments are required: (.*)", message):
-        missing = ", ".join(_as_typed(name) for name in match[1].split(", "))
-        return SettingsError(f"{missing} is missing; see vlprompt {_command(arguments)} --help.")
-    if match := re.search(r"to be one of \{(.*)\}, but it was not provided", message):
-        return SettingsError(
-            f"a command is missing after {_command(arguments) or 'vlprompt'}: {match[1].replace(',', ', ')}."
-        )
-    if match := re.search(r"does not accept option '([^']+)'", message):
-        return UnknownNameError("option", _as_typed(match[1]), _flags(arguments))
-    return SettingsError(" ".join(message.split()))
-
-
-_POSITIONALS = {"checkpoint", "data", "model", "images", "results", "what", "dataset", "folder", "action", "names"}
-
-
-_PATHS = (*sorted(_POSITIONALS), "out", "image_root", "class_words")
-
-
-def _refuse_empty(options: Namespace) -> None:
-    """As a path an empty text is the current folder, which whoever has an unset variable in a script does not mean."""
-    for name in _PATHS:
-        value = options.get(name)
-        if value == "" or (isinstance(value, list) and "" in value):
-            raise SettingsError(f"{_as_typed(name)} is empty; the current folder is written as a full stop (.).")
-
-
-def _explained_value(option: str, problem: str) -> str:
-    if problem.startswith("is "):
-        return f"{option} {problem}"
-    if problem == "expected one argument":
-        return f"{option} needs one value; one that begins with - is written {option}=VALUE."
-    return f"{option}: {problem}"
-
-
-def _as_typed(key: str) -> str:
-    """An option's name as the user writes it."""
-    name = key.lstrip("-").rsplit(".", 1)[-1]
-    return name.upper() if name.lower() in _POSITIONALS else "--" + name.replace("_", "-")
-
-
-def _explained_surplus(argument: str, arguments: list[str]) -> SettingsError:
-    if argument.startswith("-"):
-        return UnknownNameError("option", argument.split("=")[0], _flags(arguments))
-    return SettingsError(f"{quoted(argument)} is one argument too many; see vlprompt {_command(arguments)} --help.")
 
 
 def _command(arguments: list[str]) -> str:
@@ -533,11 +419,6 @@ def _command(arguments: list[str]) -> str:
         if len(words) == count and any(command.split()[:count] == words for command in FUNCTIONS):
             return " ".join(words)
     return ""
-
-
-def _flags(arguments: list[str]) -> list[str]:
-    """The options of the command that the user typed."""
-    return list(_kinds(arguments))
 
 
 def _kinds(arguments: list[str]) -> dict[str, Any]:
