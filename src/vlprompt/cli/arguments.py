@@ -1,8 +1,12 @@
-"""The commands and their options; those of the training and of the methods are made in `settings_options`."""
+"""The commands and their options.
+
+Options that set a field of a settings class are made from that class, so that code, YAML (`--config`) and command
+line share names, defaults and documentation.
+"""
 
 from __future__ import annotations
 
-import typing
+import re
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -13,10 +17,21 @@ from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 from vlprompt import __version__
 from vlprompt.cli.config_files import READ, with_config_files
 from vlprompt.cli.data_arguments import add_data_command, add_root_option
-from vlprompt.cli.explaining import explained, refuse_empty
 from vlprompt.cli.kinds import kind_of
-from vlprompt.cli.settings_options import TRAINING, add_options, options_of_methods, own_method
-from vlprompt.data.limits import MAX_PIXELS
+from vlprompt.cli.option_groups import (
+    TRAINING,
+    add_backbone,
+    add_data_options,
+    add_device,
+    add_loading,
+    add_model,
+    add_options,
+    add_reading,
+    choice,
+    options_of_methods,
+    own_method,
+)
+from vlprompt.errors import SettingsError, UnknownNameError, quoted
 
 Command = Callable[[Namespace], None]
 
@@ -62,13 +77,13 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     try:
         parsed = parser.parse_args(read)
     except ArgumentError as error:
-        raise explained(str(error), _command(arguments), lambda: _kinds(arguments)) from error
+        raise _explained(str(error), arguments) from error
     except SystemExit:
         return None
     name, options = parsed.subcommand, parsed[parsed.subcommand]
     while "subcommand" in options:
         name, options = f"{name} {options.subcommand}", options[options.subcommand]
-    refuse_empty(options)
+    _refuse_empty(options)
     module, function = FUNCTIONS[name].split(":")
     return getattr(import_module(f"vlprompt.cli.{module}"), function), options
 
@@ -144,17 +159,17 @@ def _fit_parser(own: str | None) -> ArgumentParser:
         action="store_true",
         help="with auto: also choose and train what serves names without pictures (predict --class-names)",
     )
-    _add_backbone(parser)
+    add_backbone(parser)
     parser.add_argument(
         "--shots",
-        type=_choice("auto") | int | None,
+        type=choice("auto") | int | None,
         default="auto",
         help="pictures per class; null takes all; auto: all, and 16 as published for a named method that is trained "
         "step by step",
     )
     parser.add_argument("--seed", type=int, default=1, help="of the draw and the training")
     parser.add_argument("--recipe", type=str | None, default=None, help="by name, see vlprompt list recipes")
-    _add_data_options(parser)
+    add_data_options(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
     add_options(parser, "training, where it differs from the recipe", TRAINING)
     for methods, options in options_of_methods(parser, own):
@@ -164,7 +179,7 @@ def _fit_parser(own: str | None) -> ArgumentParser:
 
 def _predict_parser() -> ArgumentParser:
     parser = _parser("Name what pictures show.")
-    _add_model(parser)
+    add_model(parser)
     parser.add_argument(
         "images",
         metavar="IMAGES",
@@ -184,29 +199,29 @@ def _predict_parser() -> ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--screening",
-        type=_choice("auto", "off") | int,
+        type=choice("auto", "off") | int,
         default="auto",
         help="off: every class exactly; K: only each picture's K best classes, the others approximately, which pays "
         "for few of many; auto: the calibrated K where it pays",
     )
-    _add_reading(parser)
-    _add_device(parser)
+    add_reading(parser)
+    add_device(parser)
     return parser
 
 
 def _evaluate_parser() -> ArgumentParser:
     parser = _parser("Measure a saved classifier on labelled pictures.")
-    _add_model(parser)
+    add_model(parser)
     parser.add_argument("data", metavar="DATA", type=str, help=DATA_HELP)
     parser.add_argument(
         "--split",
-        type=_choice("train", "val", "test", "all"),
+        type=choice("train", "val", "test", "all"),
         default="test",
         help="which pictures; where the data have no splits, test is those that the model was not trained on",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    _add_data_options(parser)
-    _add_device(parser)
+    add_data_options(parser)
+    add_device(parser)
     return parser
 
 
@@ -225,10 +240,10 @@ def _convert_parser() -> ArgumentParser:
         "trained on; or the names of its classes, with commas or in a file, as --class-names of vlprompt predict",
     )
     parser.add_argument("--out", type=str, required=True, metavar="FOLDER", help="where the model goes")
-    _add_backbone(parser)
+    add_backbone(parser)
     parser.add_argument(
         "--position",
-        type=_choice("end", "middle", "front"),
+        type=choice("end", "middle", "front"),
         default="end",
         help="where it has the class name (CLASS_TOKEN_POSITION), which the file does not tell",
     )
@@ -284,9 +299,9 @@ def _protocol_parser(description: str, epilog: str, **defaults: str) -> Argument
         "--shots", type=str | int, default=defaults["shots"], help="pictures per class, numbers with commas"
     )
     parser.add_argument("--seeds", type=str | int, default="1,2,3", help="numbers with commas")
-    _add_loading(parser)
-    _add_reading(parser)
-    _add_backbone(parser)
+    add_loading(parser)
+    add_reading(parser)
+    add_backbone(parser)
     parser.add_argument("--workers", type=str | int, default="auto", help="processes, or auto for one per core")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
     add_options(parser, "training, where it differs from the recipes", TRAINING)
@@ -296,12 +311,10 @@ def _protocol_parser(description: str, epilog: str, **defaults: str) -> Argument
 def _report_parser() -> ArgumentParser:
     parser = _parser("Print the table of a benchmark's results and write its HTML report.")
     parser.add_argument("results", metavar="FOLDER", type=str, help="the benchmark's --out")
-    parser.add_argument(
-        "--format", type=_choice("text", "markdown", "csv"), default="text", help="of the printed table"
-    )
+    parser.add_argument("--format", type=choice("text", "markdown", "csv"), default="text", help="of the printed table")
     parser.add_argument(
         "--protocol",
-        type=_choice("all", "base-to-new", "few-shot"),
+        type=choice("all", "base-to-new", "few-shot"),
         default="all",
         help="which results, where there are several",
     )
@@ -314,7 +327,7 @@ def _report_parser() -> ArgumentParser:
 
 def _list_parser() -> ArgumentParser:
     parser = _parser("Names that other commands understand.")
-    parser.add_argument("what", type=_choice("backbones", "methods", "datasets", "recipes"), help="of what")
+    parser.add_argument("what", type=choice("backbones", "methods", "datasets", "recipes"), help="of what")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -333,7 +346,7 @@ def _export_parser() -> ArgumentParser:
 
 def _cache_parser() -> ArgumentParser:
     parser = _parser("The cache of image features.")
-    parser.add_argument("action", type=_choice("info", "clear"), help="tell what it holds, or empty it")
+    parser.add_argument("action", type=choice("info", "clear"), help="tell what it holds, or empty it")
     return parser
 
 
@@ -348,68 +361,58 @@ def _doctor_parser() -> ArgumentParser:
     return parser
 
 
-def _add_model(parser: ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", type=str, help="a folder that vlprompt fit wrote")
-    parser.add_argument(
-        "--backbone", type=str | None, default=None, help="where the same weights are now, if they moved"
-    )
-    parser.add_argument(
-        "--method", type=str | None, default=None, help="file.py:ClassName, for a model of a method of your own"
-    )
-
-
-def _add_backbone(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--backbone", type=str, default="mini", help="vlprompt list backbones, or a local folder or file"
-    )
-    _add_device(parser)
-
-
-def _add_device(parser: ArgumentParser) -> None:
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, mps")
-
-
-def _add_loading(parser: ArgumentParser) -> None:
-    add_root_option(parser)
-    parser.add_argument(
-        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML, JSON or CSV: folder or label, words"
-    )
-    parser.add_argument(
-        "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
-    )
-    for what in ("path", "label"):
-        parser.add_argument(
-            f"--{what}-column",
-            type=str | None,
-            default=None,
-            metavar="NAME",
-            help=f"what a manifest calls its column of {what}s, where it is not {what} or another usual name",
+def _explained(message: str, arguments: list[str]) -> SettingsError:
+    """The parser's message as one sentence about what the user typed."""
+    if match := re.match(r"unrecognized arguments: (\S+)", message):
+        return _explained_surplus(match[1], arguments)
+    if match := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+        return UnknownNameError("command", match[1], re.findall(r"'([^']+)'", match[2]) or match[2].split(", "))
+    if match := re.match(r'(?:argument ([^:]+)|Parser key "([^"]+)"):\s*(.*)', message, re.DOTALL):
+        return SettingsError(_explained_value(_as_typed(match[1] or match[2]), " ".join(match[3].split())))
+    if match := re.search(r"arguments are required: (.*)", message):
+        missing = ", ".join(_as_typed(name) for name in match[1].split(", "))
+        return SettingsError(f"{missing} is missing; see vlprompt {_command(arguments)} --help.")
+    if match := re.search(r"to be one of \{(.*)\}, but it was not provided", message):
+        return SettingsError(
+            f"a command is missing after {_command(arguments) or 'vlprompt'}: {match[1].replace(',', ', ')}."
         )
+    if match := re.search(r"does not accept option '([^']+)'", message):
+        return UnknownNameError("option", _as_typed(match[1]), _flags(arguments))
+    return SettingsError(" ".join(message.split()))
 
 
-def _add_data_options(parser: ArgumentParser) -> None:
-    _add_loading(parser)
-    parser.add_argument(
-        "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
-    )
-    _add_reading(parser)
+_POSITIONALS = {"checkpoint", "data", "model", "images", "results", "what", "dataset", "folder", "action", "names"}
 
 
-def _add_reading(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
-    )
-    parser.add_argument(
-        "--max-pixels",
-        type=int,
-        default=MAX_PIXELS,
-        metavar="N",
-        help="pictures that take more memory to decode than 8 bytes for each of N pixels cannot be read",
-    )
+_PATHS = (*sorted(_POSITIONALS), "out", "image_root", "class_words")
 
 
-def _choice(*names: str) -> Any:
-    return typing.Literal[names]
+def _refuse_empty(options: Namespace) -> None:
+    """As a path an empty text is the current folder, which whoever has an unset variable in a script does not mean."""
+    for name in _PATHS:
+        value = options.get(name)
+        if value == "" or (isinstance(value, list) and "" in value):
+            raise SettingsError(f"{_as_typed(name)} is empty; the current folder is written as a full stop (.).")
+
+
+def _explained_value(option: str, problem: str) -> str:
+    if problem.startswith("is "):
+        return f"{option} {problem}"
+    if problem == "expected one argument":
+        return f"{option} needs one value; one that begins with - is written {option}=VALUE."
+    return f"{option}: {problem}"
+
+
+def _as_typed(key: str) -> str:
+    """An option's name as the user writes it."""
+    name = key.lstrip("-").rsplit(".", 1)[-1]
+    return name.upper() if name.lower() in _POSITIONALS else "--" + name.replace("_", "-")
+
+
+def _explained_surplus(argument: str, arguments: list[str]) -> SettingsError:
+    if argument.startswith("-"):
+        return UnknownNameError("option", argument.split("=")[0], _flags(arguments))
+    return SettingsError(f"{quoted(argument)} is one argument too many; see vlprompt {_command(arguments)} --help.")
 
 
 def _command(arguments: list[str]) -> str:
@@ -419,6 +422,11 @@ def _command(arguments: list[str]) -> str:
         if len(words) == count and any(command.split()[:count] == words for command in FUNCTIONS):
             return " ".join(words)
     return ""
+
+
+def _flags(arguments: list[str]) -> list[str]:
+    """The options of the command that the user typed."""
+    return list(_kinds(arguments))
 
 
 def _kinds(arguments: list[str]) -> dict[str, Any]:
