@@ -33,6 +33,27 @@ def test_a_documented_method_is_fitted_predicted_with_and_evaluated(vlprompt, pi
         assert_refused(others, "nearest-mean names only the 3 classes")
 
 
+def test_a_method_of_thirty_lines_is_fitted_predicted_with_benchmarked_and_reported(
+    vlprompt, pictures, tmp_path
+) -> None:
+    (tmp_path / "gentle.py").write_text(EXAMPLES[1])
+    assert len(EXAMPLES[1].strip().splitlines()) <= 30
+    mine, quick = ("--method", "gentle.py:Gentle"), ("--epochs", "2", "--views", "1")
+    fitted = vlprompt("fit", "pictures", "--out", "model", "--shots", "2", "--shortness", "0.1", *mine, *quick)
+    assert fitted.code == 0, fitted.err
+    model = json.loads((tmp_path / "model/model.json").read_text())
+    assert model["options"]["shortness"] == 0.1
+    assert (model["training"]["recipe"], model["training"]["settings"]["batch_size"]) == ("mine", 32)
+    assert model["training"]["text_engine"].startswith("segments: ")
+    assert vlprompt("predict", "model", "pictures", *mine).out.count("\n") == 9
+    what = ("--methods", "zero-shot,gentle.py:Gentle", "--shots", "2", "--seeds", "1", "--out", "runs", *quick)
+    ran = vlprompt("benchmark", "base-to-new", "pictures", *what, "--workers", "1")
+    assert ran.code == 0, ran.err
+    reported = vlprompt("report", "runs", "--format", "csv")
+    assert "gentle.py:Gentle" in reported.out
+    assert "gentle.py:Gentle" in (tmp_path / "runs/report.html").read_text()
+
+
 def test_the_table_has_every_method_and_says_which_take_other_names() -> None:
     rows = dict(re.findall(r"^\| `([^`]+)` \|.*\| (yes|no)[^|]* \| [^|]*\|$", DOCUMENT, re.MULTILINE))
     assert rows == {name: "yes" if method_class(name).open_names else "no" for name in METHODS}

@@ -8,9 +8,9 @@ import pytest
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
 from vlprompt.experiments import MethodRun, Plan
-from vlprompt.experiments.plan import load_datasets, runs_of
+from vlprompt.experiments.plan import all_methods, load_datasets, runs_of
 from vlprompt.experiments.records import BackboneFacts
-from vlprompt.protocols import BASE_TO_NEW
+from vlprompt.protocols import BASE_TO_NEW, FEW_SHOT
 
 BACKBONE = BackboneFacts("tiny", "ab", "fp32", "cpu")
 
@@ -146,3 +146,22 @@ def test_a_plan_of_numpy_numbers_is_one_of_plain_ones():
     plan = Plan(BASE_TO_NEW, shots=np.int64(4), seeds=np.arange(1, 3), training={"epochs": np.int64(3)})
     assert (plan.shots, plan.seeds) == ((4,), (1, 2))
     assert {type(number) for number in (*plan.shots, *plan.seeds)} == {int}
+
+
+def test_auto_takes_part_in_few_shot_as_a_method_of_its_own():
+    plan = Plan(FEW_SHOT, datasets=(_dataset("a"),), methods=("zero-shot", "auto"), shots=(1, 4), seeds=(1,))
+    runs = [run for run in _runs(plan) if run.method.name == "auto"]
+    assert [run.shots for run in runs] == [1, 4]
+    assert {(run.method.learns, run.method.open_names, run.training) for run in runs} == {(True, False, None)}
+    assert "auto" in all_methods(FEW_SHOT)
+
+
+def test_auto_is_refused_where_classes_without_pictures_are_tested():
+    assert "auto" not in all_methods(BASE_TO_NEW)
+    with pytest.raises(SettingsError, match="auto chooses for classes that it has pictures of, and base-to-new"):
+        _runs(Plan(BASE_TO_NEW, datasets=(_dataset("a"),), methods=("auto",)))
+
+
+def test_auto_takes_no_options():
+    with pytest.raises(SettingsError, match="auto takes no options"):
+        _runs(Plan(FEW_SHOT, datasets=(_dataset("a"),), methods=(MethodRun("auto", options={"alpha": 1.0}),)))

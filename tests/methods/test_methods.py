@@ -547,3 +547,32 @@ def test_a_forward_that_gives_something_else_is_refused_in_training_and_in_predi
     views = CachedViews(training_set.features[:, None].numpy())
     with pytest.raises(MethodError, match=says):
         train(method, views, training_set.labels, TrainingSettings(epochs=1, warmup_epochs=0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "engine", "reason"),
+    [
+        ("coop", {}, "segments", "the text tower is causal"),
+        ("cocoop", {"engine": "plain"}, "plain", "asked for"),
+        ("cocoop", {"engine": "autograd"}, "autograd", "asked for"),
+        ("maple", {}, "autograd", "contexts in deeper layers"),
+    ],
+)
+def test_a_method_says_which_engine_encodes_its_prompts_and_why(
+    tiny_backbone: Backbone, name: str, options: dict[str, Any], engine: str, reason: str
+) -> None:
+    chosen = build_method(name, tiny_backbone, NAMES, options=options).text_engine()
+    assert chosen is not None
+    assert chosen.name == engine
+    assert reason in chosen.reason
+
+
+def test_a_tower_that_needs_whole_sequences_is_the_reason_for_the_plain_engine() -> None:
+    backbone = tiny_siglip()
+    chosen = build_method("coop", backbone, NAMES).text_engine()
+    assert chosen is not None
+    assert (chosen.name, chosen.reason) == ("plain", backbone.text.whole_sequence_only)
+
+
+def test_words_that_are_encoded_once_have_no_engine(tiny_backbone: Backbone) -> None:
+    assert build_method("zero-shot", tiny_backbone, NAMES).text_engine() is None

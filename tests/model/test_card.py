@@ -52,7 +52,7 @@ def test_plain_names_stand_in_the_card_as_they_are():
 def test_a_model_that_learned_nothing_is_not_said_to_have_learned_prompts():
     assert "in which nothing is learned" in card("zero-shot")
     assert "zero-shot learned" not in card("zero-shot")
-    assert "what coop learned for the frozen backbone" in card("coop")
+    assert "what CoOp learned for the frozen backbone" in card("coop")
 
 
 def test_a_model_of_a_method_in_a_file_is_used_by_naming_the_file():

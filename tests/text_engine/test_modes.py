@@ -66,7 +66,7 @@ def test_the_callers_autocast_does_not_get_in(backbone: Backbone, engine_class: 
         results.append((features.detach(), leaf.grad))
     (features, gradient), (same, close) = results
     assert torch.equal(features, same)
-    # torch's own way back runs its products in the mode of whoever calls it.
+    # torch's own backward runs its products in the mode of whoever calls it.
     assert (gradient - close).norm() < 0.05 * gradient.norm()
 
 

@@ -193,7 +193,7 @@ def test_no_padding_is_computed(tiny_backbone: Backbone) -> None:
     assert 0.75 * most < forward.get_total_flops() < 1.1 * most
     with FlopCounterMode(display=False, custom_mapping=in_place) as backward:
         features.sum().backward()
-    # Frozen weights get no gradient, so the way back costs what the way there did (attention: twice).
+    # Frozen weights get no gradient, so backward costs what forward did (attention: twice).
     assert 0.75 * most < backward.get_total_flops() < 1.2 * most
 
 

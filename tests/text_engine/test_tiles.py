@@ -56,9 +56,9 @@ def test_the_trunk_stands_first_and_sees_itself_among_the_shared_keys(drawn: Len
 def test_tails_that_begin_alike_share_rows(drawn: Lengths, tile_rows: int) -> None:
     everything = merge(tails_of(drawn), 1000)
     beginnings = {(tuple(lead), tuple(rows[:length])) for lead, rows in drawn for length in range(1, len(rows) + 1)}
-    assert sum(len(bush) for bush in everything) == len(beginnings)
+    assert sum(len(tree) for tree in everything) == len(beginnings)
     longest = max(len(rows) for _, rows in drawn)
-    assert all(len(bush) <= max(tile_rows, longest) for bush in merge(tails_of(drawn), tile_rows))
+    assert all(len(tree) <= max(tile_rows, longest) for tree in merge(tails_of(drawn), tile_rows))
 
 
 @given(TAILS, TILE_ROWS)
@@ -71,14 +71,14 @@ def test_every_row_and_every_slot_attends_to_something(drawn: Lengths, tile_rows
 
 @given(TAILS, st.integers(1, 60))
 def test_groups_hold_every_bush_once_and_stay_within_their_rows(drawn: Lengths, most_rows: int) -> None:
-    bushes = merge(tails_of(drawn), 16)
-    groups = groups_of(bushes, most_rows)
-    assert [bush for group in groups for bush in group] == bushes
-    assert all(len(group) == 1 or sum(len(bush) for bush in group) <= most_rows for group in groups)
+    trees = merge(tails_of(drawn), 16)
+    groups = groups_of(trees, most_rows)
+    assert [tree for group in groups for tree in group] == trees
+    assert all(len(group) == 1 or sum(len(tree) for tree in group) <= most_rows for group in groups)
 
 
 def test_packing_wastes_next_to_nothing() -> None:
     sources: list[list[Source]] = [[("token", 10 * n + row, 0) for row in range(3 + n % 6)] for n in range(500)]
-    bushes = merge([Tail((), tuple(rows), 5) for rows in sources], 32)
-    tiles = pack(bushes, 32, start=START, trunk=TRUNK)
+    trees = merge([Tail((), tuple(rows), 5) for rows in sources], 32)
+    tiles = pack(trees, 32, start=START, trunk=TRUNK)
     assert tiles.positions.numel() < 1.03 * (len(TRUNK) + sum(len(rows) for rows in sources))

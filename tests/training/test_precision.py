@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from vlprompt.errors import SettingsError
+from vlprompt.model import fitting
 from vlprompt.recipes import TrainingSettings
+from vlprompt.training import precision as precision_module
 from vlprompt.training import state as state_module
 from vlprompt.training import train
 from vlprompt.training.precision import Precision, check_precision
@@ -104,3 +106,32 @@ def test_training_on_a_gpu_learns_fp32_parameters_and_resumes(
     resumed, whole = resumed_and_whole(small_method, views, settings, tmp_path, "cuda")
     assert same_bits(learned(resumed), learned(whole))
     assert {tensor.dtype for tensor in learned(whole).values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("precision", "towers"), [("fp32", "fp32"), ("bf16", "bf16")])
+def test_the_towers_train_in_the_settings_precision_and_predict_in_the_backbones_own(
+    monkeypatch, tiny_backbone, precision, towers
+):
+    """Nothing is computed: training is replaced by a change of what is learned."""
+    trained = []
+
+    def of(self, method, samples, extractor):
+        trained.append(method)
+        with torch.no_grad():
+            method.context_vectors += 1
+        return {"features_s": 0.0}, None
+
+    monkeypatch.setattr(precision_module, "check_precision", lambda *_: None)
+    monkeypatch.setattr(fitting._TrainingRun, "of", of)
+    settings = fitting.MethodSettings("coop", {}, "a photo of a {}.", 1, TrainingSettings(precision=precision))
+    fitted = fitting.fit(settings, [], ["dog", "cat"], tiny_backbone, None, identity={})
+    assert [method.backbone.precision for method in trained] == [towers]
+    assert fitted.method.backbone is tiny_backbone
+    assert torch.equal(fitted.method.context_vectors, trained[0].context_vectors)
+    assert fitted.record["text_engine"].startswith("segments: the text tower is causal")
+
+
+def test_a_precision_that_the_device_has_not_is_refused_before_anything_is_encoded(tiny_backbone):
+    settings = fitting.MethodSettings("coop", {}, "a photo of a {}.", 1, TrainingSettings(precision="fp16"))
+    with pytest.raises(SettingsError, match="precision is 'fp16', which needs a CUDA GPU"):
+        fitting.fit(settings, [], ["dog", "cat"], tiny_backbone, None, identity={})

@@ -24,7 +24,7 @@ from vlprompt.experiments.records import (
     hash_settings,
     record_path,
 )
-from vlprompt.methods import METHODS, method_class
+from vlprompt.methods import AUTO, METHODS, method_class
 from vlprompt.methods.declarations import declaration, declarations, recipe_for, recipe_named
 from vlprompt.model.cautions import untested_words
 from vlprompt.model.evaluation import UntestedClassesWarning
@@ -61,7 +61,7 @@ class MethodRun:
         Args:
             protocol: by name; what differs from its published recipe are the run's changes.
         """
-        found = None if name in METHODS else recipe_named(name)
+        found = None if name in (AUTO, *METHODS) else recipe_named(name)
         if found is None:
             return cls(name, name)
         method, recipe = found
@@ -277,6 +277,8 @@ def _method_and_training(run: MethodRun, plan: Plan, shots: int) -> tuple[Method
     """A method's full options and training settings: the published recipe with the plan's changes."""
     from vlprompt.model.folder import method_file_hash
 
+    if run.method == AUTO:
+        return _auto(run, plan.protocol), None
     declared = declaration(run.method)
     recipe = published_for(declared.recipes, plan.protocol.name, shots)
     options = _options_of(run, recipe)
@@ -297,6 +299,18 @@ def _method_and_training(run: MethodRun, plan: Plan, shots: int) -> tuple[Method
     return facts, recipe.with_training(**{**plan.training, **run.training}).training
 
 
+def _auto(run: MethodRun, protocol: Protocol) -> MethodFacts:
+    """What chooses among methods, as if it were one."""
+    if not protocol.takes_auto:
+        raise SettingsError(
+            f"method {AUTO} chooses for classes that it has pictures of, and {protocol.name} tests on classes without "
+            "any; leave it out, or take it in a few-shot benchmark"
+        )
+    if run.options or run.training:
+        raise SettingsError(f"method {AUTO} takes no options; name the method that they are for")
+    return MethodFacts(AUTO, run.label or AUTO, learns=True, options={}, open_names=False)
+
+
 def _options_of(run: MethodRun, recipe: Recipe) -> Any:
     return method_class(run.method).options_class(**{**recipe.options, **run.options})
 
@@ -312,6 +326,9 @@ def without_unfit(plan: Plan, backbone: Backbone) -> Plan:
     """
     fit = []
     for run in plan.method_runs:
+        if run.method == AUTO:  # it tries what works over the backbone
+            fit.append(run)
+            continue
         recipe = published_for(declaration(run.method).recipes, plan.protocol.name, plan.all_shots[0])
         options = _options_of(run, recipe)
         try:
@@ -326,8 +343,9 @@ def without_unfit(plan: Plan, backbone: Backbone) -> Plan:
 
 
 def all_methods(protocol: Protocol) -> list[str]:
-    """The methods of the package that can take part with their published options."""
-    return [name for name, declared in declarations().items() if protocol.refusal(declared) is None]
+    """The methods of the package that can take part with their published options, and what chooses among them."""
+    named = [name for name, declared in declarations().items() if protocol.refusal(declared) is None]
+    return [*named, AUTO] if protocol.takes_auto else named
 
 
 def _seeded(training: TrainingSettings | None, seed: int) -> TrainingSettings | None:

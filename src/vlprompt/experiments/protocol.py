@@ -18,12 +18,14 @@ class Protocol(ABC):
         title: in a few words, for lists.
         paper: where it was published.
         shots: training images a class, the published numbers.
+        takes_auto: whether method="auto" can take part: it chooses for the classes that it has pictures of.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
     shots: ClassVar[tuple[int, ...]]
+    takes_auto: ClassVar[bool] = True
 
     @abstractmethod
     def trained(self, dataset: Dataset) -> Dataset:

@@ -127,7 +127,7 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
         # Within the row, because pixels are read only now.
         results = {test: _test(fitted.method, inputs[test], part) for test, part in bench.tests(name).items()}
     features_s = encoded - started + fitted.record.get("features_s", 0.0)
-    train_s = fitted.record.get("train_s", 0.0) + fitted.record.get("setup_s", 0.0)
+    train_s = sum(fitted.record.get(part, 0.0) for part in ("choosing_s", "setup_s", "train_s"))
     record = _record(run, results, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))
     write_record(bench.out, record)
     shutil.rmtree(work, ignore_errors=True)

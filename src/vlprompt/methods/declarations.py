@@ -100,8 +100,8 @@ def title_of(label: str) -> str:
     """How tables and reports write a method or recipe of the package by its name; anything else as it is."""
     if label in METHODS:
         return declaration(label).title
-    found = recipe_named(label)
-    return label if found is None else found[1].title or label
+    _, recipe = recipe_named(label) or ("", Recipe(label))
+    return recipe.title or label
 
 
 def recipe_names() -> list[str]:

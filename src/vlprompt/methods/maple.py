@@ -25,6 +25,7 @@ from vlprompt.methods.prompt_learner import CONTEXT_STD, PromptOptions
 from vlprompt.recipes import Recipe, TrainingSettings
 from vlprompt.settings_checks import plain, truth_value, whole_number
 from vlprompt.text_engine import (
+    EngineChoice,
     SegmentsEngine,
     build_prompts,
     check_engine,
@@ -132,6 +133,9 @@ class MaPLe(Method):
         layers = [self.context_vectors, *self.deep_vectors]
         tokens = [project(vectors) for project, vectors in zip(self.projections, layers, strict=True)]
         return self.normalised(self.backbone.encode_prompted_images(inputs, tokens))
+
+    def text_engine(self) -> EngineChoice:
+        return EngineChoice("autograd", "contexts in deeper layers need it")
 
     def _depth(self) -> int:
         """J; "auto" is the published one, or all layers of a tower that has fewer."""

@@ -25,7 +25,7 @@ from vlprompt.methods.output import Output, ScreenedPath, TrainingSet, checked_o
 from vlprompt.methods.templates import DEFAULT_TEMPLATE
 from vlprompt.recipes import Recipe
 from vlprompt.settings_checks import seed_number
-from vlprompt.text_engine.prompts import refuse_one_prompt
+from vlprompt.text_engine import EngineChoice, refuse_one_prompt
 
 
 class Method(nn.Module, ABC):
@@ -151,6 +151,10 @@ class Method(nn.Module, ABC):
         """What training minimises, a mean over the images: the cross-entropy of the logits with labels (B,)."""
         logits = output.logits
         return F.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, labels)
+
+    def text_engine(self) -> EngineChoice | None:
+        """Which engine encodes its prompts, and why; None for a method whose prompts are words, encoded once, whole."""
+        return None
 
     def screening(self) -> ScreenedPath | None:
         """How all classes can be scored by an expansion (see `vlprompt.screening`); None, the default, if they cannot.

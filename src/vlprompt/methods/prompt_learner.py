@@ -14,7 +14,16 @@ from vlprompt.errors import MethodError, SettingsError, UnknownNameError, quoted
 from vlprompt.files.text_files import is_unicode
 from vlprompt.methods.method import Method, ScreenedPath
 from vlprompt.settings_checks import plain, shown, truth_value, whole_number
-from vlprompt.text_engine import Prompts, TextEngine, build_prompts, check_engine, text_engine, words_of
+from vlprompt.text_engine import (
+    EngineChoice,
+    Prompts,
+    TextEngine,
+    build_prompts,
+    check_engine,
+    chosen_engine,
+    text_engine,
+    words_of,
+)
 from vlprompt.text_engine.prompts import ROOM_FOR_NAME, word_tokens
 
 CONTEXT_STD = 0.02
@@ -110,6 +119,9 @@ class PromptLearner(Method):
                 memory=self.options.memory,
             )
         return self._engines[per_class]
+
+    def text_engine(self) -> EngineChoice:
+        return chosen_engine(self.backbone, self.prompts, self.options.engine)
 
     @abstractmethod
     def context(self, image_features: Tensor) -> Tensor:

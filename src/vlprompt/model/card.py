@@ -6,6 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from vlprompt.escaping import for_markdown, for_markdown_code
+from vlprompt.methods import METHODS
+from vlprompt.methods.declarations import declaration, title_of
 from vlprompt.model.cautions import DRAWINGS_ONLY, cautions, untested_words
 from vlprompt.model.description import SavedModel
 from vlprompt.model.evaluation import Evaluation
@@ -45,7 +47,7 @@ def model_card(model: SavedModel) -> str:
     """The card as Markdown."""
     data = model.training.get("data", {})
     sections = [
-        f"# {for_markdown(model.method)} on {for_markdown(str(data.get('name', 'your pictures')))}",
+        f"# {for_markdown(title_of(model.method))} on {for_markdown(str(data.get('name', 'your pictures')))}",
         f"A classifier of {len(model.class_names)} classes: {_prompts(model)} for the frozen backbone "
         f"{for_markdown_code(model.backbone)}, whose weights are not in this folder. Made by vlprompt.",
         "## Use\n" + _use(model),
@@ -89,12 +91,12 @@ def _prompts(model: SavedModel) -> str:
     """What the classes are told apart by; a zero-shot model has learned nothing."""
     if model.new_names is not None:
         return (
-            f"{for_markdown(model.method)} for the classes trained on and, as soon as one name is none of these, "
-            f"{for_markdown(str(model.new_names['method']))}"
+            f"{for_markdown(title_of(model.method))} for the classes trained on and, as soon as one name is none of "
+            f"these, {for_markdown(title_of(str(model.new_names['method'])))}"
         )
-    if model.method == "zero-shot":
+    if model.method in METHODS and not declaration(model.method).uses_pictures:
         return "prompts of a template, in which nothing is learned,"
-    return f"what {for_markdown(model.method)} learned"
+    return f"what {for_markdown(title_of(model.method))} learned"
 
 
 def _use(model: SavedModel) -> str:

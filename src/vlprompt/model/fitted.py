@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from vlprompt.model.fitting import Fit
     from vlprompt.model.pair import Pair
     from vlprompt.model.prediction import Predictor
+    from vlprompt.text_engine import EngineChoice
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +123,11 @@ class FittedClassifier:
         """What prompts say for a class, by its name, where that is not the name itself."""
         pairs = zip(self.class_names, self.method.class_names, strict=True)
         return {name: words for name, words in pairs if name != words}
+
+    @property
+    def text_engine(self) -> EngineChoice | None:
+        """Which engine encodes the model's prompts, and why; see `Method.text_engine`."""
+        return self.method.text_engine()
 
     def logits(
         self,

@@ -179,18 +179,12 @@ class _Run:
             pictures: the samples' features and labels, where they are known.
         """
         settings = self.settings
-        method = build_method(
-            settings.name,
-            self.backbone,
-            self.class_words,
-            options=settings.options,
-            template=settings.template,
-            seed=settings.seed,
-            one_prompt_allowed=settings.one_prompt_allowed,
-        )
+        method = self._built(_in_precision_of(settings.training, self.backbone))
         if not method.uses_pictures():
             return Fit(method, {}, name=settings.name)
         record: dict[str, Any] = {"recipe": settings.source or "vlprompt's defaults"}
+        if engine := method.text_engine():
+            record["text_engine"] = str(engine)
         if method.has_setup():
             if pictures is None:
                 samples, pictures, of_pictures = labelled_features(method, samples, self.extractor)
@@ -201,7 +195,24 @@ class _Run:
         training = _TrainingRun(settings.training, self.identity, self.checkpoint, self.board, self.title)
         of_training, calibration = training.of(method, samples, self.extractor)
         of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
+        if method.backbone is not self.backbone:
+            # It was trained in half precision, and predicts as the model loaded later does: in the backbone's own.
+            trained, method = method, self._built(self.backbone)
+            method.load_learned(trained.state_dict())
+            method.cross_validated = trained.cross_validated
         return Fit(method, record | of_training, calibration, settings.name)
+
+    def _built(self, backbone: Backbone) -> Method:
+        settings = self.settings
+        return build_method(
+            settings.name,
+            backbone,
+            self.class_words,
+            options=settings.options,
+            template=settings.template,
+            seed=settings.seed,
+            one_prompt_allowed=settings.one_prompt_allowed,
+        )
 
     def choose_and_fit(self, samples: Sequence[Sample]) -> Fit:
         """The method that cross-validation chooses, and beside a head what serves names without pictures."""
@@ -237,6 +248,20 @@ class _Run:
         chosen = replace(settings, name=name, options=recipe.options, training=training, source=recipe.source)
         checkpoint = None if self.checkpoint is None else Path(self.checkpoint) / name
         return replace(self, settings=chosen, checkpoint=checkpoint, title=f"{self.title} chose {name}")
+
+
+def _in_precision_of(training: TrainingSettings | None, backbone: Backbone) -> Backbone:
+    """The backbone as training has it: its towers in the settings' precision, where that is not fp32.
+
+    Raises:
+        SettingsError: its device does not compute in that precision.
+    """
+    if training is None or training.precision == "fp32":
+        return backbone
+    from vlprompt.training.precision import check_precision
+
+    check_precision(training.precision, backbone.device)
+    return replace(backbone, precision=training.precision)
 
 
 def labelled_features(

@@ -20,6 +20,7 @@ class BaseToNew(Protocol):
     title = "train on half of the classes, test on both halves"
     paper = "Conditional Prompt Learning for Vision-Language Models (Zhou et al. 2022, arXiv 2203.05557), section 4.1"
     shots = (16,)
+    takes_auto = False
 
     def trained(self, dataset: Dataset) -> Dataset:
         return select_half(dataset, "base")

@@ -2,7 +2,7 @@
 
     x' = x + out(attention(ln_1(x))),    x'' = x' + mlp(ln_2(x'))
 
-All weights are the tower's own. `PackedPass` runs them over packed rows, forwards and backwards; here stands the block
+All weights are the tower's own. `PackedPass` runs them over packed rows, forward and backward; here stands the block
 itself, for the tokens that are computed once ([SOS] and names that come before any context).
 """
 

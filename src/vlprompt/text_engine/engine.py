@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,31 @@ TextEngine = Callable[[Tensor], Tensor]
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 ENGINES = ("auto", "plain", "segments", "autograd")
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """Which engine encodes some prompts, and why.
+
+    Attributes:
+        name: "segments", "autograd" (segments as autograd writes them) or "plain" (whole sequences).
+        reason: in words.
+    """
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+def chosen_engine(backbone: Backbone, prompts: Prompts, engine: str = "auto") -> EngineChoice:
+    """Which engine `text_engine` takes for some prompts, and why."""
+    if reason := why_whole_sequences(backbone, prompts):
+        return EngineChoice("plain", reason)
+    if engine != "auto":
+        return EngineChoice(engine, "asked for")
+    return EngineChoice("segments", "the text tower is causal, and the prompts need no whole sequences")
 
 
 def text_engine(
@@ -46,10 +72,11 @@ def text_engine(
         UnknownNameError: no such engine.
     """
     check_engine(backbone, engine, memory)
-    if engine == "plain" or why_whole_sequences(backbone, prompts):
+    chosen = chosen_engine(backbone, prompts, engine).name
+    if chosen == "plain":
         return PlainEngine(backbone, prompts, context_of=context_of)
     budget = _budget(memory, backbone)
-    return SegmentsEngine(backbone, prompts, context_of=context_of, memory=budget, autograd=engine == "autograd")
+    return SegmentsEngine(backbone, prompts, context_of=context_of, memory=budget, autograd=chosen == "autograd")
 
 
 def deep_engine(backbone: Backbone, prompts: Prompts, memory: str | int = "auto") -> SegmentsEngine:

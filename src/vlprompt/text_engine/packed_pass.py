@@ -1,4 +1,4 @@
-"""A frozen text tower over packed rows, forwards and backwards, written out by hand.
+"""A frozen text tower over packed rows, forward and backward, written out by hand.
 
 Frozen weights need no gradient, so backward is forward with the weights transposed. It needs the inputs of the norms,
 queries, keys, values, attention weights and the MLP's inner layer, nothing else. Written out, both

@@ -8,9 +8,10 @@ CLIP's text tower is causal: a token's hidden state depends on the tokens at and
     name . [EOS]       depends on both             the tails, packed            B x (tokens of all names)
 
 and the tower runs over the packed rows layer by layer: norms, projections and MLP see one matrix of real tokens, and a
-mask lets each tail attend to [SOS], the trunk and itself. Names that begin alike share their first tokens. Where the
-name comes first it is a lead, which depends on the class only: computed once, ever. In the last layer only [EOS] needs
-a query, an output projection and an MLP. The numbers are those of the plain path, gradients included.
+mask lets each tail attend to [SOS], the trunk and itself. Names that begin alike share their first rows. Where the name
+comes first it is a lead, which depends on the class only: computed once, ever. In the last layer only [EOS] needs a
+query, an output projection and an MLP. The numbers are those of the plain path, gradients included. The words (trunk,
+tail, lead, tree, tile, group) stand in `text_engine`.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ class SegmentsEngine:
         tile_rows: int = TILE_ROWS,
         autograd: bool = False,
     ) -> None:
-        """Lay the prompts out and compute what no context can change.
+        """Lay the prompts out and compute the constants.
 
         Args:
             context_of: which of n contexts each prompt takes (class-specific contexts: 0 to N - 1); None: all take the
                 only one.
             memory: bytes that a step may take. Beyond it the work is split over images and classes, and recomputed in
-                the backward pass. None: no limit.
+                backward. None: no limit.
             tile_rows: rows that attend together, at most, unless a tail has more.
             autograd: run the packed rows through `PackedAutograd`, which deeper contexts need, and not `PackedPass`.
         """
@@ -82,7 +83,7 @@ class SegmentsEngine:
             _tail(prompts, index, self.trunk_length, number, self.class_token) for index, number in enumerate(numbers)
         ]
         self.classes, self.tile_rows = len(tails), max(1, tile_rows)
-        self._bushes = merge(tails, self.tile_rows)
+        self._trees = merge(tails, self.tile_rows)
         self._layouts: dict[int, _Layout] = {}
         self._plans: dict[tuple[int, bool], tuple[_Layout, int]] = {}
         self._training, self._inference = WorkspacePool(self.device), WorkspacePool(self.device)
@@ -153,7 +154,7 @@ class SegmentsEngine:
 
     def _split_classes(self, images: int, training: bool) -> _Layout:
         """The layout of the largest groups with which one image at a time fits into the memory."""
-        rows = sum(len(bush) for bush in self._bushes)
+        rows = sum(len(tree) for tree in self._trees)
         layout = self._layout(rows)
         if self.memory is None:
             return layout
@@ -172,7 +173,7 @@ class SegmentsEngine:
         """The passes over groups of at most so many rows."""
         if rows not in self._layouts:
             trunk: list[Source] = [("context", 0, m) for m in range(self.trunk_length)]
-            groups = groups_of(self._bushes, rows)
+            groups = groups_of(self._trees, rows)
             with self.backbone.constants():
                 tiles = [pack(group, self.tile_rows, start=self.start, trunk=trunk) for group in groups]
                 laid_out = tuple(_Group(self, some) for some in tiles)

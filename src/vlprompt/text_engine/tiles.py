@@ -1,10 +1,8 @@
 """How the tails of N prompts are laid out: row behind row, in tiles whose rows attend together.
 
-A tail is what follows the shared beginning (the trunk) of a prompt: name, full stop and [EOS], say. Tails that begin
-alike ("great grey owl", "great white shark") share those rows: they are merged into bushes, whose every row knows its
-parent. Bushes are packed into tiles of one length, chosen so that few rows are padding. Inside a tile a mask lets
-every row see the shared beginning, its own lead, its ancestors and itself. A lead is a name that comes before the
-context: it is a constant, so it gives keys and values but no rows.
+Tails that begin alike ("great grey owl", "great white shark") share their first rows: they are merged into trees, whose
+rows know their parents. Trees are packed into tiles of one length, chosen so that few rows are padding. Inside a tile a
+mask lets every row see [SOS], the trunk, its own lead, its ancestors and itself. The words stand in `text_engine`.
 """
 
 from __future__ import annotations
@@ -25,7 +23,13 @@ ROOT = -1
 
 @dataclass(frozen=True)
 class Tail:
-    """The rows of one class: its lead, its tail, and the position of the lead's first token."""
+    """What follows the trunk of one prompt.
+
+    Attributes:
+        lead: tokens of a name that comes before any context; empty where the trunk comes first.
+        rows: sources of the tail's own rows.
+        first_position: of the lead's first token, or of the first row.
+    """
 
     lead: tuple[int, ...]
     rows: tuple[Source, ...]
@@ -33,8 +37,8 @@ class Tail:
 
 
 @dataclass(frozen=True)
-class Bush:
-    """Tails that share their beginnings, as rows with parents.
+class Tree:
+    """Tails that begin alike, each shared row once.
 
     Attributes:
         lead: tokens that stand before all rows.
@@ -56,9 +60,10 @@ class Bush:
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """Packed rows: T tiles of R rows each, behind P shared keys and at most K lead keys; U distinct ends.
+    """The packed rows of a group: T tiles of R rows, U distinct ends.
 
-    The trunk's own rows stand first in the first tile; as keys they are among the P shared ones.
+    A row may see P shared keys ([SOS] and the trunk), at most K keys of leads, and the R rows of its tile. The trunk's
+    own rows stand first in the first tile.
 
     Attributes:
         trunk: M', how many rows are the trunk's.
@@ -89,26 +94,26 @@ class Tiles:
     end_of_class: tuple[int, ...]
 
 
-def merge(tails: Sequence[Tail], most_rows: int) -> list[Bush]:
-    """Bushes of the tails that share a beginning, none of more than `most_rows` rows unless one tail alone has them."""
-    bushes: list[Bush] = []
+def merge(tails: Sequence[Tail], most_rows: int) -> list[Tree]:
+    """Trees of the tails that begin alike, none of more than `most_rows` rows unless one tail alone has them."""
+    trees: list[Tree] = []
     together: list[int] = []
     for index in sorted(range(len(tails)), key=lambda index: (tails[index].lead, tails[index].rows)):
         tail = tails[index]
         first = tails[together[0]] if together else tail
         alike = tail.lead == first.lead and tail.first_position == first.first_position
         if together and alike and tail.rows[:1] == first.rows[:1]:
-            grown = _bush(tails, [*together, index])
+            grown = _tree(tails, [*together, index])
             if len(grown) <= most_rows:
                 together.append(index)
-                bushes[-1] = grown
+                trees[-1] = grown
                 continue
         together = [index]
-        bushes.append(_bush(tails, together))
-    return bushes
+        trees.append(_tree(tails, together))
+    return trees
 
 
-def _bush(tails: Sequence[Tail], classes: Sequence[int]) -> Bush:
+def _tree(tails: Sequence[Tail], classes: Sequence[int]) -> Tree:
     sources: list[Source] = []
     parents: list[int] = []
     depths: list[int] = []
@@ -124,80 +129,80 @@ def _bush(tails: Sequence[Tail], classes: Sequence[int]) -> Bush:
                 depths.append(length - 1)
         ends.append((index, place[rows]))
     first = tails[classes[0]]
-    return Bush(first.lead, first.first_position, tuple(sources), tuple(parents), tuple(depths), tuple(ends))
+    return Tree(first.lead, first.first_position, tuple(sources), tuple(parents), tuple(depths), tuple(ends))
 
 
-def groups_of(bushes: Sequence[Bush], most_rows: int) -> list[list[Bush]]:
-    """Cut the bushes into groups alike in size, of at most `most_rows` rows unless one bush alone has more."""
-    total = sum(len(bush) for bush in bushes)
+def groups_of(trees: Sequence[Tree], most_rows: int) -> list[list[Tree]]:
+    """Cut the trees into groups alike in size, of at most `most_rows` rows unless one tree alone has more."""
+    total = sum(len(tree) for tree in trees)
     wanted = total / max(1, -(-total // most_rows))
-    groups: list[list[Bush]] = [[]]
+    groups: list[list[Tree]] = [[]]
     rows = 0
-    for bush in bushes:
-        if groups[-1] and (rows + len(bush) > most_rows or rows >= wanted):
+    for tree in trees:
+        if groups[-1] and (rows + len(tree) > most_rows or rows >= wanted):
             groups.append([])
             rows = 0
-        groups[-1].append(bush)
-        rows += len(bush)
+        groups[-1].append(tree)
+        rows += len(tree)
     return groups
 
 
-def pack(bushes: Sequence[Bush], tile_rows: int, *, start: int, trunk: Sequence[Source]) -> Tiles:
-    """Pack bushes into tiles.
+def pack(trees: Sequence[Tree], tile_rows: int, *, start: int, trunk: Sequence[Source]) -> Tiles:
+    """Pack trees into tiles.
 
     Args:
-        tile_rows: rows of a tile, if no bush is longer; fewer, down to half, where that leaves less padding.
+        tile_rows: rows of a tile, if no tree is longer; fewer, down to half, where that leaves less padding.
         start: tokens before the trunk ([SOS]: 1, or 0).
         trunk: sources of the trunk's rows.
     """
-    longest = max([1, len(trunk), *(len(bush) for bush in bushes)])
+    longest = max([1, len(trunk), *(len(tree) for tree in trees)])
     most = max(tile_rows, longest)
-    options = [(rows, _first_fit(bushes, rows, len(trunk))) for rows in range(max(longest, most // 2), most + 1)]
-    rows, bins = min(options, key=lambda option: option[0] * len(option[1]))
-    return _lay_out(bins, rows, start, trunk)
+    options = [(rows, _first_fit(trees, rows, len(trunk))) for rows in range(max(longest, most // 2), most + 1)]
+    rows, tile_trees = min(options, key=lambda option: option[0] * len(option[1]))
+    return _lay_out(tile_trees, rows, start, trunk)
 
 
-def _first_fit(bushes: Sequence[Bush], rows: int, trunk: int) -> list[list[Bush]]:
+def _first_fit(trees: Sequence[Tree], rows: int, trunk: int) -> list[list[Tree]]:
     """First fit, longest first; the trunk takes its room in the first tile."""
-    bins: list[list[Bush]] = [[]]
+    tile_trees: list[list[Tree]] = [[]]
     room = [rows - trunk]
     place, length = 0, rows
-    for bush in sorted(bushes, key=len, reverse=True):
-        # What had no room for one bush has none for the next of the same length.
-        place, length = (place if len(bush) == length else 0), len(bush)
-        while place < len(bins) and room[place] < length:
+    for tree in sorted(trees, key=len, reverse=True):
+        # What had no room for one tree has none for the next of the same length.
+        place, length = (place if len(tree) == length else 0), len(tree)
+        while place < len(tile_trees) and room[place] < length:
             place += 1
-        if place == len(bins):
-            bins.append([])
+        if place == len(tile_trees):
+            tile_trees.append([])
             room.append(rows)
-        bins[place].append(bush)
+        tile_trees[place].append(tree)
         room[place] -= length
-    return bins
+    return tile_trees
 
 
-def _lay_out(bins: list[list[Bush]], rows: int, start: int, trunk: Sequence[Source]) -> Tiles:
-    count = len(bins)
-    leads = max(sum(len(bush.lead) for bush in tile) for tile in bins)
+def _lay_out(tile_trees: list[list[Tree]], rows: int, start: int, trunk: Sequence[Source]) -> Tiles:
+    count = len(tile_trees)
+    leads = max(sum(len(tree.lead) for tree in tile) for tile in tile_trees)
     sources: list[Source | None] = [None] * (count * rows)
     sources[: len(trunk)] = trunk
     positions = torch.zeros(count * rows, dtype=torch.long)
     positions[: len(trunk)] = start + torch.arange(len(trunk))
-    lead_tokens: list[list[int | None]] = [[None] * leads for _ in bins]
+    lead_tokens: list[list[int | None]] = [[None] * leads for _ in tile_trees]
     lead_positions = torch.zeros(count, leads, dtype=torch.long)
     ends: dict[int, int] = {}  # row -> index
     classes: list[int] = []
     end_of_class: list[int] = []
-    for tile, bushes in enumerate(bins):
-        for bush, row, lead in _places(bushes, tile, rows, len(trunk)):
-            length = len(bush.lead)
-            lead_tokens[tile][lead : lead + length] = bush.lead
-            lead_positions[tile, lead : lead + length] = bush.first_position + torch.arange(length)
-            sources[row : row + len(bush)] = bush.sources
-            positions[row : row + len(bush)] = bush.first_position + length + torch.tensor(bush.depths)
-            for number, (kind, _, position) in enumerate(bush.sources):
+    for tile, trees in enumerate(tile_trees):
+        for tree, row, lead in _places(trees, tile, rows, len(trunk)):
+            length = len(tree.lead)
+            lead_tokens[tile][lead : lead + length] = tree.lead
+            lead_positions[tile, lead : lead + length] = tree.first_position + torch.arange(length)
+            sources[row : row + len(tree)] = tree.sources
+            positions[row : row + len(tree)] = tree.first_position + length + torch.tensor(tree.depths)
+            for number, (kind, _, position) in enumerate(tree.sources):
                 if kind == "class":
                     positions[row + number] = position
-            for index, own in bush.ends:
+            for index, own in tree.ends:
                 classes.append(index)
                 end_of_class.append(ends.setdefault(row + own, len(ends)))
     slots, slot_of_end = _slots([row // rows for row in ends], count)
@@ -207,8 +212,8 @@ def _lay_out(bins: list[list[Bush]], rows: int, start: int, trunk: Sequence[Sour
         positions=positions,
         leads=tuple(tuple(tile) for tile in lead_tokens),
         lead_positions=lead_positions,
-        visible=_visible(bins, rows, leads, start, len(trunk)),
-        lead_visible=_lead_visible(bins, leads, start),
+        visible=_visible(tile_trees, rows, leads, start, len(trunk)),
+        lead_visible=_lead_visible(tile_trees, leads, start),
         ends=torch.tensor(list(ends)),
         slots=slots,
         slot_of_end=slot_of_end,
@@ -217,43 +222,43 @@ def _lay_out(bins: list[list[Bush]], rows: int, start: int, trunk: Sequence[Sour
     )
 
 
-def _places(bushes: list[Bush], tile: int, rows: int, trunk: int) -> Iterator[tuple[Bush, int, int]]:
-    """Each bush of a tile with its first row among all T R, and the first of its leads in the tile."""
+def _places(trees: list[Tree], tile: int, rows: int, trunk: int) -> Iterator[tuple[Tree, int, int]]:
+    """Each tree of a tile with its first row among all T R, and the first of its leads in the tile."""
     row, lead = tile * rows + (trunk if tile == 0 else 0), 0
-    for bush in bushes:
-        yield bush, row, lead
-        row, lead = row + len(bush), lead + len(bush.lead)
+    for tree in trees:
+        yield tree, row, lead
+        row, lead = row + len(tree), lead + len(tree.lead)
 
 
-def _visible(bins: list[list[Bush]], rows: int, leads: int, start: int, trunk: int) -> Tensor:
+def _visible(tile_trees: list[list[Tree]], rows: int, leads: int, start: int, trunk: int) -> Tensor:
     """Which keys a row sees, (T, R, P + K + R); padding sees itself, because a row must see something."""
     shared, own = start + trunk, start + trunk + leads
-    visible = torch.zeros(len(bins), rows, own + rows, dtype=torch.bool)
+    visible = torch.zeros(len(tile_trees), rows, own + rows, dtype=torch.bool)
     visible[:, :, :shared] = True
     visible[:, :, own:] = torch.eye(rows, dtype=torch.bool)
     visible[0, :trunk] = False
     visible[0, :trunk, :shared] = torch.ones(shared, shared).tril().bool()[start:]
-    for tile, bushes in enumerate(bins):
-        for bush, place, lead in _places(bushes, tile, rows, trunk):
+    for tile, trees in enumerate(tile_trees):
+        for tree, place, lead in _places(trees, tile, rows, trunk):
             row = place - tile * rows
-            visible[tile, row : row + len(bush), shared + lead : shared + lead + len(bush.lead)] = True
-            for number, parent in enumerate(bush.parents):
+            visible[tile, row : row + len(tree), shared + lead : shared + lead + len(tree.lead)] = True
+            for number, parent in enumerate(tree.parents):
                 if parent != ROOT:
                     earlier = slice(own + row, own + row + number)
                     visible[tile, row + number, earlier] = visible[tile, row + parent, earlier]
-                if bush.sources[number][:2] == ("class", 0):
+                if tree.sources[number][:2] == ("class", 0):
                     visible[tile, row + number, own + row + number] = False
     return visible
 
 
-def _lead_visible(bins: list[list[Bush]], leads: int, start: int) -> Tensor:
+def _lead_visible(tile_trees: list[list[Tree]], leads: int, start: int) -> Tensor:
     """Which of [SOS] and the tile's leads a lead token sees, (T, K, start + K): its own name up to itself."""
-    visible = torch.zeros(len(bins), leads, start + leads, dtype=torch.bool)
+    visible = torch.zeros(len(tile_trees), leads, start + leads, dtype=torch.bool)
     visible[:, :, :start] = True
     visible[:, :, start:] = torch.eye(leads, dtype=torch.bool)
-    for tile, bushes in enumerate(bins):
-        for bush, _, lead in _places(bushes, 0, 0, 0):
-            length = len(bush.lead)
+    for tile, trees in enumerate(tile_trees):
+        for tree, _, lead in _places(trees, 0, 0, 0):
+            length = len(tree.lead)
             own = slice(lead, lead + length)
             visible[tile, own, start:][:, own] |= torch.ones(length, length).tril().bool()
     return visible
