@@ -22,6 +22,7 @@ from vlprompt.methods.folds import stratified_folds
 from vlprompt.model.choosing import (
     ENOUGH,
     FOR_FEW,
+    WORDS_STANDARD_ERRORS,
     Choice,
     Trial,
     clearly_better,
@@ -130,7 +131,7 @@ def choose_for_pictures(candidates: Candidates) -> Choice:
     trials += [prompt, *_left_out()]
     if few:
         return Choice(FOR_FEW, _why_few(per_class, bool(held_out)), table(trials, FOR_FEW, tests))
-    chosen = decide(trials)
+    chosen = decide(trials, WORDS_STANDARD_ERRORS)
     return Choice(chosen.method, why_decided(chosen, trials), table(trials, chosen.method, tests))
 
 
