@@ -15,6 +15,7 @@ from tests.test_classifier import pictures
 from vlprompt import PromptClassifier
 from vlprompt.data.few_shot import FewerShotsWarning
 from vlprompt.errors import ModelFolderError, SettingsError
+from vlprompt.methods.declarations import title_of
 from vlprompt.model import fitting, trials
 from vlprompt.model.choosing import Choice
 
@@ -104,7 +105,7 @@ def test_a_trained_prompt_is_kept_beside_the_head(make, choosing, tiny_backbone,
     classifier = make(new_names=True).fit(images, labels)
     classifier.save(tmp_path / "model")
     assert (tmp_path / "model/new_names.safetensors").exists()
-    assert f"{for_new}" in (tmp_path / "model/README.md").read_text()
+    assert f"none of these, {title_of(for_new)} for the frozen backbone" in (tmp_path / "model/README.md").read_text()
     loaded = PromptClassifier.load(tmp_path / "model", backbone=tiny_backbone)
     of_head, of_prompt = (classifier.predict_logits(images), classifier.set_class_names(NEW).predict_logits(images))
     assert (loaded.predict_logits(images) == of_head).all()

@@ -7,11 +7,9 @@ line share names, defaults and documentation.
 from __future__ import annotations
 
 import re
-import typing
 from argparse import ArgumentError
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from itertools import pairwise
 from typing import Any
 
 from jsonargparse import SUPPRESS, ArgumentParser, Namespace
@@ -20,14 +18,22 @@ from vlprompt import __version__
 from vlprompt.cli.config_files import READ, with_config_files
 from vlprompt.cli.data_arguments import add_data_command, add_root_option
 from vlprompt.cli.kinds import kind_of
-from vlprompt.data.limits import MAX_PIXELS
+from vlprompt.cli.option_groups import (
+    TRAINING,
+    add_backbone,
+    add_data_options,
+    add_device,
+    add_loading,
+    add_model,
+    add_options,
+    add_reading,
+    choice,
+    options_of_methods,
+    own_method,
+)
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
-from vlprompt.methods.declarations import Declaration, Option, all_options, declaration, declarations, options_of
-from vlprompt.recipes import TrainingSettings
 
 Command = Callable[[Namespace], None]
-
-_TRAINING = [option for option in options_of(TrainingSettings) if option.name != "seed"]
 
 DESCRIPTION = (
     "Learn the prompt, keep the model: zero-shot CLIP, CoOp, CoCoOp and heads on your own classes, from a few pictures."
@@ -90,7 +96,7 @@ def build_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
     """
     parser = _parser(DESCRIPTION, prog="vlprompt", epilog=EPILOG, version=__version__)
     commands = parser.add_subcommands(required=True, metavar="COMMAND", title="commands", description=SUPPRESS)
-    fit = _fit_parser(_own_method(arguments))
+    fit = _fit_parser(own_method(arguments))
     commands.add_subcommand("fit", fit, help="train a classifier on your pictures and save it")
     commands.add_subcommand("predict", _predict_parser(), help="name what pictures show")
     commands.add_subcommand("evaluate", _evaluate_parser(), help="measure a saved classifier on labelled pictures")
@@ -153,27 +159,27 @@ def _fit_parser(own: str | None) -> ArgumentParser:
         action="store_true",
         help="with auto: also choose and train what serves names without pictures (predict --class-names)",
     )
-    _add_backbone(parser)
+    add_backbone(parser)
     parser.add_argument(
         "--shots",
-        type=_choice("auto") | int | None,
+        type=choice("auto") | int | None,
         default="auto",
         help="pictures per class; null takes all; auto: all, and 16 as published for a named method that is trained "
         "step by step",
     )
     parser.add_argument("--seed", type=int, default=1, help="of the draw and the training")
     parser.add_argument("--recipe", type=str | None, default=None, help="by name, see vlprompt list recipes")
-    _add_data_options(parser)
+    add_data_options(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
-    _add_options(parser, "training, where it differs from the recipe", _TRAINING)
-    for methods, options in _options_of_methods(parser, own):
-        _add_options(parser, f"{methods}, where it differs from the recipe", options)
+    add_options(parser, "training, where it differs from the recipe", TRAINING)
+    for methods, options in options_of_methods(parser, own):
+        add_options(parser, f"{methods}, where it differs from the recipe", options)
     return parser
 
 
 def _predict_parser() -> ArgumentParser:
     parser = _parser("Name what pictures show.")
-    _add_model(parser)
+    add_model(parser)
     parser.add_argument(
         "images",
         metavar="IMAGES",
@@ -193,29 +199,29 @@ def _predict_parser() -> ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--screening",
-        type=_choice("auto", "off") | int,
+        type=choice("auto", "off") | int,
         default="auto",
         help="off: every class exactly; K: only each picture's K best classes, the others approximately, which pays "
         "for few of many; auto: the calibrated K where it pays",
     )
-    _add_reading(parser)
-    _add_device(parser)
+    add_reading(parser)
+    add_device(parser)
     return parser
 
 
 def _evaluate_parser() -> ArgumentParser:
     parser = _parser("Measure a saved classifier on labelled pictures.")
-    _add_model(parser)
+    add_model(parser)
     parser.add_argument("data", metavar="DATA", type=str, help=DATA_HELP)
     parser.add_argument(
         "--split",
-        type=_choice("train", "val", "test", "all"),
+        type=choice("train", "val", "test", "all"),
         default="test",
         help="which pictures; where the data have no splits, test is those that the model was not trained on",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    _add_data_options(parser)
-    _add_device(parser)
+    add_data_options(parser)
+    add_device(parser)
     return parser
 
 
@@ -234,10 +240,10 @@ def _convert_parser() -> ArgumentParser:
         "trained on; or the names of its classes, with commas or in a file, as --class-names of vlprompt predict",
     )
     parser.add_argument("--out", type=str, required=True, metavar="FOLDER", help="where the model goes")
-    _add_backbone(parser)
+    add_backbone(parser)
     parser.add_argument(
         "--position",
-        type=_choice("end", "middle", "front"),
+        type=choice("end", "middle", "front"),
         default="end",
         help="where it has the class name (CLASS_TOKEN_POSITION), which the file does not tell",
     )
@@ -293,24 +299,22 @@ def _protocol_parser(description: str, epilog: str, **defaults: str) -> Argument
         "--shots", type=str | int, default=defaults["shots"], help="pictures per class, numbers with commas"
     )
     parser.add_argument("--seeds", type=str | int, default="1,2,3", help="numbers with commas")
-    _add_loading(parser)
-    _add_reading(parser)
-    _add_backbone(parser)
+    add_loading(parser)
+    add_reading(parser)
+    add_backbone(parser)
     parser.add_argument("--workers", type=str | int, default="auto", help="processes, or auto for one per core")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
-    _add_options(parser, "training, where it differs from the recipes", _TRAINING)
+    add_options(parser, "training, where it differs from the recipes", TRAINING)
     return parser
 
 
 def _report_parser() -> ArgumentParser:
     parser = _parser("Print the table of a benchmark's results and write its HTML report.")
     parser.add_argument("results", metavar="FOLDER", type=str, help="the benchmark's --out")
-    parser.add_argument(
-        "--format", type=_choice("text", "markdown", "csv"), default="text", help="of the printed table"
-    )
+    parser.add_argument("--format", type=choice("text", "markdown", "csv"), default="text", help="of the printed table")
     parser.add_argument(
         "--protocol",
-        type=_choice("all", "base-to-new", "few-shot"),
+        type=choice("all", "base-to-new", "few-shot"),
         default="all",
         help="which results, where there are several",
     )
@@ -323,7 +327,7 @@ def _report_parser() -> ArgumentParser:
 
 def _list_parser() -> ArgumentParser:
     parser = _parser("Names that other commands understand.")
-    parser.add_argument("what", type=_choice("backbones", "methods", "datasets", "recipes"), help="of what")
+    parser.add_argument("what", type=choice("backbones", "methods", "datasets", "recipes"), help="of what")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -342,7 +346,7 @@ def _export_parser() -> ArgumentParser:
 
 def _cache_parser() -> ArgumentParser:
     parser = _parser("The cache of image features.")
-    parser.add_argument("action", type=_choice("info", "clear"), help="tell what it holds, or empty it")
+    parser.add_argument("action", type=choice("info", "clear"), help="tell what it holds, or empty it")
     return parser
 
 
@@ -355,121 +359,6 @@ def _doctor_parser() -> ArgumentParser:
     parser.add_argument("--backbone", type=str | None, default=None, metavar="NAME", help="what this one would need")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
-
-
-def _add_model(parser: ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", type=str, help="a folder that vlprompt fit wrote")
-    parser.add_argument(
-        "--backbone", type=str | None, default=None, help="where the same weights are now, if they moved"
-    )
-    parser.add_argument(
-        "--method", type=str | None, default=None, help="file.py:ClassName, for a model of a method of your own"
-    )
-
-
-def _add_backbone(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--backbone", type=str, default="mini", help="vlprompt list backbones, or a local folder or file"
-    )
-    _add_device(parser)
-
-
-def _add_device(parser: ArgumentParser) -> None:
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, mps")
-
-
-def _add_loading(parser: ArgumentParser) -> None:
-    add_root_option(parser)
-    parser.add_argument(
-        "--class-words", type=str | None, default=None, metavar="FILE", help="YAML, JSON or CSV: folder or label, words"
-    )
-    parser.add_argument(
-        "--image-root", type=str | None, default=None, metavar="FOLDER", help="what a manifest's paths start from"
-    )
-    for what in ("path", "label"):
-        parser.add_argument(
-            f"--{what}-column",
-            type=str | None,
-            default=None,
-            metavar="NAME",
-            help=f"what a manifest calls its column of {what}s, where it is not {what} or another usual name",
-        )
-
-
-def _add_data_options(parser: ArgumentParser) -> None:
-    _add_loading(parser)
-    parser.add_argument(
-        "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
-    )
-    _add_reading(parser)
-
-
-def _add_reading(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--on-unreadable", type=_choice("fail", "skip"), default="fail", help="pictures that cannot be read"
-    )
-    parser.add_argument(
-        "--max-pixels",
-        type=int,
-        default=MAX_PIXELS,
-        metavar="N",
-        help="pictures that take more memory to decode than 8 bytes for each of N pixels cannot be read",
-    )
-
-
-def _own_method(arguments: Sequence[str]) -> str | None:
-    """The method of the user's own that `fit` is asked for on the command line, as file.py:ClassName."""
-    if list(arguments[:1]) != ["fit"]:
-        return None
-    given = [after for word, after in pairwise(arguments) if word == "--method"]
-    given += [word.removeprefix("--method=") for word in arguments if word.startswith("--method=")]
-    return given[-1] if given and given[-1].rpartition(":")[0].endswith(".py") else None
-
-
-def _options_of_methods(parser: ArgumentParser, own: str | None) -> list[tuple[str, list[Option]]]:
-    """The options of all methods, each once, in groups of the methods that have them; the user's own come first."""
-    methods: dict[str, Declaration] = {}
-    if own is not None:
-        methods[own] = declaration(own)
-        _refuse_taken(parser, own, methods[own])
-    groups: dict[str, list[Option]] = {}
-    for having, option in all_options(methods | declarations()).values():
-        groups.setdefault(", ".join(having), []).append(option)
-    return list(groups.items())
-
-
-def _refuse_taken(parser: ArgumentParser, method: str, declared: Declaration) -> None:
-    taken = {flag for action in parser._actions for flag in action.option_strings}
-    for option in declared.options:
-        if _flag(option) in taken:
-            raise SettingsError(
-                f"the method {method} has an option {option.name}, but {_flag(option)} is one of vlprompt fit itself; "
-                "give it another name."
-            )
-
-
-def _flag(option: Option) -> str:
-    return "--" + option.name.replace("_", "-")
-
-
-def _add_options(parser: ArgumentParser, title: str, options: Iterable[Option]) -> None:
-    """Flags for options; one that is not given is left out, an explicit null is kept.
-
-    What the command line has no type for can only be given in Python.
-    """
-    group = parser.add_argument_group(title)
-    for option in options:
-        if option.annotation is None:
-            continue
-        text = option.about.replace("`", "").replace("%", "%%")
-        text = text.replace("None", "null")  # as the command line and YAML write it
-        kind = kind_of(option.annotation, null_is_documented="null" in text)
-        without_value: dict[str, Any] = {"nargs": "?", "const": True} if option.annotation is bool else {}
-        group.add_argument(_flag(option), type=kind, default=SUPPRESS, help=text or None, **without_value)
-
-
-def _choice(*names: str) -> Any:
-    return typing.Literal[names]
 
 
 def _explained(message: str, arguments: list[str]) -> SettingsError:

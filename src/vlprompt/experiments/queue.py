@@ -94,20 +94,22 @@ def run(
                 bench = Bench(out, plan.protocol, backbone, datasets, cache, "auto", plan.max_pixels)
                 outcomes = compute_here(missing, bench, board, watch.started, threads)
             else:
-                assert isinstance(plan.backbone, str)
-                sources = {
-                    name: source if source in DATASETS else datasets[name]
-                    for name, source in zip(datasets, plan.datasets, strict=True)
-                }
-                setup = Setup(
-                    out, plan.protocol, plan.backbone, plan.device, plan.precision, sources, cache, threads,
-                    plan.max_pixels,
-                )  # fmt: skip
+                setup = _setup(plan, out, datasets, cache, threads)
                 outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
             _follow(outcomes, watch, out)
     with suppress(OSError):
         (out / WORK_FOLDER).rmdir()
     return [record for run in runs if (record := _kept(run, out, backbone)) is not None]
+
+
+def _setup(plan: Plan, out: Path, datasets: Mapping[str, Dataset], cache: str | Path | None, threads: int) -> Setup:
+    """What workers are made of; bundled data sets travel by name."""
+    assert isinstance(plan.backbone, str)
+    named = zip(datasets, plan.datasets, strict=True)
+    sources = {name: source if source in DATASETS else datasets[name] for name, source in named}
+    return Setup(
+        out, plan.protocol, plan.backbone, plan.device, plan.precision, sources, cache, threads, plan.max_pixels
+    )
 
 
 def _warn_about_photographs(backbone: str, datasets: Mapping[str, Dataset]) -> None:
