@@ -5,8 +5,8 @@
 Each cell (data set, shots, seed) trains every member on flat drawings and tests it on the test pictures in the own
 style and in the two others, of which nothing was seen; regret is the best member's accuracy minus that of what auto
 chose, which is known in hindsight only. The rule itself was settled on the validation pictures, which the cells hold,
-too (`--split val`). Cells are kept in OUT/cells.jsonl as they are done, and the same command goes on from there; it
-writes OUT/regret.json and OUT/regret.md.
+too (`--split val`). Cells are kept in OUT/cells.jsonl as they are done, with what was chosen by the rule of then, and
+the same command goes on from there; it writes OUT/regret.json and OUT/regret.md.
 """
 
 from __future__ import annotations

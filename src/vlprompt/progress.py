@@ -219,11 +219,11 @@ class StageLines:
             return
         if key not in self._started:
             self._started[key] = time.monotonic()
-            say(f"{snapshot.description} ...")
+            say(f"{snapshot.description}: {snapshot.figures} ...")
         waited = time.monotonic() - self._started[key]
         if waited > SECONDS_TO_FORECAST and key not in self._forecast and snapshot.time_left:
             self._forecast.add(key)
-            say(f"{snapshot.description} ... {snapshot.figures}, {snapshot.time_left}")
+            say(f"{snapshot.description}: {snapshot.figures}, {snapshot.time_left} ...")
 
 
 class ProgressBoard:

@@ -15,8 +15,12 @@ def test_a_fit_tells_its_stages_its_table_and_why_on_stderr(vlprompt, pictures) 
     assert outcome.code == 0, outcome.err
     assert outcome.out == ""
     lines = outcome.err.splitlines()
-    assert "Image features ..." in lines
-    assert lines.index("Image features ...") < next(place for place, line in enumerate(lines) if "zero-shot " in line)
+    encoding, choosing = (
+        next(p for p, line in enumerate(lines) if line.startswith(w)) for w in ("Image f", "choosing")
+    )
+    assert lines[encoding].endswith("/9 ...")
+    assert lines[choosing] == "choosing among zero-shot, gda, linear-probe, tip-adapter, lp++: 0/5 ..."
+    assert encoding < choosing < next(place for place, line in enumerate(lines) if "zero-shot " in line)
     heading = next(place for place, line in enumerate(lines) if line.startswith("method "))
     names = [re.split(" {2,}", line)[0] for line in lines[heading + 1 : heading + 8]]
     assert names == ["chance", "largest class", "zero-shot", "gda", "linear-probe", "tip-adapter", "lp++"]

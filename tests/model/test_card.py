@@ -8,7 +8,7 @@ from dataclasses import replace
 from markdown_it import MarkdownIt
 
 from vlprompt.model.card import model_card
-from vlprompt.model.folder import SavedModel
+from vlprompt.model.description import SavedModel
 
 HOSTILE = "<script>alert(1)</script> [x](javascript:y) ![z](http://z) | `a` **b**\n# forged\x1b[2J\u202e"
 

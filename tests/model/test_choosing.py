@@ -29,6 +29,12 @@ def test_what_clearly_leads_wins_however_complicated() -> None:
     assert decide([trial("simple", 20), trial("best", 36)]).method == "best"
 
 
+def test_one_picture_more_is_enough_against_the_words_and_a_tie_leaves_them() -> None:
+    assert decide([trial("words", 35), trial("head", 36), trial("other", 36)], 0.0).method == "head"
+    assert decide([trial("words", 35), trial("head", 35), trial("other", 36)], 0.0).method == "head"
+    assert decide([trial("words", 36), trial("head", 36)], 0.0).method == "words"
+
+
 def test_a_lead_counts_less_where_the_two_differ_in_many_pictures() -> None:
     hits = torch.zeros(PICTURES, dtype=torch.bool)
     better, worse = hits.clone(), hits.clone()

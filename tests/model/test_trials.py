@@ -120,3 +120,10 @@ def test_every_class_is_held_out_once_and_never_learned_then(classes: int) -> No
     assert sorted(label for _, looked in halves for label in looked) == list(range(classes))
     assert all(not set(known) & set(looked) for known, looked in halves)
     assert class_halves([0, 1, 2], 1) == []
+
+
+def test_a_head_whose_trial_would_take_too_long_is_a_row_that_says_so(candidates, monkeypatch) -> None:
+    monkeypatch.setattr(trials, "STEPS", {"lp++": 10**12})
+    rows = rows_of(choose(candidates(pictures(6)), new_names=False)["pictures"])
+    assert rows["lp++"].note.startswith("not tried: its trial would take")
+    assert rows["gda"].total == 18

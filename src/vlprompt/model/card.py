@@ -9,8 +9,8 @@ from vlprompt.escaping import for_markdown, for_markdown_code
 from vlprompt.methods import METHODS
 from vlprompt.methods.declarations import declaration, title_of
 from vlprompt.model.cautions import DRAWINGS_ONLY, cautions, untested_words
+from vlprompt.model.description import SavedModel
 from vlprompt.model.evaluation import Evaluation
-from vlprompt.model.folder import SavedModel
 
 RESULT_COLUMNS = (
     "accuracy (%)",

@@ -28,9 +28,9 @@ from vlprompt.errors import (
 from vlprompt.methods import build_method
 from vlprompt.model.card import model_card
 from vlprompt.model.cautions import untested_words
+from vlprompt.model.description import SavedModel
 from vlprompt.model.evaluation import Evaluation, UntestedClassesWarning, evaluate
 from vlprompt.model.folder import (
-    SavedModel,
     method_file_hash,
     write_model_folder,
 )

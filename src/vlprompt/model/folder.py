@@ -17,7 +17,7 @@ import os
 import re
 import secrets
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,7 @@ from vlprompt.files import check_name, read_bounded, staged_folder
 from vlprompt.files.checkpoint_files import checkpoint_in, how_to_convert
 from vlprompt.files.json_files import NotJsonError, read_json
 from vlprompt.files.locks import lock_beside
-from vlprompt.files.text_files import is_unicode
-from vlprompt.model.choosing import is_choice
-from vlprompt.model.evaluation import Evaluation
+from vlprompt.model.description import SavedModel, is_count, model_from
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +40,6 @@ KEPT_FILE = "prediction.safetensors"
 NEW_NAMES_FILE = "new_names.safetensors"
 CARD_FILE = "README.md"
 
-LABEL_KINDS = ("str", "int", "float", "bool")
-
 DESCRIPTION_BYTES = 64_000_000
 """Of model.json, with the content keys of a million training pictures."""
 TENSOR_BYTES, CLASS_BYTES = 64_000_000, 500_000
@@ -52,46 +48,6 @@ PICTURE_BYTES, MOST_PICTURES = 5_200, 100_000
 """More of it for each training picture, and how many count: a cache's feature of width 1280, and its label."""
 LONGEST_MODEL_NAME = 230
 """Bytes of a model's name, so that the names of its unfinished and its old folder also fit."""
-
-
-@dataclass(frozen=True)
-class SavedModel:
-    """What a fitted classifier is, apart from its learned tensors and the backbone that it needs.
-
-    Attributes:
-        method: a method's name, or "file.py:ClassName".
-        method_file_hash: SHA-256 of that file, None for the package's own methods.
-        options: the method's options by name.
-        template: the zero-shot prompt with {} for the class name.
-        class_names: the person's own names of the classes that it tells apart, by label.
-        trained_class_names: the words of the classes that it was trained on; others when `set_class_names` was called
-            since.
-        backbone: the backbone's name, as given to `load_backbone`.
-        fingerprint: the backbone's fingerprint; the prompts mean something to these weights only.
-        training: what repeats the training: data, shots, seed, recipe, settings, versions, losses, times.
-        evaluation: accuracies by the name of what was evaluated, if anything was.
-        screening: candidates (k), the agreement that they reached and on how many training images; None where screened
-            inference was not calibrated.
-        class_words: what prompts say for a class, by its name, where that is not the name itself.
-        label_kind: what Python has as labels, whose text the names are: one of `LABEL_KINDS`.
-        new_names: the method that serves names without pictures, where it is another one: its name, its options, and
-            what its training has that `training` has not.
-    """
-
-    method: str
-    method_file_hash: str | None
-    options: dict[str, Any]
-    template: str
-    class_names: list[str]
-    trained_class_names: list[str]
-    backbone: str
-    fingerprint: str
-    training: dict[str, Any] = field(default_factory=dict)
-    evaluation: dict[str, Any] = field(default_factory=dict)
-    screening: dict[str, Any] | None = None
-    class_words: dict[str, str] = field(default_factory=dict)
-    label_kind: str = "str"
-    new_names: dict[str, Any] | None = None
 
 
 def write_model_folder(
@@ -159,7 +115,7 @@ def read_model_folder(folder: Path) -> tuple[SavedModel, SavedTensors]:
         # Somebody has edited the class names, say: what was computed from the old ones must not answer for them.
         kept = {name: tensor for name, tensor in kept.items() if name == "calibration"}
         description["screening"] = None
-    return _model_from(description, folder / DESCRIPTION_FILE), SavedTensors(tensors, kept, new_names)
+    return model_from(description, folder / DESCRIPTION_FILE), SavedTensors(tensors, kept, new_names)
 
 
 def _kept_for(description: dict[str, Any]) -> str:
@@ -171,125 +127,6 @@ def _kept_for(description: dict[str, Any]) -> str:
         values += [description["new_names"], description.get("new_names_sha256")]
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _model_from(description: dict[str, Any], path: Path) -> SavedModel:
-    """The model that a description describes, each of its values of the right kind."""
-    values = {}
-    for name, kind in _KINDS.items():
-        if name in ("screening", "class_words", "label_kind", "new_names") and name not in description:
-            continue  # written before there was such a thing
-        if name not in description:
-            raise ModelFolderError(f"{path} is incomplete: {name} is missing.")
-        if not isinstance(description[name], kind):
-            raise ModelFolderError(f"{path} was changed: {name} is {description[name]!r:.80}.")
-        values[name] = description[name]
-    for name in ("class_names", "trained_class_names"):
-        if not all(isinstance(entry, str) and entry.strip(" _") and is_unicode(entry) for entry in values[name]):
-            raise ModelFolderError(f"{path} was changed: {name} must be a list of text, none of it empty.")
-        # Published classes may share their words, but not their own names.
-        shared = name == "trained_class_names" and values[name] == _words_of(values)
-        if len(set(values[name])) < len(values[name]) and not shared:
-            raise ModelFolderError(f"{path} was changed: {name} has one name twice.")
-        if len(values[name]) < 2:
-            raise ModelFolderError(
-                f"{path} was changed: {name} is {values[name]!r:.80}; a model has at least two classes."
-            )
-    if values["template"].count("{}") != 1 or not is_unicode(values["template"]):
-        raise ModelFolderError(f"{path} was changed: template is {values['template']!r:.80}; it needs one {{}}.")
-    if not re.fullmatch("[0-9a-f]{64}", values["fingerprint"]):
-        raise ModelFolderError(f"{path} was changed: fingerprint is {values['fingerprint']!r:.80}.")
-    if values.get("label_kind", "str") not in LABEL_KINDS:
-        raise ModelFolderError(f"{path} was changed: label_kind is {values['label_kind']!r:.80}.")
-    _check_class_words(values.get("class_words", {}), values["class_names"], path)
-    _check_training(values["training"], path)
-    _check_new_names(values.get("new_names"), values["training"], path)
-    _check_evaluation(values["evaluation"], path)
-    _check_screening(values.get("screening"), len(values["class_names"]), path)
-    return SavedModel(**values)
-
-
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "method": str,
-    "method_file_hash": (str, type(None)),
-    "options": dict,
-    "template": str,
-    "class_names": list,
-    "trained_class_names": list,
-    "backbone": str,
-    "fingerprint": str,
-    "training": dict,
-    "evaluation": dict,
-    "screening": (dict, type(None)),
-    "class_words": dict,
-    "label_kind": str,
-    "new_names": (dict, type(None)),
-}
-
-
-def _words_of(values: dict[str, Any]) -> list[Any]:
-    """What prompts say for the classes of a model."""
-    words = values.get("class_words", {})
-    return [words.get(name, name) for name in values["class_names"]]
-
-
-def _check_class_words(class_words: dict[str, Any], class_names: list[str], path: Path) -> None:
-    for name, words in class_words.items():
-        if name not in class_names:
-            raise ModelFolderError(f"{path} was changed: class_words has {name!r:.80}, which is none of class_names.")
-        if not isinstance(words, str) or not words.strip(" _"):
-            raise ModelFolderError(f"{path} was changed: class_words of {name!r:.80} is {words!r:.80}.")
-
-
-def _check_training(training: dict[str, Any], path: Path) -> None:
-    """What is read again of the record of the training; the rest is only shown."""
-    seed, shots = training.get("seed", 1), training.get("shots")
-    keys, losses = training.get("image_keys", []), training.get("losses", [])
-    wrong = {
-        "seed": not _is_count(seed),
-        "images": not _is_count(training.get("images", 0)),
-        "shots": shots is not None and not _is_count(shots),
-        "data": not isinstance(training.get("data", {}), dict),
-        "image_keys": not isinstance(keys, list) or not all(isinstance(key, str) for key in keys),
-        "losses": not isinstance(losses, list) or not all(isinstance(loss, int | float) for loss in losses),
-        "choice": not is_choice(training.get("choice", {})),
-    }
-    for name, is_wrong in wrong.items():
-        if is_wrong:
-            raise ModelFolderError(f"{path} was changed: training.{name} is {training[name]!r:.80}.")
-
-
-def _check_new_names(new_names: dict[str, Any] | None, training: dict[str, Any], path: Path) -> None:
-    if new_names is None:
-        return
-    for name, kind in (("method", str), ("options", dict), ("training", dict)):
-        if not isinstance(new_names.get(name), kind):
-            raise ModelFolderError(f"{path} was changed: new_names.{name} is {new_names.get(name)!r:.80}.")
-    _check_training({**training, **new_names["training"]}, path)
-
-
-def _check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
-    for name, result in evaluation.items():
-        try:
-            Evaluation.from_dict(result)
-        except ValueError as error:
-            raise ModelFolderError(
-                f"{path} was changed: evaluation of {name!r:.80}: {error} ({result!r:.80})."
-            ) from error
-
-
-def _check_screening(screening: dict[str, Any] | None, classes: int, path: Path) -> None:
-    if screening is None:
-        return
-    candidates, images, agreement = (screening.get(name, -1) for name in ("candidates", "images", "agreement"))
-    counted = _is_count(candidates) and 1 <= candidates <= classes and _is_count(images)
-    shared = isinstance(agreement, int | float) and 0 <= agreement <= 1
-    if len(screening) != 3 or not counted or not shared:
-        raise ModelFolderError(f"{path} was changed: screening is {screening!r:.80}.")
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def check_replaceable(folder: Path, called: str = "folder") -> None:
@@ -443,7 +280,7 @@ def _most_tensor_bytes(description: dict[str, Any]) -> int:
     classes = max(len(entry) if isinstance(entry, list) else 0 for entry in names)
     training = description.get("training")
     pictures: Any = training.get("images") if isinstance(training, dict) else 0
-    counted = min(pictures, MOST_PICTURES) if _is_count(pictures) else 0
+    counted = min(pictures, MOST_PICTURES) if is_count(pictures) else 0
     return TENSOR_BYTES + CLASS_BYTES * classes + PICTURE_BYTES * counted
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from vlprompt.errors import BackboneError, ModelFolderError, quoted
 from vlprompt.methods import METHODS, build_method, method_class
+from vlprompt.model.description import SavedModel
 from vlprompt.model.fitted import FittedClassifier
 from vlprompt.model.folder import (
     DESCRIPTION_FILE,
     KEPT_FILE,
     TENSORS_FILE,
-    SavedModel,
     method_file_hash,
     read_model_folder,
 )

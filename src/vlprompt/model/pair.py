@@ -22,8 +22,8 @@ from vlprompt.settings_checks import plain_all
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vlprompt.model.description import SavedModel
     from vlprompt.model.fitted import FittedClassifier
-    from vlprompt.model.folder import SavedModel
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,16 +10,19 @@ are held out rather than pictures: a prompt learns one half of the classes and n
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
+from vlprompt.errors import DataError
 from vlprompt.methods import build_method
 from vlprompt.methods.declarations import declarations, recipe_for
 from vlprompt.methods.folds import stratified_folds
 from vlprompt.model.choosing import (
     ENOUGH,
     FOR_FEW,
+    WORDS_STANDARD_ERRORS,
     Choice,
     Trial,
     clearly_better,
@@ -41,8 +44,11 @@ HEADS = ("gda", "linear-probe", "tip-adapter", "lp++")
 PROMPTS = ("coop", "kgcoop", "cocoop")
 """From the simplest: one context, one that is held near the words, one for each picture."""
 
+STEPS = {"linear-probe": 5 * 4 * 100, "lp++": 5 * 300}
+"""Of a descent over all pictures in a trial: folds, strengths of the penalty, and steps."""
+
 SECONDS = 120.0
-"""The longest that the trials of prompts take on the slowest machine that is reckoned with."""
+"""The longest that the trial of a head, and those of all prompts, take on the slowest machine that is reckoned with."""
 
 OPERATIONS_A_SECOND = 2e10
 """Of that machine, two cores of a laptop at 40% of their rate. The limit is in operations, not in seconds measured, so
@@ -110,18 +116,22 @@ def choose_for_pictures(candidates: Candidates) -> Choice:
     labels, classes = candidates.labels, len(candidates.class_words)
     per_class, tests = len(labels) / classes, [labels.bincount(minlength=classes)]
     held_out = [look for _, look in stratified_folds(labels, candidates.seed)]
-    trials = [_words_on(candidates, held_out), *(_head(candidates, name) for name in HEADS)]
+    with _row(candidates, f"choosing among {', '.join(('zero-shot', *HEADS))}", 1 + len(HEADS)) as advance:
+        trials = [_words_on(candidates, held_out)]
+        for name in HEADS:
+            advance()
+            trials.append(_head(candidates, name))
     few = per_class < ENOUGH
     if few:
         prompt = Trial("coop", note="not tried: with so few pictures a head is ahead of every prompt (published)")
-    elif any(clearly_better(trial, trials[0]) for trial in trials[1:]):
+    elif any(trial.hits is not None and clearly_better(trial, trials[0]) for trial in trials[1:]):
         prompt = Trial("coop", note="not tried: the pictures say more than the words, where heads beat prompts")
     else:
         prompt = _prompt_on_pictures(candidates, "coop")
     trials += [prompt, *_left_out()]
     if few:
         return Choice(FOR_FEW, _why_few(per_class, bool(held_out)), table(trials, FOR_FEW, tests))
-    chosen = decide(trials)
+    chosen = decide(trials, WORDS_STANDARD_ERRORS)
     return Choice(chosen.method, why_decided(chosen, trials), table(trials, chosen.method, tests))
 
 
@@ -162,6 +172,19 @@ def class_halves(present: Sequence[int], seed: int) -> list[tuple[list[int], lis
     return [(one, other), (other, one)]
 
 
+@contextmanager
+def _row(candidates: Candidates, description: str, total: int) -> Iterator[Callable[[], None]]:
+    """A row that counts methods, where somebody looks."""
+    if candidates.board is None:
+        yield lambda: None
+        return
+    task = candidates.board.task(description, total)
+    try:
+        yield task.advance
+    finally:
+        task.close()
+
+
 def _words_on(candidates: Candidates, held_out: Sequence[Tensor]) -> Trial:
     """Zero-shot on the held-out pictures, or on all where none can be held out: it has learned from none of them."""
     import torch
@@ -176,8 +199,14 @@ def _head(candidates: Candidates, name: str) -> Trial:
     from vlprompt.methods.head import Head
 
     started = time.perf_counter()
+    size = len(candidates.labels) * len(candidates.class_words) * candidates.backbone.feature_size
+    if (seconds := STEPS.get(name, 0) * 4 * size / OPERATIONS_A_SECOND) > SECONDS:
+        return Trial(name, note=f"not tried: its trial would take {_minutes(seconds)}, more than {_minutes(SECONDS)}")
     method = cast(Head, candidates.build(name))
-    method.setup(candidates.training_set)
+    try:
+        method.setup(candidates.training_set)
+    except DataError as error:
+        return Trial(name, note=f"not tried: {error}")
     hits = method.hits
     if hits is None or not len(hits):
         return Trial(name, note="not tried: a class needs two pictures before one can be held out")
