@@ -44,7 +44,7 @@ def test_predict_says_which_method_answers(vlprompt, pictures) -> None:
 
 def test_the_table_on_a_terminal_keeps_every_number_at_80_columns(monkeypatch) -> None:
     row = {"accuracy": 87.5, "low": 71.9, "high": 95.0, "seconds": 0.1, "chosen": True, "note": ""}
-    note = "not tried: serves names without pictures (new_names); behind coop where all have some"
+    note = "not tried: for names without pictures (new_names=True)"
     blank = dict.fromkeys(("accuracy", "low", "high", "seconds"))
     rows = [{"method": "gda", **row}, {"method": "tip-adapter-f", **blank, "chosen": False, "note": note}]
     shown = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
@@ -54,7 +54,7 @@ def test_the_table_on_a_terminal_keeps_every_number_at_80_columns(monkeypatch) -
     text = shown.export_text()
     assert max(map(len, text.splitlines())) <= 80
     assert "71.9 to 95.0" in text
-    assert "where all have some" in " ".join(text.split())
+    assert "--new-names true)" in " ".join(text.split())
 
 
 def test_new_names_and_a_named_method_are_refused_as_they_were_typed(vlprompt, pictures) -> None:

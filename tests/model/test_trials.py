@@ -44,7 +44,7 @@ def test_where_pictures_say_more_than_words_a_head_is_chosen_and_no_prompt_is_tr
     choice = choose(candidates(pictures(6)), new_names=False)["pictures"]
     rows = rows_of(choice)
     assert choice.method in trials.HEADS
-    assert rows["coop"].note == "not tried: the pictures say more than the words, where heads beat prompts"
+    assert rows["coop"].note == "not tried: the pictures say more than the words"
     assert set(METHODS) < set(rows)
     assert all(row.accuracy is not None or row.note.startswith("not tried: ") for row in choice.rows)
 

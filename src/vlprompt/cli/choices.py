@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vlprompt.cli.output import note
+from vlprompt.cli.wording import as_typed
 from vlprompt.escaping import for_terminal
 from vlprompt.streams import is_terminal, say
 
@@ -27,7 +28,7 @@ def note_choices(choices: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     remark = "chosen" if row["chosen"] else ""
-    remark = "; ".join(words for words in (remark, row["note"]) if words)
+    remark = "; ".join(words for words in (remark, as_typed(row["note"])) if words)
     return (
         row["method"],
         "-" if row["accuracy"] is None else f"{row['accuracy']:.1f}",

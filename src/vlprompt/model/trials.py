@@ -125,7 +125,7 @@ def choose_for_pictures(candidates: Candidates) -> Choice:
     if few:
         prompt = Trial("coop", note="not tried: with so few pictures a head is ahead of every prompt (published)")
     elif any(trial.hits is not None and clearly_better(trial, trials[0]) for trial in trials[1:]):
-        prompt = Trial("coop", note="not tried: the pictures say more than the words, where heads beat prompts")
+        prompt = Trial("coop", note="not tried: the pictures say more than the words")
     else:
         prompt = _prompt_on_pictures(candidates, "coop")
     trials += [prompt, *_left_out()]
@@ -310,11 +310,11 @@ def _left_out() -> Iterator[Trial]:
         if name in ("zero-shot", *HEADS, PROMPTS[0]):
             continue
         if method.reads == "pixels":
-            why = "encodes every picture anew in every epoch"
+            why = "encodes pictures in every epoch"
         elif method.open_names:
-            why = "serves names without pictures (new_names); behind coop where all have some"
+            why = "for names without pictures (new_names=True)"
         else:
-            why = "needs many views of each picture, and is not ahead of gda (published)"
+            why = "not ahead of gda (published), and slower"
         yield Trial(name, note=f"not tried: {why}")
 
 
