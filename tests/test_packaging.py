@@ -169,3 +169,24 @@ def test_make_says_in_one_sentence_what_is_missing(tmp_path, script, said):
     assert outcome.stderr.startswith("vlprompt: ")
     assert said in outcome.stderr
     assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "methods"],
+        ["list", "recipes"],
+        ["fit", "--help"],
+        ["fit", "emoji-food", "--out", "model", "--method", "gdaa"],
+        ["fit", "emoji-food", "--out", "model", "--method", "coop", "--recipe", "cocop"],
+        ["fit", "emoji-food", "--out", "model", "--method", "coop", "--epochs", "0"],
+        ["fit", "emoji-food", "--out", "model", "--method", "gda", "--recipe", "cocoop"],
+    ],
+)
+def test_lists_and_wrong_arguments_are_told_at_once(arguments, tmp_path):
+    code = (
+        f"import os, sys, time\nos.chdir({str(tmp_path)!r})\nfrom vlprompt.cli import main\n"
+        f"sys.stdout = open(os.devnull, 'w')\nmain({arguments!r})\nsys.stdout = sys.__stdout__\n"
+        "assert time.process_time() < 0.5, time.process_time()"
+    )
+    assert heavy_modules_after(code) == []

@@ -33,6 +33,7 @@ from vlprompt.methods import AUTO, METHODS
 from vlprompt.methods.declarations import all_options, declaration
 from vlprompt.model.cautions import DRAWINGS_ONLY, cautions, drawn_words, knows_only_drawings
 from vlprompt.model.folder import check_replaceable
+from vlprompt.model.parameters import checked_settings
 from vlprompt.progress import telling_stages
 from vlprompt.recipes import TrainingSettings
 
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 MODEL_BYTES = 20_000_000
 """More than a model folder with class-specific contexts of 1000 classes takes."""
+
+SET_BY_TRAINING = {"epochs": None, "batch_size": None, "learning_rate": None, "cache": None}
+"""Parameters of the estimator for which the command has others."""
 
 
 def fit(options: Namespace) -> None:
@@ -57,27 +61,29 @@ def fit(options: Namespace) -> None:
 
 
 def _fit_into(out: Path, options: Namespace) -> None:
+    checkpoint = out.with_name(f".{out.name}.training")
+    parameters: dict[str, Any] = {
+        "method": options.method,
+        "backbone": options.backbone,
+        "shots": options.shots,
+        "seed": options.seed,
+        "recipe": options.recipe,
+        "training": given(options, TrainingSettings, leave_out=("seed",)),
+        "options": _given_to_the_method(options),
+        "template": options.template,
+        "device": options.device,
+        "on_unreadable": options.on_unreadable,
+        "max_pixels": options.max_pixels,
+        "checkpoint": checkpoint,
+        "progress": False if options.no_progress else None,
+        "new_names": options.new_names,
+    }
+    # Before the data are looked at and the estimator is imported, whose scikit-learn takes longer than all this.
+    uses_pictures = checked_settings({**SET_BY_TRAINING, **parameters}).uses_pictures
     dataset = _load_data(options)
     from vlprompt.classifier import PromptClassifier
 
-    checkpoint = out.with_name(f".{out.name}.training")
-    classifier = PromptClassifier(
-        method=options.method,
-        backbone=options.backbone,
-        shots=options.shots,
-        seed=options.seed,
-        recipe=options.recipe,
-        training=given(options, TrainingSettings, leave_out=("seed",)),
-        options=_given_to_the_method(options),
-        template=options.template,
-        device=options.device,
-        on_unreadable=options.on_unreadable,
-        max_pixels=options.max_pixels,
-        checkpoint=checkpoint,
-        progress=False if options.no_progress else None,
-        new_names=options.new_names,
-    )
-    uses_pictures = classifier.checked_settings().uses_pictures
+    classifier = PromptClassifier(**parameters)
     if options.on_unreadable == "fail":
         _refuse_unreadable(
             dataset.test or dataset.train, options.max_pixels, progress=False if options.no_progress else None
