@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vlprompt.report.few_shot import summarize_few_shot
-from vlprompt.report.few_shot_words import few_shot_headline, serves, setting, test_title
+from vlprompt.report.few_shot_words import few_shot_caption, few_shot_headline, serves, setting, test_title
 
 title_of_test = test_title
 test_title.__test__ = False  # a function of the package, not a test
@@ -111,3 +111,10 @@ def test_the_own_style_is_called_so_only_beside_others(few_shot_records_of):
 def test_shots_and_seeds_are_counted(few_shot_records_of):
     assert setting(summarize_few_shot(few_shot_records_of())) == "1, 2, 4, 8, 16 shots, 3 seeds"
     assert setting(summarize_few_shot(few_shot_records_of(methods=("zero-shot",)))) == "no shots and no seeds"
+
+
+def test_methods_with_fewer_seeds_than_others_are_told(few_shot_records_of):
+    records = [*few_shot_records_of(methods=("gda",)), *few_shot_records_of(methods=("coop",), seeds=(1,), shots=(4,))]
+    summary = summarize_few_shot(records)
+    assert setting(summary) == "1, 2, 4, 8, 16 shots, 1 to 3 seeds"
+    assert "where there are two seeds or more" in few_shot_caption(summary)

@@ -54,3 +54,17 @@ def test_the_command_line_understands_the_command(published):
 def test_how_the_data_were_loaded_is_in_the_command(published):
     facts = [replace(r, dataset=replace(r.dataset, loading={"on_unreadable": "skip"})) for r in published()]
     assert "--on-unreadable skip" in repeat_command(facts)
+
+
+def test_methods_that_were_run_with_other_shots_and_seeds_have_a_command_of_their_own(few_shot_records_of):
+    records = [
+        *few_shot_records_of(methods=("zero-shot", "gda", "lp++")),
+        *few_shot_records_of(methods=("coop",), seeds=(1,), shots=(4,)),
+    ]
+    first, second = sorted(repeat_command(records).split("\n\n"), key=len)
+    assert "--methods coop" in first
+    assert "--shots 4 " in first
+    assert "--seeds 1 " in first
+    assert "--methods zero-shot,lp++,gda" in second
+    assert "--shots 1,2,4,8,16" in second
+    assert "--seeds 1,2,3" in second

@@ -80,7 +80,8 @@ def setting(summary: FewShotSummary) -> str:
     if not summary.seeds:
         return "no shots and no seeds"
     shots = f"{', '.join(map(str, summary.shots))} shot{'' if summary.shots == (1,) else 's'}"
-    return f"{shots}, {counted(len(summary.seeds), 'seed')}"
+    least, most = _seed_counts(summary)
+    return f"{shots}, {counted(most, 'seed') if least == most else f'{least} to {most} seeds'}"
 
 
 def main_setting(summary: FewShotSummary) -> tuple[str, int]:
@@ -196,9 +197,18 @@ def _auto_words(summary: FewShotSummary) -> list[str]:
 def _interval_words(summary: FewShotSummary) -> str:
     if not summary.seeds:
         return "nothing is learned, so each number is one result"
-    if len(summary.seeds) < 2:
+    least, most = _seed_counts(summary)
+    if most < 2:
         return "one seed has no interval"
-    return INTERVALS[summary.interval]
+    return f"{INTERVALS[summary.interval]}{', where there are two seeds or more' if least < 2 else ''}"
+
+
+def _seed_counts(summary: FewShotSummary) -> tuple[int, int]:
+    """The least and the most seeds of a figure that is shown."""
+    counts = [
+        figure.mean.count for (_, _, method, _), figure in summary.cells.items() if summary.kinds[method] != "zero-shot"
+    ]
+    return min(counts), max(counts)
 
 
 def _over_words(summary: FewShotSummary) -> str:

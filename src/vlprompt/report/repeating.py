@@ -1,4 +1,4 @@
-"""The command that computes a comparison again."""
+"""The commands that compute results again."""
 
 from __future__ import annotations
 
@@ -15,8 +15,32 @@ from vlprompt.report.runs import in_order
 def repeat_command(records: Sequence[ResultRecord]) -> str:
     """The command line of one protocol's records, one option a line, with what differs from the published recipes.
 
-    Where methods differ from their recipes each in its own way, which one command cannot say, a comment says so.
+    Where methods were run on other data sets, shots or seeds than others, as few-shot ones may be, each such group has
+    a command of its own. Where methods differ from their recipes each in its own way, which one command cannot say, a
+    comment says so.
     """
+    if records[0].protocol == "base-to-new":
+        return _command(records)
+    return "\n\n".join(_command(group) for group in _groups(records))
+
+
+def _groups(records: Sequence[ResultRecord]) -> list[list[ResultRecord]]:
+    """The records of methods that were run on the same data sets, shots and seeds; what learns nothing joins most."""
+    groups: dict[tuple[frozenset[Any], ...], list[ResultRecord]] = {}
+    for method in in_order({record.method.label for record in records if record.method.learns}):
+        runs = [record for record in records if record.method.label == method]
+        key = tuple(
+            frozenset(values) for values in zip(*((r.dataset.name, r.shots, r.seed) for r in runs), strict=True)
+        )
+        groups.setdefault(key, []).extend(runs)
+    if not groups:
+        return [list(records)]
+    largest = max(groups.values(), key=len)
+    largest += [record for record in records if not record.method.learns]
+    return list(groups.values())
+
+
+def _command(records: Sequence[ResultRecord]) -> str:
     sources = {record.dataset.name: record.dataset.source for record in records}
     learned = [record for record in records if record.method.learns]
     methods = in_order({record.method.label for record in records})
