@@ -78,9 +78,11 @@ def logistic_regression(features: Tensor, labels: Tensor, strength: float, class
     """scikit-learn's weights (N, E) and biases (N,) for features (n, E) and labels (n,), in double precision."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     probe = LogisticRegression(C=strength, max_iter=MOST_STEPS)
-    with warnings.catch_warnings():
+    # Matrices this small gain nothing from threads, which beside other programs wait for one another: 112 s for 1.2 s.
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a thousand steps are the published limit
         probe.fit(features.double().cpu().numpy(), labels.cpu().numpy())
     weight, bias = probe.coef_, probe.intercept_
