@@ -25,7 +25,7 @@ from vlprompt.errors import (
     SettingsError,
     UnreadableImagesError,
 )
-from vlprompt.experiments import MethodRun, Plan, ResultRecord, read_records
+from vlprompt.experiments import MethodRun, Plan, ResultRecord, read_records, watch
 from vlprompt.experiments import queue as protocol
 from vlprompt.experiments import run as run_plan
 from vlprompt.experiments.records import hash_settings, write_record
@@ -289,7 +289,17 @@ def test_fewer_shots_than_asked_for_are_one_warning_line(plan, run, capsys):
     assert "8 images per class were asked for" in warnings[0]
 
 
-def test_without_a_terminal_there_is_a_line_for_every_finished_run(plan, run, capsys):
+def test_without_a_terminal_runs_that_end_at_once_have_a_line_for_the_first_and_the_last(
+    plan, run, capsys, monkeypatch
+):
+    monkeypatch.setattr(watch, "_SECONDS_BETWEEN_LINES", 3600.0)
+    run(plan, workers=1)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["1/5", "5/5"]
+
+
+def test_without_a_terminal_there_is_a_line_for_every_run_that_takes_its_time(plan, run, capsys, monkeypatch):
+    monkeypatch.setattr(watch, "_SECONDS_BETWEEN_LINES", -1.0)
     run(plan, workers=1)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 5
