@@ -292,19 +292,25 @@ def test_fewer_shots_than_asked_for_are_one_warning_line(plan, run, capsys):
 def test_without_a_terminal_runs_that_end_at_once_have_a_line_for_the_first_and_the_last(
     plan, run, capsys, monkeypatch
 ):
-    monkeypatch.setattr(watch, "_SECONDS_BETWEEN_LINES", 3600.0)
+    monkeypatch.setattr("vlprompt.experiments.watch._SECONDS_BETWEEN_LINES", 3600.0)
     run(plan, workers=1)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[0] for line in lines] == ["1/5", "5/5"]
 
 
-def test_without_a_terminal_there_is_a_line_for_every_run_that_takes_its_time(plan, run, capsys, monkeypatch):
-    monkeypatch.setattr(watch, "_SECONDS_BETWEEN_LINES", -1.0)
+def test_without_a_terminal_there_is_a_line_for_every_run_that_takes_a_while(plan, run, capsys, monkeypatch):
+    monkeypatch.setattr("vlprompt.experiments.watch._SECONDS_BETWEEN_LINES", 0.0)
     run(plan, workers=1)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 5
     assert lines[-1].startswith("5/5 ")
     assert " left" in lines[-2]
+
+
+def test_of_runs_that_take_no_time_a_log_has_the_first_and_the_last(plan, run, capsys, monkeypatch):
+    monkeypatch.setattr("vlprompt.experiments.watch._SECONDS_BETWEEN_LINES", 1000.0)
+    run(plan, workers=1)
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["1/5", "5/5"]
 
 
 def test_images_that_must_be_encoded_have_a_row_and_cached_ones_do_not(plan, run, tmp_path, monkeypatch):

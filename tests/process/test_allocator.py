@@ -13,6 +13,7 @@ from vlprompt.cli import main
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.experiments.workers import Setup
 from vlprompt.process import allocator
+from vlprompt.protocols import BASE_TO_NEW
 
 pytestmark = pytest.mark.skipif(allocator._glibc() is None, reason="the allocator is not glibc's")
 
@@ -127,6 +128,6 @@ def test_help_tells_the_allocator_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_benchmarks_workers_keep_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(allocator, "keep_freed_memory", raise_told)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    setup = Setup(tmp_path, "mini", "cpu", "fp32", {}, None, threads=1, max_pixels=MAX_PIXELS)
+    setup = Setup(tmp_path, BASE_TO_NEW, "mini", "cpu", "fp32", {}, None, threads=1, max_pixels=MAX_PIXELS)
     with pytest.raises(Told):
         setup.bench()

@@ -28,7 +28,7 @@ QUICK_GELU_SLOPE = 1.702
 
 IMAGES_AT_ONCE = 16
 
-OWN_CODE, BLOCKS = "", "blocks-1"
+OWN_CODE, BLOCKS = "", "blocks-2"
 """How image features are computed; part of their cache key. Bump the number when the last bits change."""
 
 ImageEncoder = Callable[[Tensor], Tensor]
