@@ -25,7 +25,7 @@ from vlprompt.errors import (
     SettingsError,
     UnreadableImagesError,
 )
-from vlprompt.experiments import MethodRun, Plan, ResultRecord, read_records, watch
+from vlprompt.experiments import MethodRun, Plan, ResultRecord, read_records
 from vlprompt.experiments import queue as protocol
 from vlprompt.experiments import run as run_plan
 from vlprompt.experiments.records import hash_settings, write_record
