@@ -289,6 +289,15 @@ def test_fewer_shots_than_asked_for_are_one_warning_line(plan, run, capsys):
     assert "8 images per class were asked for" in warnings[0]
 
 
+def test_without_a_terminal_runs_that_end_at_once_have_a_line_for_the_first_and_the_last(
+    plan, run, capsys, monkeypatch
+):
+    monkeypatch.setattr("vlprompt.experiments.watch._SECONDS_BETWEEN_LINES", 3600.0)
+    run(plan, workers=1)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["1/5", "5/5"]
+
+
 def test_without_a_terminal_there_is_a_line_for_every_run_that_takes_a_while(plan, run, capsys, monkeypatch):
     monkeypatch.setattr("vlprompt.experiments.watch._SECONDS_BETWEEN_LINES", 0.0)
     run(plan, workers=1)
