@@ -174,3 +174,10 @@ def test_a_cache_of_too_many_pictures_is_refused_with_what_to_do(
 def test_options_that_cannot_be_used_are_refused(options: type, values: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=f"{next(iter(values))} is"):
         options(**values)
+
+
+def test_one_picture_a_class_needs_no_warning_of_scikit_learns(
+    tiny_backbone: Backbone, recwarn: pytest.WarningsRecorder
+) -> None:
+    set_up(LinearProbe, tiny_backbone, pictures(1))
+    assert not [str(warning.message) for warning in recwarn]

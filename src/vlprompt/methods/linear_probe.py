@@ -84,6 +84,7 @@ def logistic_regression(features: Tensor, labels: Tensor, strength: float, class
     # Matrices this small gain nothing from threads, which beside other programs wait for one another: 112 s for 1.2 s.
     with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a thousand steps are the published limit
+        warnings.filterwarnings("ignore", "The number of unique classes")  # a class may have one picture
         probe.fit(features.double().cpu().numpy(), labels.cpu().numpy())
     weight, bias = probe.coef_, probe.intercept_
     if classes == 2:  # scikit-learn has one row for two classes: the second's logit against the first's
