@@ -129,7 +129,7 @@ def _folders() -> Iterator[Finding]:
     from vlprompt.features.cache import cache_folder
 
     for about, folder in (("feature cache", cache_folder()), ("weights' cache", _weights_folder())):
-        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        there = _nearest_that_exists(folder)
         free = shutil.disk_usage(there).free
         if not os.access(there, os.W_OK):
             advice = "make it writable, or set VLPROMPT_CACHE" if about == "feature cache" else "make it writable"
@@ -138,6 +138,10 @@ def _folders() -> Iterator[Finding]:
             yield Finding(about, "note", f"{folder}, {_gigabytes(free)} free", "free some space on its disk")
         else:
             yield Finding(about, "ok", f"{folder}, {_gigabytes(free)} free")
+
+
+def _nearest_that_exists(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
 
 
 def _weights_folder() -> Path:
@@ -178,7 +182,7 @@ def _needs_of(entry: ListedBackbone) -> Iterator[Finding]:
         yield Finding(about, "missing", f"{words}, and {_gigabytes(free)} are free", "take a smaller backbone")
     else:
         yield Finding(about, "ok", words)
-    disk = shutil.disk_usage(next(p for p in (_weights_folder(), *_weights_folder().parents) if p.exists())).free
+    disk = shutil.disk_usage(_nearest_that_exists(_weights_folder())).free
     if not entry.here and disk < size:
         yield Finding(about, "missing", f"{_gigabytes(disk)} of disk for {_gigabytes(size)}", "free some space")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vlprompt.errors import BackboneError, ModelFolderError, quoted
 from vlprompt.methods import METHODS, build_method, method_class
@@ -13,11 +14,12 @@ from vlprompt.model.fitted import FittedClassifier
 from vlprompt.model.folder import (
     DESCRIPTION_FILE,
     KEPT_FILE,
+    NEW_NAMES_FILE,
     TENSORS_FILE,
     method_file_hash,
     read_model_folder,
 )
-from vlprompt.model.pair import Pair, second_of
+from vlprompt.model.pair import Pair
 from vlprompt.model.saved_tensors import check_kept, load_checked
 
 if TYPE_CHECKING:
@@ -49,12 +51,12 @@ def load_fitted(
     model, tensors = read_model_folder(folder)
     name = _trusted_method(folder, model, method)
     frozen = _same_backbone(folder, model, backbone, device)
-    built = _rebuilt(folder, name, model, frozen)
+    built = _rebuilt(folder, model, frozen, name, model.options, model.training, "method")
     load_checked(folder / TENSORS_FILE, built, tensors.learned, pictures=model.training.get("images", 0))
     check_kept(folder / KEPT_FILE, tensors.kept, frozen.dtype)
     classifier = FittedClassifier(frozen, built, name, model.trained_class_names, model.training)
     if model.new_names is not None:
-        pair = Pair(classifier, second_of(folder, model, tensors.new_names, classifier))
+        pair = Pair(classifier, _second_of(folder, model, tensors.new_names, classifier))
         classifier = replace(classifier, pair=pair)
     return _over_saved_names(folder, classifier, model, tensors.kept)
 
@@ -96,24 +98,59 @@ def _over_saved_names(
     return found
 
 
-def _rebuilt(folder: Path, name: str, model: SavedModel, backbone: Backbone) -> Method:
-    """The method as it was before training; values that it cannot be built from are the file's fault."""
+def _second_of(
+    folder: Path, model: SavedModel, tensors: Mapping[str, Tensor], first: FittedClassifier
+) -> FittedClassifier:
+    """The classifier for names without pictures that a folder holds beside the first.
+
+    Raises:
+        ModelFolderError: it was changed.
+    """
+    saved = model.new_names
+    assert saved is not None
+    name = saved["method"]
+    if name not in METHODS or not method_class(name).open_names:
+        raise ModelFolderError(f"{folder / DESCRIPTION_FILE} was changed: the method for new names is {name!r:.80}.")
+    training = {**model.training, **saved["training"]}
+    method = _rebuilt(folder, model, first.backbone, name, saved["options"], training, "method for new names")
+    learned = dict(tensors)
+    kept = {"calibration": learned.pop("calibration")} if "calibration" in learned else {}
+    load_checked(folder / NEW_NAMES_FILE, method, learned, pictures=training.get("images", 0))
+    check_kept(folder / NEW_NAMES_FILE, kept, first.backbone.dtype)
+    from vlprompt.model.prediction import Predictor
+
+    try:
+        calibration = Predictor.restored(method, kept, None).screener.calibration
+    except (ValueError, TypeError) as error:
+        raise ModelFolderError(f"{folder / NEW_NAMES_FILE} does not fit the model: {error}.") from error
+    return replace(first, method=method, method_name=name, training=training, evaluation={}, calibration=calibration)
+
+
+def _rebuilt(
+    folder: Path,
+    model: SavedModel,
+    backbone: Backbone,
+    name: str,
+    options: Mapping[str, Any],
+    training: Mapping[str, Any],
+    called: str,
+) -> Method:
+    """A method as it was before training; values that it cannot be built from are the file's fault."""
     method_class(name)
-    seed = model.training.get("seed", 1)
     try:
         return build_method(
             name,
             backbone,
             model.trained_class_names,
-            options=model.options,
+            options=options,
             template=model.template,
-            seed=seed,
+            seed=training.get("seed", 1),
             one_prompt_allowed=True,  # earlier releases saved such models
         )
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = str(error).rstrip(".")
         raise ModelFolderError(
-            f"{folder / DESCRIPTION_FILE} was changed: no method can be made of it ({reason})."
+            f"{folder / DESCRIPTION_FILE} was changed: no {called} can be made of it ({reason})."
         ) from error
 
 

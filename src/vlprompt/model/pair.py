@@ -8,21 +8,15 @@ of them answers for all names.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vlprompt.data.checks import comparable_words
-from vlprompt.errors import ModelFolderError
-from vlprompt.methods import METHODS, build_method, method_class
-from vlprompt.model.folder import DESCRIPTION_FILE, NEW_NAMES_FILE
-from vlprompt.model.saved_tensors import check_kept, load_checked
 from vlprompt.settings_checks import plain_all
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vlprompt.model.description import SavedModel
     from vlprompt.model.fitted import FittedClassifier
 
 
@@ -60,44 +54,3 @@ class Pair:
         }
         calibration = {} if new.calibration is None else {"calibration": new.calibration}
         return description, {**new.method.state_dict(), **calibration}
-
-
-def second_of(
-    folder: Path, model: SavedModel, tensors: Mapping[str, Tensor], first: FittedClassifier
-) -> FittedClassifier:
-    """The classifier for names without pictures that a folder holds beside the first.
-
-    Raises:
-        ModelFolderError: it was changed.
-    """
-    saved = model.new_names
-    assert saved is not None
-    path = folder / DESCRIPTION_FILE
-    name = saved["method"]
-    if name not in METHODS or not method_class(name).open_names:
-        raise ModelFolderError(f"{path} was changed: the method for new names is {name!r:.80}.")
-    training = {**model.training, **saved["training"]}
-    try:
-        method = build_method(
-            name,
-            first.backbone,
-            model.trained_class_names,
-            options=saved["options"],
-            template=model.template,
-            seed=training.get("seed", 1),
-            one_prompt_allowed=True,
-        )
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = str(error).rstrip(".")
-        raise ModelFolderError(f"{path} was changed: no method for new names can be made of it ({reason}).") from error
-    learned = dict(tensors)
-    kept = {"calibration": learned.pop("calibration")} if "calibration" in learned else {}
-    load_checked(folder / NEW_NAMES_FILE, method, learned, pictures=training.get("images", 0))
-    check_kept(folder / NEW_NAMES_FILE, kept, first.backbone.dtype)
-    from vlprompt.model.prediction import Predictor
-
-    try:
-        calibration = Predictor.restored(method, kept, None).screener.calibration
-    except (ValueError, TypeError) as error:
-        raise ModelFolderError(f"{folder / NEW_NAMES_FILE} does not fit the model: {error}.") from error
-    return replace(first, method=method, method_name=name, training=training, evaluation={}, calibration=calibration)
