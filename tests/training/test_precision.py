@@ -115,14 +115,14 @@ def test_the_towers_train_in_the_settings_precision_and_predict_in_the_backbones
     """Nothing is computed: training is replaced by a change of what is learned."""
     trained = []
 
-    def of(self, method, samples, extractor):
+    def train(self, settings, method, samples):
         trained.append(method)
         with torch.no_grad():
             method.context_vectors += 1
         return {"features_s": 0.0}, None
 
     monkeypatch.setattr(precision_module, "check_precision", lambda *_: None)
-    monkeypatch.setattr(fitting._TrainingRun, "of", of)
+    monkeypatch.setattr(fitting._Run, "train", train)
     settings = fitting.MethodSettings("coop", {}, "a photo of a {}.", 1, TrainingSettings(precision=precision))
     fitted = fitting.fit(settings, [], ["dog", "cat"], tiny_backbone, None, identity={})
     assert [method.backbone.precision for method in trained] == [towers]

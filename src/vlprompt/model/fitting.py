@@ -192,8 +192,7 @@ class _Run:
             record |= set_up(method, pictures)
         if settings.training is None:
             return Fit(method, record, name=settings.name)
-        training = _TrainingRun(settings.training, self.identity, self.checkpoint, self.board, self.title)
-        of_training, calibration = training.of(method, samples, self.extractor)
+        of_training, calibration = self.train(settings.training, method, samples)
         of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
         if method.backbone is not self.backbone:
             # It was trained in half precision, and predicts as the model loaded later does: in the backbone's own.
@@ -201,6 +200,39 @@ class _Run:
             method.load_learned(trained.state_dict())
             method.cross_validated = trained.cross_validated
         return Fit(method, record | of_training, calibration, settings.name)
+
+    def train(
+        self, settings: TrainingSettings, method: Method, samples: Sequence[Sample]
+    ) -> tuple[dict[str, Any], Tensor | None]:
+        """Train the method in place; the record of it, and what calibrates screening."""
+        from vlprompt.screening.screener import calibration_for
+        from vlprompt.training import train
+
+        started = time.perf_counter()
+        inputs, kept = training_inputs(method, [sample.image for sample in samples], self.extractor, settings)
+        encoded = time.perf_counter()
+        if not len(kept):
+            raise DataError(f"none of the {len(samples)} images drawn for training can be read.")
+        warn_about_lost_shots(samples, kept)
+        history = train(
+            cast(Any, method),
+            inputs,
+            [samples[place].label for place in kept],
+            settings,
+            checkpoint=self.checkpoint,
+            identity=self.identity,
+            reporter=self.board.training(f"{self.title}, {len(kept)} pictures") if self.board else None,
+        )
+        record: dict[str, Any] = {
+            "settings": settings.as_dict(),
+            "images": len(kept),
+            "losses": [epoch.loss for epoch in history.epochs],
+            "features_s": round(encoded - started + history.feature_seconds, 3),
+            "train_s": round(history.seconds, 3),
+        }
+        if not hasattr(inputs, "epoch"):
+            return record, None  # screening starts from the frozen encoder's features
+        return record, calibration_for(method, inputs.epoch(settings.epochs - 1))
 
     def _built(self, backbone: Backbone) -> Method:
         settings = self.settings
@@ -218,7 +250,9 @@ class _Run:
         """The method that cross-validation chooses, and beside a head what serves names without pictures."""
         from vlprompt.model.trials import Candidates, choose
 
-        samples, pictures, record = labelled_features(self._words(), samples, self.extractor)
+        samples, pictures, record = labelled_features(
+            self._chosen("zero-shot")._built(self.backbone), samples, self.extractor
+        )
         started = time.perf_counter()
         given = (self.settings.template, pictures, self.settings.seed, self.board)
         candidates = Candidates(self.backbone, self.class_words, *given, self.settings.one_prompt_allowed)
@@ -230,15 +264,6 @@ class _Run:
         if not first.method.open_names and not others:
             others = [self._chosen("zero-shot").fit(samples)]
         return replace(first, record={**record, **first.record}, for_new=next(iter(others), None))
-
-    def _words(self) -> Method:
-        return build_method(
-            "zero-shot",
-            self.backbone,
-            self.class_words,
-            template=self.settings.template,
-            one_prompt_allowed=self.settings.one_prompt_allowed,
-        )
 
     def _chosen(self, name: str) -> _Run:
         """The run of a method that was chosen, by its own recipe."""
@@ -312,50 +337,6 @@ def _check_all_have_pictures(method: Method, labels: Sequence[int]) -> None:
             f"{method.name} learns every class from its pictures: add some, leave the class out, or fit one of "
             f"{', '.join(methods_with_open_names())}."
         )
-
-
-@dataclass(frozen=True)
-class _TrainingRun:
-    """One training, whatever the method; see `fit`."""
-
-    settings: TrainingSettings
-    identity: Mapping[str, Any]
-    checkpoint: str | Path | None
-    board: Board | None
-    title: str
-
-    def of(
-        self, method: Method, samples: Sequence[Sample], extractor: FeatureExtractor
-    ) -> tuple[dict[str, Any], Tensor | None]:
-        """Train the method in place; the record of it, and what calibrates screening."""
-        from vlprompt.screening.screener import calibration_for
-        from vlprompt.training import train
-
-        started = time.perf_counter()
-        inputs, kept = training_inputs(method, [sample.image for sample in samples], extractor, self.settings)
-        encoded = time.perf_counter()
-        if not len(kept):
-            raise DataError(f"none of the {len(samples)} images drawn for training can be read.")
-        warn_about_lost_shots(samples, kept)
-        history = train(
-            cast(Any, method),
-            inputs,
-            [samples[place].label for place in kept],
-            self.settings,
-            checkpoint=self.checkpoint,
-            identity=self.identity,
-            reporter=self.board.training(f"{self.title}, {len(kept)} pictures") if self.board else None,
-        )
-        record: dict[str, Any] = {
-            "settings": self.settings.as_dict(),
-            "images": len(kept),
-            "losses": [epoch.loss for epoch in history.epochs],
-            "features_s": round(encoded - started + history.feature_seconds, 3),
-            "train_s": round(history.seconds, 3),
-        }
-        if not hasattr(inputs, "epoch"):
-            return record, None  # screening starts from the frozen encoder's features
-        return record, calibration_for(method, inputs.epoch(self.settings.epochs - 1))
 
 
 def checkpoint_identity(backbone: Backbone, method_name: str, template: str, fingerprint: str) -> dict[str, Any]:
