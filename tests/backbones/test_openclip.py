@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import open_clip
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from vlprompt.backbones import Backbone, list_backbones, load_backbone
+from vlprompt.backbones.backbone import LISTS_KEPT
 from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError
 
 CONFIG = {
@@ -42,6 +44,25 @@ def test_a_local_folder_loads_frozen_and_in_evaluation_mode(folder: Path) -> Non
     assert backbone.image.mean == (0.5, 0.5, 0.5)
     assert backbone.text.quick_gelu
     assert backbone.encode_images(torch.zeros(2, 3, 32, 32)).shape == (2, 64)
+
+
+def test_texts_are_encoded_once_and_what_is_given_out_is_nobody_elses(folder: Path, monkeypatch) -> None:
+    backbone, passes = load_backbone(str(folder)), []
+    encode = backbone.model.encode_text
+    tower = replace(backbone.text, encode_tokens=lambda ids: passes.append(len(ids)) or encode(ids))
+    backbone = replace(backbone, text=tower)
+    lists = [backbone.tokenizer([f"a photo of {number} cats"] * 70) for number in range(LISTS_KEPT + 1)]
+    with torch.inference_mode():
+        first = backbone.encode_texts(lists[0])
+    torch.testing.assert_close(first, encode(lists[0]))
+    backbone.encode_texts(lists[0]).zero_()
+    assert torch.equal(backbone.encode_texts(lists[0]), first)
+    assert passes == [64, 6]
+    for some in lists[1:]:
+        backbone.encode_texts(some)
+    assert len(backbone._kept_texts) == LISTS_KEPT
+    backbone.encode_texts(lists[0])  # the oldest had to go
+    assert passes == [64, 6] * (LISTS_KEPT + 2)
 
 
 def test_the_fingerprint_follows_the_weights(folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 
@@ -16,6 +17,7 @@ from vlprompt import PromptClassifier
 from vlprompt.data.few_shot import FewerShotsWarning
 from vlprompt.errors import ModelFolderError, SettingsError
 from vlprompt.methods.declarations import title_of
+from vlprompt.methods.gda import GDA
 from vlprompt.model import fitting, trials
 from vlprompt.model.choosing import Choice
 
@@ -138,6 +140,17 @@ def test_no_picture_is_encoded_twice(make, tiny_backbone, monkeypatch) -> None:
     )
     make(cache=None).fit(images, labels)
     assert sum(encoded) == len(images)
+
+
+def test_the_head_that_was_tried_is_the_model_and_learns_once(make, monkeypatch) -> None:
+    images, labels = pictures()
+    learned = []
+    setup = GDA.setup
+    monkeypatch.setattr(GDA, "setup", lambda self, pictures: learned.append(self) or setup(self, pictures))
+    chosen = make().fit(images, labels).fitted_.method
+    assert learned == [chosen]
+    named = make(method="gda").fit(images, labels).fitted_.method
+    assert all(torch.equal(value, named.state_dict()[name]) for name, value in chosen.state_dict().items())
 
 
 def test_a_stopped_training_of_a_prompt_goes_on_to_the_same_bits(make, choosing, tmp_path, monkeypatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,6 +18,11 @@ from vlprompt.errors import BackboneError
 from vlprompt.process.forking import survive_forks
 
 Tokenizer = Callable[..., Tensor]
+
+TEXTS_AT_ONCE = 64
+
+LISTS_KEPT = 4
+"""Of texts whose features a backbone keeps: a data set's names, its halves, and another template."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Backbone:
     model: Any
     encode_pixels: ImageEncoder
     image_code: str
+    _kept_texts: dict[bytes, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def token_width(self) -> int:
@@ -147,6 +153,21 @@ class Backbone:
         with self.autocast():
             features = torch.cat([tower(some) for some in images.split(IMAGES_AT_ONCE)])
         return features.to(self.dtype)
+
+    def encode_texts(self, token_ids: Tensor) -> Tensor:
+        """Features g(t), not normalised, of whole token sequences (n, L): (n, E).
+
+        Those of the last few lists are kept: heads, zero-shot and a benchmark's runs ask for the same names.
+        """
+        key = token_ids.cpu().numpy().tobytes()
+        if key not in self._kept_texts:
+            with self.constants(), self.autocast():
+                batches = token_ids.to(self.device).split(TEXTS_AT_ONCE)
+                features = torch.cat([self.text.encode_tokens(some) for some in batches]).to(self.dtype)
+            for oldest in list(self._kept_texts)[: 1 - LISTS_KEPT]:
+                self._kept_texts.pop(oldest, None)
+            self._kept_texts[key] = features
+        return self._kept_texts[key].clone()
 
     @torch.no_grad()
     def embed_tokens(self, token_ids: Tensor) -> Tensor:

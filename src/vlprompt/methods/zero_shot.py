@@ -101,11 +101,7 @@ class ZeroShot(Method):
         """(1, N, E), the same for every image."""
         return self.weights[None]
 
-    @torch.no_grad()
     def _encode(self, template: str) -> Tensor:
         """Text features of all class names in one template: (N, E)."""
         texts = [template.replace("{}", words_of(name)) for name in self.class_names]
-        ids = tokenize(self.backbone, texts, self.class_names).to(self.backbone.device)
-        with self.backbone.autocast():
-            features = [self.backbone.text.encode_tokens(some) for some in ids.split(64)]
-        return torch.cat(features).to(self.backbone.dtype)
+        return self.backbone.encode_texts(tokenize(self.backbone, texts, self.class_names))

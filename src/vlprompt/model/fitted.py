@@ -157,7 +157,7 @@ class FittedClassifier:
         check_screening(screening)
         extractor = self._extractor(on_unreadable=on_unreadable, cache=cache, max_pixels=max_pixels, progress=progress)
         inputs, kept = test_inputs(self.method, image_list(images), extractor)
-        return self.predictor.finite_logits(inputs, screening), kept
+        return self.predictor.logits(inputs, screening).numpy(), kept
 
     def _extractor(self, **options: Any) -> FeatureExtractor:
         from vlprompt.features import FeatureExtractor

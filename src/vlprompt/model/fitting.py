@@ -172,14 +172,17 @@ class _Run:
     board: Board | None
     title: str
 
-    def fit(self, samples: Sequence[Sample], pictures: TrainingSet | None = None) -> Fit:
+    def fit(
+        self, samples: Sequence[Sample], pictures: TrainingSet | None = None, set_up_before: Method | None = None
+    ) -> Fit:
         """A method that was named.
 
         Args:
             pictures: the samples' features and labels, where they are known.
+            set_up_before: the method as these settings build it, where it has seen these pictures.
         """
         settings = self.settings
-        method = self._built(_in_precision_of(settings.training, self.backbone))
+        method = set_up_before or self._built(_in_precision_of(settings.training, self.backbone))
         if not method.uses_pictures():
             return Fit(method, {}, name=settings.name)
         record: dict[str, Any] = {"recipe": settings.source or "vlprompt's defaults"}
@@ -189,7 +192,7 @@ class _Run:
             if pictures is None:
                 samples, pictures, of_pictures = labelled_features(method, samples, self.extractor)
                 record |= of_pictures
-            record |= set_up(method, pictures)
+            record |= set_up(method, None if set_up_before else pictures)
         if settings.training is None:
             return Fit(method, record, name=settings.name)
         of_training, calibration = self.train(settings.training, method, samples)
@@ -260,7 +263,7 @@ class _Run:
         record["choice"] = {what: choice.as_dict() for what, choice in choices.items()}
         record["choosing_s"] = round(time.perf_counter() - started, 3)
         names = list(dict.fromkeys(choice.method for choice in choices.values()))
-        first, *others = [self._chosen(name).fit(samples, pictures) for name in names]
+        first, *others = [self._chosen(name).fit(samples, pictures, candidates.set_up.get(name)) for name in names]
         if not first.method.open_names and not others:
             others = [self._chosen("zero-shot").fit(samples)]
         return replace(first, record={**record, **first.record}, for_new=next(iter(others), None))
@@ -315,10 +318,11 @@ def labelled_features(
     return samples, TrainingSet(features, torch.tensor(labels, device=features.device)), record
 
 
-def set_up(method: Method, pictures: TrainingSet) -> dict[str, Any]:
-    """Hand the method the pictures' own features; the record of it."""
+def set_up(method: Method, pictures: TrainingSet | None) -> dict[str, Any]:
+    """Hand the method the pictures' own features, None where it has had them; the record of it."""
     started = time.perf_counter()
-    method.setup(pictures)
+    if pictures is not None:
+        method.setup(pictures)
     record: dict[str, Any] = {"setup_s": round(time.perf_counter() - started, 3)}
     if method.cross_validated is not None:
         record["cross_validated"] = dict(zip(("right", "seen"), method.cross_validated, strict=True))

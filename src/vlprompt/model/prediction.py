@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,9 +43,8 @@ class Predictor:
         self.method, self.class_features = method, class_features
         self.screener = screener or Screener(method, calibration)
 
-    @torch.no_grad()
     def logits(self, inputs: Tensor | EvaluationPixels, screening: Screening = "auto") -> Tensor:
-        """The method's logits for n images: (n, N).
+        """The method's logits for n images: (n, N), in single precision on the CPU, all finite.
 
         Args:
             inputs: what the method reads: features (n, E), normalised or not, or pixels.
@@ -56,28 +54,10 @@ class Predictor:
         Raises:
             SettingsError: as `Screener.exact_classes`.
             MethodError: the method gives something else than a logit for each image and class.
-        """
-        if not isinstance(inputs, Tensor):
-            batches = [self.logits(batch, screening) for batch in inputs]
-            return torch.cat(batches) if batches else torch.empty(0, len(self.method.class_names))
-        exact = self.screener.exact_classes(len(inputs), screening)
-        if exact < len(self.method.class_names):
-            return self.screener.logits(inputs, exact)
-        if self.method.has_fixed_class_features:
-            images = self.method.encode_images(inputs)
-            return self.method.output(images, self._fixed_class_features()[None]).logits.cpu()
-        return self.method.predict_logits(inputs)
-
-    def finite_logits(self, inputs: Tensor | EvaluationPixels, screening: Screening = "auto") -> np.ndarray:
-        """`logits` as an array (n, N), of the right shape and finite.
-
-        Raises:
-            MethodError: the method gives something else than a logit for each image and class.
             NonFiniteLogitsError: they are no finite numbers.
         """
-        found = checked_logits(self.method, self.logits(inputs, screening), len(inputs))
-        logits: np.ndarray = found.float().cpu().numpy()
-        wrong = int((~np.isfinite(logits)).any(axis=1).sum())
+        logits = checked_logits(self.method, self._computed(inputs, screening), len(inputs)).float().cpu()
+        wrong = int((~logits.isfinite()).any(dim=1).sum())
         if wrong:
             raise NonFiniteLogitsError(
                 f"the model's answers for {wrong} of {len(logits)} pictures are no finite numbers: its tensors or "
@@ -85,6 +65,20 @@ class Predictor:
                 "'fp32'."
             )
         return logits
+
+    @torch.no_grad()
+    def _computed(self, inputs: Tensor | EvaluationPixels, screening: Screening) -> Tensor:
+        """The logits (n, N) as one of the three ways gives them."""
+        if not isinstance(inputs, Tensor):
+            batches = [self._computed(batch, screening) for batch in inputs]
+            return torch.cat(batches) if batches else torch.empty(0, len(self.method.class_names))
+        exact = self.screener.exact_classes(len(inputs), screening)
+        if exact < len(self.method.class_names):
+            return self.screener.screened(inputs, exact)
+        if self.method.has_fixed_class_features:
+            images = self.method.encode_images(inputs)
+            return self.method.output(images, self._fixed_class_features()[None]).logits.cpu()
+        return self.method.predict_logits(inputs)
 
     def _fixed_class_features(self) -> Tensor:
         """Class features (N, E) that no image changes, computed once."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from vlprompt.errors import DataError
@@ -66,6 +66,7 @@ class Candidates:
         template: of the zero-shot prompt.
         training_set: the pictures' features and labels.
         seed: of folds, initial values and the order of training.
+        set_up: the heads that were tried, by name: each has learned from all pictures, too.
     """
 
     backbone: Backbone
@@ -75,6 +76,7 @@ class Candidates:
     seed: int
     board: Board | None = None
     one_prompt_allowed: bool = False
+    set_up: dict[str, Method] = field(default_factory=dict)
 
     @property
     def labels(self) -> Tensor:
@@ -207,6 +209,7 @@ def _head(candidates: Candidates, name: str) -> Trial:
         method.setup(candidates.training_set)
     except DataError as error:
         return Trial(name, note=f"not tried: {error}")
+    candidates.set_up[name] = method
     hits = method.hits
     if hits is None or not len(hits):
         return Trial(name, note="not tried: a class needs two pictures before one can be held out")

@@ -132,7 +132,7 @@ class Screener:
             self.screen = calibrate(self.method, self.path, self.calibration, on_progress=on_progress)
         return self.screen
 
-    def logits(self, image_features: Tensor, candidates: int) -> Tensor:
+    def screened(self, image_features: Tensor, candidates: int) -> Tensor:
         """Logits (n, N), of which each image's candidates are exact and the others approximations below the best."""
         assert self.path is not None
         screen = replace(self.calibrated(), candidates=candidates)
