@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.conftest import make_few_shot_record
 from tests.tools.tool_modules import tool
+from vlprompt.experiments.records import write_record
 
 regret = tool("regret")
 
@@ -33,6 +35,23 @@ def test_the_table_has_a_row_for_each_number_of_shots() -> None:
     assert [(row["shots"], row["mean_regret"], row["auto"]) for row in rows] == [(1, 3.0, 90.0), (4, 0.0, 93.0)]
     assert summary["styles"]["own"]["mean_regret"] == 1.5
     assert "| 1 | 3.00 | 3.0 | 90.0 |" in regret.as_markdown(summary, "test")
+
+
+def test_trained_methods_of_a_few_shot_benchmark_are_members_of_the_cells_that_it_has(tmp_path: Path) -> None:
+    cells = {("emoji-food", shots, 1): cell("gda", SHARES, shots) for shots in (1, 4)}
+    record = make_few_shot_record("emoji-food", "coop", 4, 1, {"test": 94.0, "3d": 80.0, "high-contrast": 50.0})
+    write_record(tmp_path, record)
+    regret.add_trained(cells, tmp_path)
+    own = record.results["test"].accuracy
+    assert regret.regret(cells["emoji-food", 4, 1], "test", "flat") == own - SHARES["gda"]
+    assert regret.regret(cells["emoji-food", 1, 1], "test", "flat") == 3.0
+    table = regret.as_markdown(regret.summarise(list(cells.values()), "test"), "test")
+    assert "coop is a member, and its mean is, of 1 of the cells." in table
+
+
+def test_results_without_a_trained_method_of_the_cells_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no few-shot record of a trained method"):
+        regret.add_trained({("emoji-food", 1, 1): cell("gda", SHARES, 1)}, tmp_path)
 
 
 @pytest.mark.slow
