@@ -92,6 +92,12 @@ def test_every_run_of_the_plan_gets_a_record(plan, run, tmp_path):
         assert record.results["new"].total == 2 * 2
         assert (record.final_loss is None) == (record.method.label == "zero-shot")
         assert record.versions["torch"]
+        assert len(record.losses) == (record.training or {"epochs": 0})["epochs"]
+        assert record.losses[-1:] == (() if record.final_loss is None else (record.final_loss,))
+        for result in record.results.values():
+            right = sum(count for (true, predicted), count in result.confused.items() if true == predicted)
+            assert right == result.correct == sum(result.calibration.correct)
+        assert record.peak_bytes is None or record.peak_bytes > 50_000_000  # torch alone takes more
     assert not (tmp_path / "out" / "work").exists()
 
 
@@ -139,7 +145,7 @@ def test_a_result_made_again_alone_is_the_same_to_the_last_bit(plan, run, tmp_pa
         torch.set_num_threads(threads)
 
     def timeless(record: ResultRecord) -> ResultRecord:
-        return replace(record, times=None, finished="")
+        return replace(record, times=None, finished="", peak_bytes=None)
 
     assert [timeless(record) for record in again] == [timeless(record) for record in first]
 

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from vlprompt.errors import RecordError
+from vlprompt.experiments.git_state import GitState
 from vlprompt.experiments.records import (
     BackboneFacts,
     DatasetFacts,
@@ -21,13 +22,21 @@ from vlprompt.experiments.records import (
     hash_settings,
     read_record,
     read_records,
+    same_outcome,
     write_record,
 )
+from vlprompt.model.calibration import Calibration
 
 
 @pytest.fixture
 def record() -> ResultRecord:
     base = TestResult(75.0, 74.2, 3, 4, {"café au lait": 100.0, "owl": 50.0}, (0, 0, 1, 0))
+    base = dataclasses.replace(
+        base,
+        balanced_accuracy=75.0,
+        confusion=(0, 0, 2, 1, 0, 1, 1, 1, 1),
+        calibration=Calibration(5.0, (0, 4), (0, 3), (0.0, 80.0)),
+    )
     new = TestResult(100.0, 100.0, 2, 2, {"fox": 100.0}, (0, 0))
     return ResultRecord(
         protocol="base-to-new",
@@ -46,7 +55,41 @@ def record() -> ResultRecord:
         versions={"vlprompt": "0.1.0"},
         machine=Machine("Linux", "x86", 2, 1, 1024),
         finished="2026-11-24T06:00:00+00:00",
+        losses=(1.5, 0.5),
+        peak_bytes=2**30,
+        git={"vlprompt": GitState("a" * 40, dirty=False)},
     )
+
+
+def as_schema_2(text: str) -> str:
+    """A record's JSON as it was before the third schema."""
+    values = json.loads(text)
+    for name in ("losses", "peak_bytes", "peak_gpu_bytes", "git"):
+        del values[name]
+    for result in values["results"].values():
+        for name in ("balanced_accuracy", "confusion", "calibration"):
+            del result[name]
+    return json.dumps({**values, "schema": 2})
+
+
+def test_a_record_of_the_second_schema_is_the_same_run_without_what_it_did_not_keep(record, tmp_path):
+    path = write_record(tmp_path, record)
+    path.write_text(as_schema_2(path.read_text()))
+    read = read_record(path)
+    assert (read.losses, read.peak_bytes, read.git) == ((), None, {})
+    assert read.results["base"].calibration is None
+    assert hash_settings(read.settings) == hash_settings(record.settings)
+    assert same_outcome(read, record)
+    assert read_record(write_record(tmp_path, read)) == read
+
+
+def test_what_a_record_keeps_beside_its_settings_does_not_change_the_settings_hash(record):
+    bare = dataclasses.replace(record, losses=(), peak_bytes=None, git={})
+    assert hash_settings(bare.settings) == hash_settings(record.settings) == "0929a825285682b0"
+
+
+def test_confusions_are_had_back_by_true_and_predicted_label(record):
+    assert record.results["base"].confused == {(0, 0): 2, (1, 0): 1, (1, 1): 1}
 
 
 def test_a_record_reads_back_as_it_was_written(record, tmp_path):
@@ -60,8 +103,8 @@ def test_a_record_of_the_first_schema_is_read_as_the_run_that_it_is(record, tmp_
     values = json.loads(path.read_text())
     classes = values["dataset"].pop("classes")
     values["dataset"] |= {f"{test}_classes": names for test, names in classes.items()}
-    path.write_text(json.dumps({**values, "schema": 1}))
-    assert read_record(path) == record
+    path.write_text(as_schema_2(json.dumps(values)).replace('"schema": 2', '"schema": 1'))
+    assert same_outcome(read_record(path), record)
     assert hash_settings(record.settings) == "0929a825285682b0"  # as it was written with that schema
 
 
@@ -115,9 +158,14 @@ def test_names_that_differ_have_different_file_names():
         (lambda text: text.replace('"seed": 1', '"seed": "1"'), "seed is str, not int"),
         (lambda text: text.replace('"shots"', '"shotz"'), "lacks shots"),
         (lambda text: text.replace('"correct": 3', '"correct": null'), "correct is NoneType"),
-        (lambda text: text.replace('"schema": 2', '"schema": 9'), "schema 9"),
-        (lambda text: text.replace('"schema": 2', f'"schema": "{"x" * 10_000}"'), "schema 'xxx"),
+        (lambda text: text.replace('"schema": 3', '"schema": 9'), "schema 9"),
+        (lambda text: text.replace('"schema": 3', f'"schema": "{"x" * 10_000}"'), "schema 'xxx"),
         (lambda text: text.replace("[0, 0, 1, 0]", "[0, 0, 1]"), "predictions are 3, of 4 images"),
+        (lambda text: text.replace("[0, 0, 2, 1", "[0, 2, 2, 1"), "confusion names a class beyond the 2"),
+        (lambda text: text.replace("[0, 0, 2, 1", "[0, 0, 3, 1"), "confusion is of 5 of 4 images"),
+        (lambda text: text.replace("[0, 0, 2, 1", "[0, 2, 1"), "confusion has 8 numbers"),
+        (lambda text: text.replace('"pictures": [0, 4]', '"pictures": [1, 4]'), "calibration is of 5 of 4 images"),
+        (lambda text: text.replace('"pictures": [0, 4]', '"pictures": [4]'), "bins of different number"),
         (lambda text: text.replace("[0, 0, 1, 0]", "[0, 0, 2, 0]"), "a class beyond the 2"),
         (lambda text: text.replace("[0, 0, 1, 0]", "[0, 0, -1, 0]"), "a class beyond the 2"),
         (lambda text: text.replace('"correct": 3', '"correct": 5'), "correct is 5 of 4"),

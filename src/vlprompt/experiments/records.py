@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-import types
-import typing
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -21,15 +20,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from vlprompt.data.samples import told_apart
 from vlprompt.errors import RecordError
 from vlprompt.escaping import as_json
+from vlprompt.experiments.decoding import MismatchError, decode
+from vlprompt.experiments.git_state import GitState
 from vlprompt.files import TEMPORARY_PREFIX, write_atomically
 from vlprompt.files.json_files import NotJsonError, read_json
+from vlprompt.model.calibration import Calibration
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vlprompt.model.evaluation import Evaluation
 
-SCHEMA = 2
+SCHEMA = 3
+"""Of what is written; 1 and 2 are read too."""
 UNMARKED_PROTOCOL = "base-to-new"
 """Its records' paths do not name it, as in the first releases, which had no other."""
 RECORDS_FOLDER = "records"
@@ -92,6 +95,9 @@ class TestResult:
         macro_f1: unweighted mean over classes of the F1 score, in percent.
         per_class_accuracy: percent by class name.
         predictions: the predicted label of each test image, in the order of the test's images.
+        balanced_accuracy: mean of `per_class_accuracy`. This and what follows are absent from schemas 1 and 2.
+        confusion: true label, predicted label and number of images of every pair that occurs, one after another.
+        calibration: of the predicted classes' probabilities.
     """
 
     __test__: ClassVar[bool] = False  # pytest would look for tests in what is called so
@@ -102,10 +108,22 @@ class TestResult:
     total: int
     per_class_accuracy: dict[str, float]
     predictions: tuple[int, ...]
+    balanced_accuracy: float | None = None
+    confusion: tuple[int, ...] = ()
+    calibration: Calibration | None = None
+
+    @property
+    def confused(self) -> dict[tuple[int, int], int]:
+        """Number of images by true and predicted label."""
+        flat = iter(self.confusion)
+        return {(true, predicted): count for true, predicted, count in zip(flat, flat, flat, strict=True)}
 
     @classmethod
-    def of(cls, evaluation: Evaluation, predicted: np.ndarray) -> TestResult:
-        """What a record keeps of an evaluation, and the predicted labels (n,)."""
+    def of(
+        cls, truth: np.ndarray, evaluation: Evaluation, predicted: np.ndarray, calibration: Calibration
+    ) -> TestResult:
+        """What a record keeps of true (n,) and predicted labels (n,), their evaluation and calibration."""
+        pairs = Counter(zip(truth.tolist(), predicted.tolist(), strict=True))
         return cls(
             evaluation.accuracy,
             evaluation.macro_f1,
@@ -113,6 +131,9 @@ class TestResult:
             evaluation.total,
             evaluation.per_class,
             tuple(predicted.tolist()),
+            evaluation.balanced_accuracy,
+            tuple(number for pair in sorted(pairs) for number in (*pair, pairs[pair])),
+            calibration,
         )
 
 
@@ -152,6 +173,10 @@ class ResultRecord:
         results: by the name of the test.
         final_loss: mean training loss of the last epoch, or None.
         finished: ISO 8601, UTC.
+        losses: mean training loss of each epoch. This and what follows are absent from schemas 1 and 2.
+        peak_bytes: the most main memory that the process held during the run, where the system tells it.
+        peak_gpu_bytes: the same of a GPU's memory.
+        git: commits of the package and of the working folder, where they are under git.
     """
 
     protocol: str
@@ -168,6 +193,10 @@ class ResultRecord:
     versions: dict[str, str]
     machine: Machine
     finished: str
+    losses: tuple[float, ...] = ()
+    peak_bytes: int | None = None
+    peak_gpu_bytes: int | None = None
+    git: dict[str, GitState] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -176,6 +205,12 @@ class ResultRecord:
         return determining_settings(
             self.protocol, self.dataset, self.backbone, self.method, self.shots, self.seed, self.training
         )
+
+
+def same_outcome(first: ResultRecord, second: ResultRecord) -> bool:
+    """Whether two records are of one run and name every picture alike; times, machines and last digits may differ."""
+    named = [{test: (r.predictions, r.correct) for test, r in one.results.items()} for one in (first, second)]
+    return first.settings_hash == second.settings_hash and named[0] == named[1]
 
 
 def determining_settings(
@@ -270,17 +305,17 @@ def read_record(path: Path) -> ResultRecord:
         raise RecordError(
             f"the result record {path} cannot be read ({reason}); remove it to have it made again"
         ) from error
-    if isinstance(value, dict) and value.get("schema") not in (1, SCHEMA):
+    if isinstance(value, dict) and value.get("schema") not in (1, 2, SCHEMA):
         raise RecordError(
-            f"the result record {path} has schema {value.get('schema')!r:.40}, and this version reads schemas 1 and "
+            f"the result record {path} has schema {value.get('schema')!r:.40}, and this version reads schemas 1 to "
             f"{SCHEMA}; remove it to have it made again"
         )
-    value = _from_schema_1(value)
+    value = _from_earlier_schema(value)
     try:
-        record = cast(ResultRecord, _decode(ResultRecord, value, "record"))
+        record = cast(ResultRecord, decode(ResultRecord, value, "record"))
         _check_results(record)
         return record
-    except _MismatchError as mismatch:
+    except MismatchError as mismatch:
         raise RecordError(
             f"the result record {path} is damaged ({mismatch}); remove it to have it made again"
         ) from None
@@ -325,12 +360,15 @@ def _entries_of(folder: Path) -> list[Path]:
         ) from error
 
 
-def _from_schema_1(value: Any) -> Any:
-    """A record as it is written now; the first schema had the classes of base-to-new's two tests as two fields."""
-    if not isinstance(value, dict) or value.get("schema") != 1:
+def _from_earlier_schema(value: Any) -> Any:
+    """A record as it is written now.
+
+    The first schema had the classes of base-to-new's two tests as two fields; the second lacks what has a default.
+    """
+    if not isinstance(value, dict) or value.get("schema") not in (1, 2):
         return value
     dataset = value.get("dataset")
-    if isinstance(dataset, dict):
+    if value["schema"] == 1 and isinstance(dataset, dict):
         fields_of_tests = {name: test for test in ("base", "new") if (name := f"{test}_classes") in dataset}
         rest = {name: entry for name, entry in dataset.items() if name not in fields_of_tests}
         dataset = {**rest, "classes": {test: dataset[name] for name, test in fields_of_tests.items()}}
@@ -338,70 +376,44 @@ def _from_schema_1(value: Any) -> Any:
 
 
 def _check_results(record: ResultRecord) -> None:
-    """Raise _MismatchError where the figures of a record do not belong together."""
+    """Raise MismatchError where the figures of a record do not belong together."""
     if record.results.keys() != record.dataset.classes.keys() or not record.results:
-        raise _MismatchError(
+        raise MismatchError(
             f"record.results are of {sorted(record.results)}, and record.dataset.classes of "
             f"{sorted(record.dataset.classes)}"
         )
     for name, result in record.results.items():
         where, classes = f"record.results.{name:.60}", record.dataset.classes[name]
         if not 0 <= result.correct <= result.total:
-            raise _MismatchError(f"{where}.correct is {result.correct} of {result.total}")
+            raise MismatchError(f"{where}.correct is {result.correct} of {result.total}")
         if len(result.predictions) != result.total:
-            raise _MismatchError(f"{where}.predictions are {len(result.predictions)}, of {result.total} images")
+            raise MismatchError(f"{where}.predictions are {len(result.predictions)}, of {result.total} images")
         if not all(0 <= label < len(classes) for label in result.predictions):
-            raise _MismatchError(f"{where}.predictions name a class beyond the {len(classes)} of its test")
+            raise MismatchError(f"{where}.predictions name a class beyond the {len(classes)} of its test")
         figures = {"accuracy": result.accuracy, "macro_f1": result.macro_f1, **result.per_class_accuracy}
         if wrong := [figure for figure, percent in figures.items() if not 0 <= percent <= 100.001]:
-            raise _MismatchError(f"{where} has {figures[wrong[0]]} percent for {wrong[0]!r:.60}")
+            raise MismatchError(f"{where} has {figures[wrong[0]]} percent for {wrong[0]!r:.60}")
         if surplus := result.per_class_accuracy.keys() - set(told_apart(classes)):
-            raise _MismatchError(f"{where}.per_class_accuracy has the unknown class {min(surplus)!r:.60}")
+            raise MismatchError(f"{where}.per_class_accuracy has the unknown class {min(surplus)!r:.60}")
+        _check_counts(result, len(classes), where)
     if record.shots < (1 if record.method.learns else 0) or record.seed < 0:
-        raise _MismatchError(f"record has {record.shots} shots and seed {record.seed}")
+        raise MismatchError(f"record has {record.shots} shots and seed {record.seed}")
 
 
-class _MismatchError(Exception):
-    """A JSON value that is not what its field says."""
-
-
-def _decode(expected: Any, value: Any, where: str) -> Any:
-    """The JSON value as an instance of the annotated type, all the way down."""
-    if is_dataclass(expected):
-        return _decode_dataclass(cast(type, expected), value, where)
-    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
-    if origin in (types.UnionType, typing.Union):
-        present = [argument for argument in arguments if argument is not type(None)]
-        return None if value is None else _decode(present[0], value, where)
-    if origin is tuple:
-        items = _expect(value, list, where)
-        return tuple(_decode(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(items))
-    if origin is dict:
-        entries = _expect(value, dict, where)
-        return {key: _decode(arguments[1], item, f"{where}.{key:.60}") for key, item in entries.items()}
-    if expected is Any:
-        return value
-    if expected is float and type(value) is int:
-        return float(value)
-    return _expect(value, expected, where)
-
-
-def _decode_dataclass(expected: type, value: Any, where: str) -> Any:
-    entries = _expect(value, dict, where)
-    hints = typing.get_type_hints(expected)
-    names = {entry.name for entry in fields(expected)}
-    required = {e.name for e in fields(expected) if e.default is MISSING and e.default_factory is MISSING}
-    if missing := sorted(required - entries.keys()):
-        raise _MismatchError(f"{where} lacks {', '.join(missing)}")
-    if surplus := sorted(entries.keys() - names):
-        raise _MismatchError(f"{where} has the unknown {surplus[0]!r:.60}")
-    return expected(**{name: _decode(hints[name], entries[name], f"{where}.{name}") for name in names & entries.keys()})
-
-
-def _expect(value: Any, expected: type, where: str) -> Any:
-    if type(value) is not expected:
-        raise _MismatchError(f"{where} is {type(value).__name__}, not {expected.__name__}")
-    return value
+def _check_counts(result: TestResult, classes: int, where: str) -> None:
+    """Raise MismatchError where the counts by class or by confidence are not of all images."""
+    if result.confusion:
+        if len(result.confusion) % 3:
+            raise MismatchError(f"{where}.confusion has {len(result.confusion)} numbers, which is no multiple of 3")
+        if not all(0 <= label < classes for pair in result.confused for label in pair):
+            raise MismatchError(f"{where}.confusion names a class beyond the {classes} of its test")
+        if sum(result.confused.values()) != result.total:
+            raise MismatchError(f"{where}.confusion is of {sum(result.confused.values())} of {result.total} images")
+    if (bins := result.calibration) is not None:
+        if not len(bins.pictures) == len(bins.correct) == len(bins.confidence):
+            raise MismatchError(f"{where}.calibration has bins of different number")
+        if sum(bins.pictures) != result.total:
+            raise MismatchError(f"{where}.calibration is of {sum(bins.pictures)} of {result.total} images")
 
 
 def shortened(value: object) -> str:

@@ -20,12 +20,14 @@ from vlprompt.data.few_shot import sample_few_shot
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.escaping import for_terminal, for_terminal_lines
+from vlprompt.experiments.git_state import git_states
 from vlprompt.experiments.plan import Run
 from vlprompt.experiments.protocol import Protocol
 from vlprompt.experiments.records import Machine, ResultRecord, TestResult, Times, write_record
 from vlprompt.model.evaluation import evaluate
 from vlprompt.model.fitting import MethodSettings, fit
 from vlprompt.model.inputs import frozen_features, test_inputs
+from vlprompt.process.peak_memory import forget_peak, peak_bytes, peak_gpu_bytes
 from vlprompt.progress import Board, Counting, OnProgress
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     A run that was stopped continues from its checkpoint, to the same bits.
     """
     dataset, name = bench.dataset(run.dataset.name), run.dataset.name
+    forget_peak(run.backbone.device)
     work = bench.out / WORK_FOLDER / run.settings_hash
     with _showing_features(run, board) as on_progress:
         fitted = fit(
@@ -164,7 +167,7 @@ def _test(method: Method, inputs: Tensor | EvaluationPixels, test: Dataset) -> T
     if test.prompt_names != method.class_names:
         method = method.with_class_names(test.prompt_names)
     truth = np.array([sample.label for sample in test.test])
-    return TestResult.of(*evaluate(Predictor(method), inputs, truth, test.class_names))
+    return TestResult.of(truth, *evaluate(Predictor(method), inputs, truth, test.class_names))
 
 
 def _record(run: Run, results: dict[str, TestResult], of_fit: Mapping[str, Any], times: Times) -> ResultRecord:
@@ -181,10 +184,14 @@ def _record(run: Run, results: dict[str, TestResult], of_fit: Mapping[str, Any],
         training=None if run.training is None else run.training.as_dict(),
         results=results,
         final_loss=of_fit["losses"][-1] if "losses" in of_fit else None,
+        losses=tuple(of_fit.get("losses", ())),
         times=times,
         versions=package_versions(),
         machine=this_machine(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        peak_bytes=peak_bytes(),
+        peak_gpu_bytes=peak_gpu_bytes(run.backbone.device),
+        git=git_states(),
     )
 
 

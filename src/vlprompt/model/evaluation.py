@@ -17,6 +17,7 @@ import numpy as np
 
 from vlprompt.data.samples import told_apart
 from vlprompt.errors import DataError
+from vlprompt.model.calibration import Calibration, calibration_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -146,8 +147,8 @@ def evaluate(
     zero_shot: np.ndarray | None = None,
     *,
     trained_on: bool = False,
-) -> tuple[Evaluation, np.ndarray]:
-    """How well a method names pictures, exactly, and what it names them (n,): the only way to a measured result.
+) -> tuple[Evaluation, np.ndarray, Calibration]:
+    """How well a method names pictures, exactly, what it names them (n,), and how sure: the only way to a result.
 
     Args:
         inputs: of the n pictures, as the method reads them.
@@ -158,8 +159,10 @@ def evaluate(
         DataError: there are no pictures.
         NonFiniteLogitsError: the method's answers are no finite numbers.
     """
-    predicted = predictor.logits(inputs, screening="off").numpy().argmax(axis=1)
-    return measure(truth, predicted, names, zero_shot, trained_on=trained_on), predicted
+    logits = predictor.logits(inputs, screening="off")
+    predicted = logits.numpy().argmax(axis=1)
+    evaluation = measure(truth, predicted, names, zero_shot, trained_on=trained_on)
+    return evaluation, predicted, calibration_of(logits, predicted == truth)
 
 
 def measure(

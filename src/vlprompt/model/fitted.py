@@ -199,7 +199,7 @@ class FittedClassifier:
         else:
             frozen, _ = frozen_features([images[place] for place in kept.tolist()], extractor)
         truth = np.array([truth_of[place] for place in kept])
-        evaluation, _ = evaluate(
+        evaluation, _, _ = evaluate(
             self.predictor, inputs, truth, self.class_names, self._zero_shot(frozen), trained_on=trained_on
         )
         if name is not None:

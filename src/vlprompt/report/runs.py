@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from vlprompt.errors import SettingsError
-from vlprompt.experiments.records import ResultRecord, shortened
+from vlprompt.experiments.records import ResultRecord, same_outcome, shortened
 from vlprompt.methods import METHODS
 from vlprompt.report.estimates import Estimate, Interval, estimate
 
@@ -97,7 +97,7 @@ def _rank(label: str) -> tuple[int, str]:
 
 def _refuse_second(first: ResultRecord, record: ResultRecord) -> None:
     """Refuse a second record of one run, unless it is the same."""
-    if first is not record and first != record:
+    if first is not record and not same_outcome(first, record):
         run = f"{record.method.label} on {record.dataset.name} with seed {record.seed}"
         raise SettingsError(f"there are two results of {run} that differ; remove the one that is no longer wanted")
 
