@@ -7,7 +7,7 @@ import re
 from rich.console import Console
 
 from tests.cli.refusals import assert_refused
-from vlprompt.cli import choices
+from vlprompt.cli import choices, output
 
 
 def test_a_fit_tells_its_stages_its_table_and_why_on_stderr(vlprompt, pictures) -> None:
@@ -48,7 +48,7 @@ def test_the_table_on_a_terminal_keeps_every_number_at_80_columns(monkeypatch) -
     blank = dict.fromkeys(("accuracy", "low", "high", "seconds"))
     rows = [{"method": "gda", **row}, {"method": "tip-adapter-f", **blank, "chosen": False, "note": note}]
     shown = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    monkeypatch.setattr(choices, "is_terminal", lambda _: True)
+    monkeypatch.setattr(output, "is_terminal", lambda _: True)
     monkeypatch.setattr("rich.console.Console", lambda **_: shown)
     choices.note_choices({"pictures": {"rows": rows, "why": "so"}})
     text = shown.export_text()

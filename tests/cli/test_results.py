@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.pictures import QUICK, write_pictures
+from vlprompt.cli.results import MOST_CLASSES, note_classes
+from vlprompt.model.evaluation import Evaluation, measure
 
 
 def uneven(folder):
@@ -168,3 +173,54 @@ def test_a_folder_of_an_older_version_gets_a_card_with_what_is_known(vlprompt, m
     PromptClassifier.load(model, backbone=tiny_backbone).save(model)
     (row,) = [line for line in (model / "README.md").read_text().splitlines() if line.startswith(f"| {name}")]
     assert row.count("| - |") + row.count(" - |") >= 4
+
+
+@pytest.fixture
+def mislabelled(tmp_path):
+    """Four classes of eight colours, and three blue pictures among the red ones."""
+    folder = tmp_path / "photos"
+    write_pictures(folder, ("blue", "green", "red", "white"), 8)
+    for place in range(3):
+        (folder / "blue" / f"{place}.png").rename(folder / "red" / f"of-blue-{place}.png")
+    return folder
+
+
+def test_a_head_is_measured_by_cross_validation_and_says_which_class_is_taken_for_which(vlprompt, mislabelled):
+    outcome = vlprompt("fit", str(mislabelled), "--out", "model", "--method", "gda")
+    assert (
+        "of 32 training pictures, each held out once (cross-validation), are named right (95% interval" in outcome.err
+    )
+    assert re.search(r"^red +11 +72\.7 +blue \(3\)$", outcome.err, re.MULTILINE)
+    assert "3 of 11 pictures of 'red' are taken for 'blue': check their labels" in outcome.err
+    assert "3 classes have no mistake." in outcome.err
+    assert "flatters" not in outcome.err
+
+
+def test_what_fit_measured_is_json_and_saved_and_read_again(vlprompt, mislabelled):
+    told = json.loads(vlprompt("fit", str(mislabelled), "--out", "model", "--json").out)
+    saved = json.loads(Path("model/model.json").read_text())
+    assert told["model"] == "model"
+    assert told["method"] == saved["method"]
+    assert told["choice"]["pictures"]["method"] == told["method"]
+    assert saved["evaluation"] == {"photos, cross-validated": told["evaluation"]}
+    assert told["evaluation"]["cross_validated"] is True
+    assert Evaluation.from_dict(told["evaluation"]).as_dict() == told["evaluation"]
+    assert "| photos, cross-validated | " in Path("model/README.md").read_text()
+
+
+def test_pictures_kept_apart_are_measured_and_cross_validation_is_kept_beside_it(vlprompt, pictures):
+    vlprompt("fit", "pictures", "--out", "model", "--method", "gda", "--shots", "2")
+    kept = json.loads((pictures.parent / "model/model.json").read_text())["evaluation"]
+    assert list(kept) == ["pictures, cross-validated", "pictures, pictures not trained on"]
+
+
+def test_a_long_table_of_classes_says_what_it_leaves_out(capsys):
+    truth = np.repeat(np.arange(13), 4)
+    predicted = truth.copy()
+    predicted[::4] = (truth[::4] + 1) % 13
+    predicted[:3] = 5
+    note_classes(measure(truth, predicted, [f"class {place}" for place in range(13)]))
+    told = capsys.readouterr().err
+    assert len(re.findall(r"^class \d+ ", told, re.MULTILINE)) == MOST_CLASSES
+    assert "3 more classes have mistakes, and 75.0% or more of their pictures right." in told
+    assert told.count("are taken for") == 1

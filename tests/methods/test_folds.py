@@ -32,7 +32,7 @@ def test_where_no_picture_can_be_held_out_the_default_is_taken() -> None:
         raise AssertionError
 
     chosen = choose((1.0, 2.0), torch.zeros(3, 2), torch.arange(3), 1, never, default=7.0)
-    assert (chosen.value, chosen.right, chosen.seen) == (7.0, 0, 0)
+    assert (chosen.value, chosen.held_out) == (7.0, None)
 
 
 def test_what_names_most_held_out_pictures_right_is_chosen_and_of_equals_the_first() -> None:
@@ -43,4 +43,8 @@ def test_what_names_most_held_out_pictures_right_is_chosen_and_of_equals_the_fir
         return [-held_out, held_out, 3 * held_out]
 
     chosen = choose(("wrong", "right", "surer"), features, labels, 1, logits, default="none")
-    assert (chosen.value, chosen.right, chosen.seen) == ("right", 4, 4)
+    assert chosen.value == "right"
+    assert chosen.held_out is not None
+    assert sorted(chosen.held_out.places.tolist()) == [0, 1, 2, 3]
+    assert torch.equal(chosen.held_out.labels, labels[chosen.held_out.places])
+    assert chosen.held_out.hits.all()

@@ -171,6 +171,7 @@ def _fit_parser(own: str | None) -> ArgumentParser:
     parser.add_argument("--recipe", type=str | None, default=None, help="by name, see vlprompt list recipes")
     add_data_options(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
+    parser.add_argument("--json", action="store_true", help="print what was chosen and measured as JSON")
     add_options(parser, "training, where it differs from the recipe", TRAINING)
     for methods, options in options_of_methods(parser, own):
         add_options(parser, f"{methods}, where it differs from the recipe", options)

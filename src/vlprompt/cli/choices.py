@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from vlprompt.cli.output import note
+from vlprompt.cli.output import note, note_table
 from vlprompt.cli.wording import as_typed
-from vlprompt.escaping import for_terminal
-from vlprompt.streams import is_terminal, say
 
 HEADINGS = ("method", "right %", "95% interval", "seconds", "")
 TITLES = {
@@ -22,7 +19,8 @@ def note_choices(choices: Mapping[str, Mapping[str, Any]]) -> None:
     """Every table with its reason."""
     for what, choice in choices.items():
         note(TITLES[what])
-        _show([_cells(row) for row in choice["rows"]])
+        rows = [_cells(row) for row in choice["rows"]]
+        note_table(HEADINGS, rows, [_style(row[-1]) for row in rows])
         note(f"Chosen: {choice['why']}")
 
 
@@ -38,23 +36,5 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _show(rows: Sequence[Sequence[str]]) -> None:
-    if not is_terminal(sys.stderr):
-        every = [HEADINGS, *rows]
-        widths = [max(len(row[column]) for row in every) for column in range(len(HEADINGS) - 1)]
-        for row in every:
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-            say("  ".join([*cells, row[-1]]).rstrip())
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in HEADINGS:
-        fixed = {"no_wrap": True} if heading else {"overflow": "fold"}
-        table.add_column(heading, **fixed)  # type: ignore[arg-type]
-    for row in rows:
-        style = "bold green" if row[-1].startswith("chosen") else "dim" if row[-1].startswith("not tried") else ""
-        table.add_row(*(Text(for_terminal(cell), style=style) for cell in row))
-    Console(stderr=True).print(table, markup=False, emoji=False, highlight=False)
+def _style(remark: str) -> str:
+    return "bold green" if remark.startswith("chosen") else "dim" if remark.startswith("not tried") else ""

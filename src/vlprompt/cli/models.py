@@ -17,7 +17,7 @@ from vlprompt.cli.choices import note_choices
 from vlprompt.cli.class_names import names_from
 from vlprompt.cli.output import note, print_json, print_table
 from vlprompt.cli.picture_arguments import expand
-from vlprompt.cli.results import note_evaluation, print_evaluation
+from vlprompt.cli.results import note_classes, note_evaluation, print_evaluation
 from vlprompt.cli.wording import as_typed
 from vlprompt.errors import (
     CheckpointError,
@@ -101,6 +101,7 @@ def _fit_into(out: Path, options: Namespace) -> None:
     if evaluation is not None:
         _save_somewhere(classifier, out, checkpoint)
         note_evaluation(evaluation, uses_pictures)
+        note_classes(evaluation)
     if uses_pictures:
         note(drawn_words(len(classifier.training_samples_), len(dataset.train), classifier.fitted_.training["shots"]))
     if (pair := classifier.fitted_.pair) is not None:
@@ -109,6 +110,10 @@ def _fit_into(out: Path, options: Namespace) -> None:
             f"{pair.for_new.method_name} answers for all."
         )
     note(f"The model is in {options.out}; name pictures with: vlprompt predict {options.out} PICTURE...")
+    if options.json:
+        found = None if evaluation is None else evaluation.as_dict()
+        method = classifier.fitted_.method_name
+        print_json({"model": options.out, "method": method, "choice": classifier.choice_, "evaluation": found})
 
 
 def predict(options: Namespace) -> None:
@@ -300,8 +305,8 @@ def _evaluate_honestly(
 ) -> Evaluation | None:
     """Evaluate on the test split, else on pictures that were not trained on, else on the training pictures, marked so.
 
-    A method that uses no pictures was trained on none. None where no picture can be read, and where cross-validation
-    has said more than pictures trained on would.
+    A method that uses no pictures was trained on none. Cross-validation goes before pictures trained on. None where no
+    picture can be read.
     """
     from vlprompt.data.images import find_unreadable
 
@@ -311,15 +316,12 @@ def _evaluate_honestly(
     if not all(find_unreadable([sample], max_pixels=classifier.max_pixels) for sample in rest):
         name = f"{dataset.name}, {'pictures not trained on' if uses_pictures else 'all pictures'}"
         return classifier.evaluate(rest, name, on_unreadable)
-    if not uses_pictures or _is_cross_validated(classifier):
+    if not uses_pictures:
         return None
+    if (measured := classifier.fitted_.cross_validation) is not None:
+        return measured
     name = f"{dataset.name}, pictures trained on"
     return classifier.evaluate(classifier.training_samples_, name, on_unreadable, trained_on=True)
-
-
-def _is_cross_validated(classifier: PromptClassifier) -> bool:
-    rows = classifier.choice_.get("pictures", {}).get("rows", ())
-    return any(row["chosen"] and row["total"] for row in rows)
 
 
 def _save_somewhere(classifier: PromptClassifier, out: Path, checkpoint: Path) -> None:

@@ -49,3 +49,28 @@ def print_rich(renderable: Any) -> None:
 def note(line: str) -> None:
     """A line for the person at the terminal, on stderr, so that stdout holds results only."""
     say(as_typed(line))
+
+
+def note_table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
+    """A table for the person at the terminal, on stderr.
+
+    Args:
+        styles: rich's, one a row; all plain by default.
+    """
+    if not is_terminal(sys.stderr):
+        every = [headings, *rows]
+        widths = [max(len(row[column]) for row in every) for column in range(len(headings) - 1)]
+        for row in every:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+            say("  ".join([*cells, row[-1]]).rstrip())
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", no_wrap=place < len(headings) - 1)
+    for row, style in zip(rows, styles or [""] * len(rows), strict=True):
+        table.add_row(*(Text(for_terminal(cell), style=style) for cell in row))
+    Console(stderr=True).print(table, markup=False, emoji=False, highlight=False)

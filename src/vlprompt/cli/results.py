@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from vlprompt.cli.output import note, print_table
+from vlprompt.cli.output import note, note_table, print_table
 from vlprompt.escaping import for_tsv
-from vlprompt.model.cautions import against_what, cautions
+from vlprompt.model.cautions import against_what, cautions, confused_pairs
 from vlprompt.model.evaluation import ClassResult, Evaluation
 from vlprompt.streams import write_results
+
+MOST_CLASSES = 10
+"""In the table after a fit, which is read from its end; `evaluate` shows all."""
 
 CLASS_HEADINGS = ("class", "pictures", "accuracy %", "most often taken for")
 
@@ -22,14 +25,34 @@ def print_evaluation(evaluation: Evaluation, uses_pictures: bool) -> None:
 
 def note_evaluation(evaluation: Evaluation, uses_pictures: bool) -> None:
     """The result of a fit in sentences."""
-    whose = "that it was trained on" if evaluation.trained_on else "that it was not trained on"
-    note(
-        f"{evaluation.accuracy:.1f}% of {evaluation.total} pictures {whose if uses_pictures else 'in all'} are named "
-        f"right{_how_sure(evaluation)}."
-    )
+    note(f"{evaluation.accuracy:.1f}% of {_which(evaluation, uses_pictures)} are named right{_how_sure(evaluation)}.")
     for sentence in (against_what(evaluation, uses_pictures), *cautions(evaluation, uses_pictures)):
         if sentence:
             note(sentence)
+
+
+def note_classes(evaluation: Evaluation) -> None:
+    """The classes that are named right least often, and which are taken for which; nothing where all are right."""
+    wrong = [entry for entry in evaluation.classes if entry.correct < entry.pictures]
+    if evaluation.trained_on or not wrong:
+        return
+    wrong.sort(key=lambda entry: entry.correct / entry.pictures)
+    note_table(CLASS_HEADINGS, [_class_row(entry) for entry in wrong[:MOST_CLASSES]])
+    if more := wrong[MOST_CLASSES:]:
+        share = 100 * more[0].correct / more[0].pictures
+        note(f"{len(more)} more classes have mistakes, and {share:.1f}% or more of their pictures right.")
+    if right := len(evaluation.classes) - len(evaluation.untested) - len(wrong):
+        note(f"{right} {'class has' if right == 1 else 'classes have'} no mistake.")
+    for sentence in confused_pairs(evaluation):
+        note(sentence)
+
+
+def _which(evaluation: Evaluation, uses_pictures: bool) -> str:
+    """The pictures that were counted."""
+    if evaluation.cross_validated:
+        return f"{evaluation.total} training pictures, each held out once (cross-validation),"
+    whose = "that it was trained on" if evaluation.trained_on else "that it was not trained on"
+    return f"{evaluation.total} pictures {whose if uses_pictures else 'in all'}"
 
 
 def _how_sure(evaluation: Evaluation) -> str:

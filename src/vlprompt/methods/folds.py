@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from vlprompt.methods.output import HeldOut
+
 FOLDS = 5
 
 Candidate = TypeVar("Candidate")
@@ -47,25 +49,10 @@ def stratified_folds(labels: Tensor, seed: int, folds: int = FOLDS) -> Iterator[
 
 @dataclass(frozen=True)
 class Chosen(Generic[Candidate]):
-    """A candidate, and how it did on the pictures that were held out.
-
-    Attributes:
-        value: the candidate.
-        hits: (m,) whether it names each held-out picture right, fold by fold; empty where the default was taken.
-    """
+    """A candidate, and how it did on the pictures that were held out; None where the default was taken."""
 
     value: Candidate
-    hits: Tensor
-
-    @property
-    def right(self) -> int:
-        """Held-out pictures that it names right."""
-        return int(self.hits.sum())
-
-    @property
-    def seen(self) -> int:
-        """All held-out pictures; 0 where the default was taken."""
-        return len(self.hits)
+    held_out: HeldOut | None
 
 
 def choose(
@@ -87,13 +74,16 @@ def choose(
         logits_of: training features, training labels and held-out features (m, E) -> logits (m, N) for each candidate.
         default: where the pictures are too few to hold any out.
     """
-    hits: list[list[Tensor]] = [[] for _ in candidates]
-    for learn, look in stratified_folds(labels, seed):
-        for of_candidate, logits in zip(hits, logits_of(features[learn], labels[learn], features[look]), strict=True):
-            of_candidate.append((logits.argmax(1) == labels[look]).cpu())
-    if not hits[0]:
-        return Chosen(default, torch.empty(0, dtype=torch.bool))
-    joined = [torch.cat(of_candidate) for of_candidate in hits]
-    right = [int(of_candidate.sum()) for of_candidate in joined]
+    folds = list(stratified_folds(labels, seed))
+    if not folds:
+        return Chosen(default, None)
+    predicted: list[list[Tensor]] = [[] for _ in candidates]
+    for learn, look in folds:
+        found = logits_of(features[learn], labels[learn], features[look])
+        for of_candidate, logits in zip(predicted, found, strict=True):
+            of_candidate.append(logits.argmax(1).cpu())
+    places = torch.cat([look for _, look in folds])
+    tried = [HeldOut(places, labels.cpu()[places], torch.cat(of_candidate)) for of_candidate in predicted]
+    right = [int(one.hits.sum()) for one in tried]
     best = right.index(max(right))
-    return Chosen(candidates[best], joined[best])
+    return Chosen(candidates[best], tried[best])

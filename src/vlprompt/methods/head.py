@@ -32,7 +32,6 @@ class Head(Method):
         learned_names: the classes that it has pictures of; its state is theirs, whatever names it serves.
         columns: which of them it serves, in the order of `class_names`; None for all.
         words: zero-shot CLIP over the learned classes.
-        hits: (m,) whether `setup` named each held-out training picture right, where it held some out.
         text_features: (N, E), L2-normalised: zero-shot CLIP's weights for the data set's template.
     """
 
@@ -41,7 +40,6 @@ class Head(Method):
     image_conditioned = False
 
     text_features: Tensor
-    hits: Tensor | None = None
 
     def prepare(self) -> None:
         self.learned_names = list(self.class_names)
@@ -96,9 +94,8 @@ class Head(Method):
         return other
 
     def chosen(self, chosen: Chosen[Any]) -> Any:
-        """The value that was chosen; how it did is kept in `cross_validated` and `hits`."""
-        self.cross_validated = (chosen.right, chosen.seen) if chosen.seen else None
-        self.hits = chosen.hits
+        """The value that was chosen; how it did is kept in `held_out`."""
+        self.held_out = chosen.held_out
         return chosen.value
 
 

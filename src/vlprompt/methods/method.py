@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
 from vlprompt.errors import MethodError, SettingsError
-from vlprompt.methods.output import Output, ScreenedPath, TrainingSet, checked_output
+from vlprompt.methods.output import HeldOut, Output, ScreenedPath, TrainingSet, checked_output
 from vlprompt.methods.templates import DEFAULT_TEMPLATE
 from vlprompt.recipes import Recipe
 from vlprompt.settings_checks import seed_number
@@ -48,7 +48,7 @@ class Method(nn.Module, ABC):
         open_names: whether names that there are no pictures of can be added.
         image_conditioned: whether the class features may depend on the image; where they do not, say so, and
             prediction computes them once.
-        cross_validated: training pictures named right and all that were held out, where `setup` held some out.
+        held_out: what `setup` named the training pictures that it held out, where it held some out.
     """
 
     name: ClassVar[str]
@@ -62,7 +62,7 @@ class Method(nn.Module, ABC):
     open_names: ClassVar[bool] = True
     image_conditioned: ClassVar[bool] = True
 
-    cross_validated: tuple[int, int] | None = None
+    held_out: HeldOut | None = None
 
     def __init__(
         self,

@@ -25,6 +25,26 @@ class TrainingSet:
 
 
 @dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What a method named training pictures that it had not learned from, by cross-validation.
+
+    Attributes:
+        places: (m,) of the pictures in the training set.
+        labels: (m,), the true ones.
+        predicted: (m,).
+    """
+
+    places: Tensor
+    labels: Tensor
+    predicted: Tensor
+
+    @property
+    def hits(self) -> Tensor:
+        """(m,) whether each was named right."""
+        return self.predicted == self.labels
+
+
+@dataclass(frozen=True, eq=False)
 class Output:
     """What a method says of some images, and what its loss may need of how it came to that.
 

@@ -53,6 +53,24 @@ def cautions(evaluation: Evaluation, uses_pictures: bool) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
+MOST_PAIRS = 3
+"""Of classes that are taken for one another; more would not be read."""
+
+FEWEST_MISTAKES = 2
+"""Of one kind: a single picture says nothing of its class."""
+
+
+def confused_pairs(evaluation: Evaluation) -> list[str]:
+    """The classes of which most pictures are taken for one other, a sentence each, the worst first."""
+    worst = sorted(evaluation.classes, key=lambda entry: (-entry.mistakes, entry.name))[:MOST_PAIRS]
+    return [
+        f"{entry.mistakes} of {entry.pictures} pictures of {entry.name!r} are taken for {entry.mistaken_for!r}: check "
+        "their labels; if they are right, more pictures of both classes help most."
+        for entry in worst
+        if entry.mistakes >= FEWEST_MISTAKES
+    ]
+
+
 def untested_words(untested: list[str], classes: int) -> str:
     """Which classes the result says nothing of."""
     verbs = "has no picture in this test and counts" if len(untested) == 1 else "have no picture in this test and count"

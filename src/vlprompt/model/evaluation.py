@@ -72,6 +72,7 @@ class Evaluation:
         zero_shot_balanced: its balanced accuracy.
         classes: every class of the model, tested or not.
         trained_on: the pictures are those that the model was trained on, so that the accuracy flatters it.
+        cross_validated: each picture was named by a model that had not learned from it, but from the others.
     """
 
     accuracy: float
@@ -88,6 +89,7 @@ class Evaluation:
     zero_shot_balanced: float | None = None
     classes: tuple[ClassResult, ...] = ()
     trained_on: bool = False
+    cross_validated: bool = False
 
     @property
     def untested(self) -> list[str]:
@@ -135,6 +137,7 @@ class Evaluation:
             majority_class=_text_or_none(values.get("majority_class"), "majority_class"),
             classes=tuple(_class_result(row) for row in rows),
             trained_on=values.get("trained_on", False) is True,
+            cross_validated=values.get("cross_validated", False) is True,
             **measured,
         )
 
@@ -172,13 +175,14 @@ def measure(
     zero_shot: np.ndarray | None = None,
     *,
     trained_on: bool = False,
+    cross_validated: bool = False,
 ) -> Evaluation:
     """The evaluation of predicted labels (n,) against true ones (n,).
 
     Args:
         names: of the N classes, by label.
         zero_shot: what the untrained template names the same pictures, (n,).
-        trained_on: the pictures are those that the model was trained on.
+        trained_on, cross_validated: see `Evaluation`.
 
     Raises:
         DataError: there are no pictures.
@@ -209,6 +213,7 @@ def measure(
         zero_shot_balanced=None if zero_shot is None else balanced_accuracy(truth, zero_shot),
         classes=tuple(_result_of(label, truth, predicted, called) for label in range(len(names))),
         trained_on=trained_on,
+        cross_validated=cross_validated,
     )
 
 

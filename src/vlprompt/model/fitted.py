@@ -29,7 +29,7 @@ from vlprompt.methods import build_method
 from vlprompt.model.card import model_card
 from vlprompt.model.cautions import untested_words
 from vlprompt.model.description import SavedModel
-from vlprompt.model.evaluation import Evaluation, UntestedClassesWarning, evaluate
+from vlprompt.model.evaluation import Evaluation, UntestedClassesWarning, evaluate, measure
 from vlprompt.model.folder import (
     method_file_hash,
     write_model_folder,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
     from vlprompt.features import FeatureExtractor
     from vlprompt.methods.method import Method
+    from vlprompt.methods.output import HeldOut
     from vlprompt.model.fitting import Fit
     from vlprompt.model.pair import Pair
     from vlprompt.model.prediction import Predictor
@@ -123,6 +124,12 @@ class FittedClassifier:
         """What prompts say for a class, by its name, where that is not the name itself."""
         pairs = zip(self.class_names, self.method.class_names, strict=True)
         return {name: words for name, words in pairs if name != words}
+
+    @property
+    def cross_validation(self) -> Evaluation | None:
+        """How well training pictures were named by models that had not learned from them, where that was measured."""
+        found = [values for values in self.evaluation.values() if values.get("cross_validated")]
+        return Evaluation.from_dict(found[0]) if found else None
 
     @property
     def text_engine(self) -> EngineChoice | None:
@@ -229,6 +236,10 @@ class FittedClassifier:
         # In Unicode's normal form, as folders of a Mac and of others have one name; a name as it is goes before that.
         by_name = {form(name): place for form in (normal_name, str) for place, name in enumerate(self.class_names)}
         return by_name, {normal_name(words): place for place, words in enumerate(self.method.class_names)}
+
+    def _cross_validation(self, features: Tensor, held_out: HeldOut) -> Evaluation:
+        truth, predicted = held_out.labels.numpy(), held_out.predicted.numpy()
+        return measure(truth, predicted, self.class_names, self._zero_shot(features), cross_validated=True)
 
     def _zero_shot(self, features: Tensor) -> np.ndarray | None:
         """What the untrained template names the images of these features, (k,); None where it does not fit the names.
@@ -339,6 +350,9 @@ def fitted_classifier(fit: Fit, record: dict[str, Any], labels: list[str], label
     classifier = FittedClassifier(
         backbone, fit.method, *named, calibration=fit.calibration, labels=labels, label_kind=label_kind
     )
+    if fit.held_out is not None:
+        name = f"{record['data']['name']}, cross-validated"
+        classifier.evaluation[name] = classifier._cross_validation(*fit.held_out).as_dict()
     if fit.for_new is None:
         return classifier
     from vlprompt.model.pair import Pair
@@ -350,6 +364,7 @@ def fitted_classifier(fit: Fit, record: dict[str, Any], labels: list[str], label
         method_name=second.name,
         training=record_of_second,
         calibration=second.calibration,
+        evaluation={},
     )
     return replace(classifier, pair=Pair(classifier, new))
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
     from vlprompt.features import FeatureExtractor
     from vlprompt.methods.method import Method, TrainingSet
+    from vlprompt.methods.output import HeldOut
 
 
 def labelled_data(
@@ -116,6 +117,8 @@ class Fit:
         calibration: features of training images, (n, E), by which screening is calibrated; None where it would not
             serve.
         name: of the method, as it would be asked for.
+        held_out: features (m, E) of the pictures that cross-validation held out, and what it named them; None where it
+            was not of this method as it is.
         for_new: what serves names without pictures, where that is another method.
     """
 
@@ -123,6 +126,7 @@ class Fit:
     record: dict[str, Any]
     calibration: Tensor | None = None
     name: str = ""
+    held_out: tuple[Tensor, HeldOut] | None = None
     for_new: Fit | None = None
 
 
@@ -194,14 +198,14 @@ class _Run:
                 record |= of_pictures
             record |= set_up(method, None if set_up_before else pictures)
         if settings.training is None:
-            return Fit(method, record, name=settings.name)
+            return Fit(method, record, name=settings.name, held_out=_held_out(method, pictures))
         of_training, calibration = self.train(settings.training, method, samples)
         of_training["features_s"] = round(of_training["features_s"] + record.get("features_s", 0.0), 3)
         if method.backbone is not self.backbone:
             # It was trained in half precision, and predicts as the model loaded later does: in the backbone's own.
             trained, method = method, self._built(self.backbone)
             method.load_learned(trained.state_dict())
-            method.cross_validated = trained.cross_validated
+            method.held_out = trained.held_out
         return Fit(method, record | of_training, calibration, settings.name)
 
     def train(
@@ -318,14 +322,21 @@ def labelled_features(
     return samples, TrainingSet(features, torch.tensor(labels, device=features.device)), record
 
 
+def _held_out(method: Method, pictures: TrainingSet | None) -> tuple[Tensor, HeldOut] | None:
+    if pictures is None or method.held_out is None:
+        return None
+    return pictures.features[method.held_out.places.to(pictures.features.device)], method.held_out
+
+
 def set_up(method: Method, pictures: TrainingSet | None) -> dict[str, Any]:
     """Hand the method the pictures' own features, None where it has had them; the record of it."""
     started = time.perf_counter()
     if pictures is not None:
         method.setup(pictures)
     record: dict[str, Any] = {"setup_s": round(time.perf_counter() - started, 3)}
-    if method.cross_validated is not None:
-        record["cross_validated"] = dict(zip(("right", "seen"), method.cross_validated, strict=True))
+    if method.held_out is not None:
+        hits = method.held_out.hits
+        record["cross_validated"] = {"right": int(hits.sum()), "seen": len(hits)}
     return record
 
 

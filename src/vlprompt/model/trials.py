@@ -210,10 +210,9 @@ def _head(candidates: Candidates, name: str) -> Trial:
     except DataError as error:
         return Trial(name, note=f"not tried: {error}")
     candidates.set_up[name] = method
-    hits = method.hits
-    if hits is None or not len(hits):
+    if method.held_out is None:
         return Trial(name, note="not tried: a class needs two pictures before one can be held out")
-    return Trial(name, hits, time.perf_counter() - started)
+    return Trial(name, method.held_out.hits, time.perf_counter() - started)
 
 
 def _prompt_on_pictures(candidates: Candidates, name: str) -> Trial:
