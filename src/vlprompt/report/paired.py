@@ -50,10 +50,16 @@ def paired_differences(records: Sequence[ResultRecord], interval: Interval = "st
 
 
 def worth_showing(records: Sequence[ResultRecord], differences: Sequence[PairedDifference]) -> list[PairedDifference]:
-    """Those with most shots, of each test: all pairs of few methods, else each method against the best."""
+    """Those with most shots, of each test: all pairs of few methods, else each method against the best.
+
+    Two methods that learn nothing have no chance in their difference, which their table shows already.
+    """
     shown = []
     for protocol in dict.fromkeys(one.protocol for one in differences):
-        there = [one for one in differences if one.protocol == protocol]
+        learned = {r.method.label for r in records if r.protocol == protocol and r.method.learns}
+        there = [one for one in differences if one.protocol == protocol and {one.first, one.second} & learned]
+        if not there:
+            continue
         most = max(one.shots for one in there)
         tables = runs_by_test([record for record in records if record.protocol == protocol])
         for test in dict.fromkeys(one.test for one in there):
