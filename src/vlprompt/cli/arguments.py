@@ -31,6 +31,7 @@ from vlprompt.cli.option_groups import (
     options_of_methods,
     own_method,
 )
+from vlprompt.cli.reproducing import reproducible, reproduction
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
 
 Command = Callable[[Namespace], None]
@@ -52,6 +53,7 @@ FUNCTIONS = {
     "convert": "converting:convert",
     "benchmark base-to-new": "benchmarks:base_to_new",
     "benchmark few-shot": "benchmarks:few_shot",
+    "benchmark reproduce": "reproducing:reproduction",
     "report": "benchmarks:report",
     "list": "listings:list_names",
     "export": "listings:export",
@@ -69,6 +71,8 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     Raises:
         SettingsError: the arguments cannot be used, in one sentence.
     """
+    if arguments[:2] == ["benchmark", "reproduce"] and len(arguments) > 2 and not arguments[2].startswith("-"):
+        return reproduction(arguments[2], arguments[3:]), Namespace()
     parser = build_parser(arguments)
     if not arguments:
         parser.print_help()
@@ -108,6 +112,7 @@ def build_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
         "base-to-new", _base_to_new_parser(), help="train on half of the classes, test on both halves"
     )
     protocols.add_subcommand("few-shot", _few_shot_parser(), help="train on 1 to 16 pictures of every class")
+    protocols.add_subcommand("reproduce", _reproduce_parser(), help="a published table by its name")
     commands.add_subcommand("report", _report_parser(), help="tables and an HTML report of a benchmark's results")
     commands.add_subcommand("list", _list_parser(), help="names of backbones, methods and data sets")
     commands.add_subcommand("export", _export_parser(), help="write a bundled data set as folders of pictures")
@@ -282,6 +287,16 @@ def _few_shot_parser() -> ArgumentParser:
     )
 
 
+def _reproduce_parser() -> ArgumentParser:
+    parser = _parser(
+        "Make a published table again, with its data sets, methods, shots, seeds and backbone, and set it beside the "
+        "published one. Further options are those of its protocol's benchmark.",
+        epilog="Example: vlprompt benchmark reproduce cocoop-table-1 --device cuda",
+    )
+    parser.add_argument("table", metavar="TABLE", type=str, help=f"one of {', '.join(reproducible())}")
+    return parser
+
+
 def _protocol_parser(description: str, epilog: str, **defaults: str) -> ArgumentParser:
     parser = _parser(
         f"{description} Results are written as soon as they are known; the same command continues where it stopped.",
@@ -389,7 +404,19 @@ def _explained(message: str, arguments: list[str]) -> SettingsError:
     return SettingsError(" ".join(message.split()))
 
 
-_POSITIONALS = {"checkpoint", "data", "model", "images", "results", "what", "dataset", "folder", "action", "names"}
+_POSITIONALS = {
+    "checkpoint",
+    "data",
+    "model",
+    "images",
+    "results",
+    "what",
+    "dataset",
+    "folder",
+    "action",
+    "names",
+    "table",
+}
 
 
 _PATHS = (*sorted(_POSITIONALS), "out", "image_root", "class_words")
