@@ -26,6 +26,7 @@ METHODS = {
     "cocoop": "vlprompt.methods.cocoop:CoCoOp",
     "kgcoop": "vlprompt.methods.kgcoop:KgCoOp",
     "maple": "vlprompt.methods.maple:MaPLe",
+    "promptsrc": "vlprompt.methods.promptsrc:PromptSRC",
     "linear-probe": "vlprompt.methods.linear_probe:LinearProbe",
     "clap": "vlprompt.methods.clap:CLAP",
     "lp++": "vlprompt.methods.lp_plus_plus:LPPlusPlus",

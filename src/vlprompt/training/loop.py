@@ -65,6 +65,10 @@ class TrainableMethod(Protocol):
         """Called after each epoch, counted from 1."""
         ...
 
+    def training_tensors(self) -> Mapping[str, Tensor]:
+        """What it remembers from epoch to epoch beside its state."""
+        ...
+
 
 def train(
     method: TrainableMethod,
