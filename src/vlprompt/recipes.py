@@ -16,7 +16,7 @@ from vlprompt.settings_checks import choice, number, seed_number, truth_value, w
 
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("fp32", "fp16", "bf16")
-OPTIMIZERS = ("sgd", "adamw")
+OPTIMIZERS = ("sgd", "adamw", "adam")
 PROTOCOLS = ("base-to-new", "cross-dataset", "domain-shift", "few-shot")
 
 
@@ -42,8 +42,8 @@ class TrainingSettings:
         precision: of the frozen text tower on a GPU: "fp32", or "fp16"/"bf16" by autocast. Learned parameters, their
             gradients and the loss stay fp32. A CPU takes "fp32" only.
         seed: decides the order of the images and the augmented views.
-        optimizer: "sgd", as published for prompts, or "adamw".
-        epsilon: of AdamW, added to the root of the second moment.
+        optimizer: "sgd", as published for prompts, "adamw", or "adam", whose weight decay is part of the gradient.
+        epsilon: of Adam and AdamW, added to the root of the second moment.
     """
 
     epochs: int = 200

@@ -25,6 +25,7 @@ METHODS = {
     "coop": "vlprompt.methods.coop:CoOp",
     "cocoop": "vlprompt.methods.cocoop:CoCoOp",
     "kgcoop": "vlprompt.methods.kgcoop:KgCoOp",
+    "tcp": "vlprompt.methods.tcp:TCP",
     "maple": "vlprompt.methods.maple:MaPLe",
     "promptsrc": "vlprompt.methods.promptsrc:PromptSRC",
     "linear-probe": "vlprompt.methods.linear_probe:LinearProbe",
