@@ -116,8 +116,8 @@ def test_published_averages_stand_beside_ours_and_are_called_not_comparable(stat
 def test_published_figures_that_were_chosen_on_test_pictures_are_marked(states):
     page = report_html(states["few-shot"], load=_no_data)
     published = page[page.index("What was published") :]
-    assert re.search(r"GDA<sup>†</sup>", published)
-    assert re.search(r"Tip-Adapter-F<sup>††</sup>", published)
+    assert re.search(r"GDA<sup>2</sup>", published)
+    assert re.search(r"Tip-Adapter-F<sup>3</sup>", published)
     assert "on ImageNet on the test split" in published
     assert "keeps the epoch that is best on the test pictures" in published
 

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlprompt.data.catalogue import DATASETS
+from vlprompt.data.catalogue import DATASETS, is_published
 from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
+from vlprompt.data.published.root import data_root
+from vlprompt.data.published.state import split_of
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, SettingsError, SettingsWarning, VlpromptError
 from vlprompt.escaping import for_terminal
@@ -262,6 +264,7 @@ def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, plan: Plan) -
         classes={test: tuple(part.class_names) for test, part in plan.protocol.tests(dataset).items()},
         train_images=len(plan.protocol.trained(dataset).train),
         loading={} if source in DATASETS else plan.loading,
+        split=split_of(str(source).rpartition("=")[2], data_root(plan.root)) if is_published(source) else "",
     )
 
 

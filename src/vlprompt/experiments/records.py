@@ -49,6 +49,7 @@ class DatasetFacts:
         classes: names of the classes of each test, by the test's name.
         train_images: of the classes that are trained on.
         loading: with which options beside it, see `vlprompt.experiments.pictures.load_source`.
+        split: of a published data set, as `vlprompt.data.published.state.State` has it; else "".
     """
 
     name: str
@@ -58,6 +59,7 @@ class DatasetFacts:
     classes: dict[str, tuple[str, ...]]
     train_images: int
     loading: dict[str, Any] = field(default_factory=dict)
+    split: str = ""
 
 
 @dataclass(frozen=True)

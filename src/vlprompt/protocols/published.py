@@ -1,73 +1,115 @@
-"""What the papers published, as data.
+"""What was published, as data: `published.json`, a table at a time, each with its paper and how it was read.
 
-Averages over 11 data sets of photographs (ImageNet, Caltech101, OxfordPets, StanfordCars, OxfordFlowers, Food101,
-FGVCAircraft, SUN397, DTD, EuroSAT, UCF101), CLIP ViT-B/16, three seeds: base-to-new with 16 shots, and few-shot over
-all classes.
+Where sources contradict each other, both numbers stand, with a doubt that says so.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from vlprompt.errors import UnknownNameError
+
+AVERAGE = "average"
+"""In the place of a data set, or in that of a test: the mean over all others of the table."""
+HARMONIC = "H"
+"""In the place of a test: the harmonic mean of base and new."""
 
 
 @dataclass(frozen=True)
-class PublishedAverage:
-    """Accuracy in percent on base and new classes, and their harmonic mean."""
-
-    method: str
-    base: float
-    new: float
-    harmonic: float
-
-
-BASE_TO_NEW_SOURCE = "Conditional Prompt Learning for Vision-Language Models (arXiv 2203.05557), Table 1"
-BASE_TO_NEW_SETTING = "CLIP ViT-B/16 on 11 data sets of photographs"
-BASE_TO_NEW_AVERAGES = (
-    PublishedAverage("zero-shot", 69.34, 74.22, 71.70),
-    PublishedAverage("coop", 82.69, 63.22, 71.66),
-    PublishedAverage("cocoop", 80.47, 71.69, 75.83),
-)
-
-
-@dataclass(frozen=True)
-class PublishedCurve:
-    """Accuracy in percent with `FEW_SHOT_SHOTS` training images of every class.
+class PublishedRow:
+    """A method on a data set, or on the average of all of the table.
 
     Attributes:
-        chosen_on: what the method's published code chose on pictures beyond the shots, as a sentence; else empty.
+        method: by its name here, where there is one.
+        values: in percent, a column each; None where the number is not known.
+        source: where it was read, if not where the table was.
+        doubt: what another source says.
+        chosen_on: what the method's published code used or chose on beyond the shots.
     """
 
     method: str
-    accuracies: tuple[float, ...]
+    dataset: str
+    values: tuple[float | None, ...]
+    source: str = ""
+    doubt: str = ""
     chosen_on: str = ""
 
 
-FEW_SHOT_SOURCE = (
-    "HealthX-Lab/CLIP-SVD, README (read in November 2026), which collects them from the methods' papers and names no "
-    "backbone; its zero-shot figure fits ViT-B/16"
-)
-FEW_SHOT_SETTING = "CLIP, by its zero-shot figure ViT-B/16, on 11 data sets of photographs"
-FEW_SHOT_SHOTS = (1, 2, 4, 8, 16)
-FEW_SHOT_ZERO_SHOT = 65.36
-FEW_SHOT_AVERAGES = (
-    PublishedCurve("zero-shot", (FEW_SHOT_ZERO_SHOT,) * len(FEW_SHOT_SHOTS)),
-    PublishedCurve("coop", (68.09, 70.13, 73.59, 76.45, 79.01)),
-    PublishedCurve("cocoop", (66.95, 67.63, 71.98, 72.92, 75.02)),
-    PublishedCurve("maple", (69.27, 72.58, 75.37, 78.89, 81.79)),
-    PublishedCurve("linear-probe", (45.77, 56.92, 66.79, 73.43, 78.39)),
-    PublishedCurve("lp++", (70.35, 72.93, 75.77, 77.94, 80.32)),
-    PublishedCurve(
-        "gda",
-        (69.39, 73.09, 76.24, 79.71, 81.70),
-        "GDA's published code chooses its mixing weight on the whole validation split, and on ImageNet on the test "
-        "split; here it is chosen by cross-validation on the training pictures.",
-    ),
-    PublishedCurve(
-        "tip-adapter-f",
-        (70.62, 73.08, 75.75, 78.51, 81.15),
-        "Tip-Adapter-F's published code keeps the epoch that is best on the test pictures; here the last epoch counts.",
-    ),
-    PublishedCurve("ProKeR", (71.32, 73.74, 76.23, 79.84, 82.01)),
-    PublishedCurve("CLIP-LoRA", (72.20, 75.41, 77.32, 80.10, 82.89)),
-    PublishedCurve("CLIP-SVD", (73.20, 76.06, 78.18, 80.55, 82.97)),
-)
+@dataclass(frozen=True)
+class PublishedCell:
+    """One published number, and the test of a run that it is of; `shots` is 0 for a method that learns nothing."""
+
+    row: PublishedRow
+    test: str
+    shots: int
+    value: float
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A published table.
+
+    Attributes:
+        read: how its numbers came here.
+        backbone: by its name here.
+        columns: tests, or in a few-shot table numbers of shots.
+    """
+
+    name: str
+    title: str
+    paper: str
+    read: str
+    protocol: str
+    backbone: str
+    shots: tuple[int, ...]
+    seeds: tuple[int, ...]
+    columns: tuple[str, ...]
+    rows: tuple[PublishedRow, ...]
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The data sets whose numbers are known."""
+        return tuple(dict.fromkeys(row.dataset for row in self.rows if row.dataset != AVERAGE))
+
+    @property
+    def averages(self) -> tuple[PublishedRow, ...]:
+        """The rows of averages."""
+        return tuple(row for row in self.rows if row.dataset == AVERAGE)
+
+    def cells(self) -> Iterator[PublishedCell]:
+        """The numbers that are known."""
+        for row in self.rows:
+            for column, value in zip(self.columns, row.values, strict=True):
+                if value is not None:
+                    by_shots = self.protocol == "few-shot"
+                    test, shots = ("test", int(column)) if by_shots else (column, self.shots[0])
+                    yield PublishedCell(row, test, shots, value)
+
+
+@cache
+def published_tables() -> dict[str, PublishedTable]:
+    """All tables by name."""
+    text = files("vlprompt.protocols").joinpath("published.json").read_text(encoding="utf-8")
+    tables = [_table(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()}) for one in json.loads(text)]
+    return {table.name: table for table in tables}
+
+
+def published_table(name: str) -> PublishedTable:
+    """A table by name.
+
+    Raises:
+        UnknownNameError: there is none of this name.
+    """
+    tables = published_tables()
+    if name not in tables:
+        raise UnknownNameError("published table", name, tables)
+    return tables[name]
+
+
+def _table(rows: tuple[dict[str, object], ...], **rest: object) -> PublishedTable:
+    made = tuple(PublishedRow(**{**row, "values": tuple(row["values"])}) for row in rows)  # type: ignore[arg-type]
+    return PublishedTable(rows=made, **rest)  # type: ignore[arg-type]

@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from vlprompt.experiments.records import ResultRecord
-from vlprompt.protocols.published import (
-    FEW_SHOT_AVERAGES,
-    FEW_SHOT_SETTING,
-    FEW_SHOT_SHOTS,
-    FEW_SHOT_SOURCE,
-)
 from vlprompt.report.curves import curves_svg
 from vlprompt.report.estimates import Interval
 from vlprompt.report.facts import facts, times
-from vlprompt.report.few_shot import OWN_STYLE, FewShotSummary, summarize_few_shot
+from vlprompt.report.few_shot import FewShotSummary, summarize_few_shot
 from vlprompt.report.few_shot_words import (
     few_shot_caption,
     few_shot_headline,
@@ -46,10 +40,6 @@ def few_shot_story(records: Sequence[ResultRecord], command: str | None, interva
         "curves": _curves(summary, tests),
         "caption": few_shot_caption(summary),
         "setting": setting(summary),
-        "published": _published(summary),
-        "published_shots": FEW_SHOT_SHOTS,
-        "published_setting": FEW_SHOT_SETTING,
-        "published_source": FEW_SHOT_SOURCE,
         "command": command or repeat_command(records),
         "facts": facts(records, summary.methods, summary.seeds, _shots_words(summary)),
         "runs": times(records, summary.methods),
@@ -64,23 +54,6 @@ def _curves(summary: FewShotSummary, tests: Sequence[str]) -> list[tuple[str, An
     return [
         (titles[test], Markup(curves_svg(summary, test, titles[test], names)))  # ElementTree has escaped it
         for test in tests
-    ]
-
-
-def _published(summary: FewShotSummary) -> list[dict[str, Any]]:
-    """Published averages with ours of the same method and shots below them, and what published code chose on what."""
-    marked = [row.method for row in FEW_SHOT_AVERAGES if row.chosen_on]
-    ours = summary.averages if OWN_STYLE in summary.tests else {}
-    return [
-        {
-            "method": row.method,
-            "values": row.accuracies,
-            "ours": [ours.get((OWN_STYLE, row.method, shots)) for shots in FEW_SHOT_SHOTS],
-            "here": any((OWN_STYLE, row.method, shots) in ours for shots in FEW_SHOT_SHOTS),
-            "chosen_on": row.chosen_on,
-            "mark": "†" * (marked.index(row.method) + 1) if row.chosen_on else "",
-        }
-        for row in FEW_SHOT_AVERAGES
     ]
 
 

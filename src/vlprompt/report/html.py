@@ -16,7 +16,6 @@ from typing import Any
 from vlprompt.escaping import for_terminal_lines
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.files import write_atomically
-from vlprompt.protocols.published import BASE_TO_NEW_AVERAGES, BASE_TO_NEW_SETTING, BASE_TO_NEW_SOURCE
 from vlprompt.report import captions
 from vlprompt.report.drawing import signed
 from vlprompt.report.estimates import Interval
@@ -25,6 +24,8 @@ from vlprompt.report.few_shot_page import few_shot_story
 from vlprompt.report.figures import bars_svg, scatter_svg
 from vlprompt.report.gallery import galleries_of
 from vlprompt.report.headline import headline, method_name, serves_new_names, short_method_name
+from vlprompt.report.published import compared_with_published
+from vlprompt.report.published_page import context_of
 from vlprompt.report.repeating import repeat_command
 from vlprompt.report.stories import stories_of
 from vlprompt.report.summary import Comparison, Summary, compare, summarize
@@ -75,12 +76,16 @@ def report_html(
     style = files("vlprompt.report").joinpath("page.css").read_text(encoding="utf-8")
     stories = stories_of(records)
     new_names, with_pictures = stories.new_names, stories.with_pictures
+    few = few_shot_story(with_pictures, None if new_names else command, interval) if with_pictures else None
+    compared = compared_with_published(records, interval)
     return environment.get_template("page.html.j2").render(
         style=Markup(style),  # our own file
         style_hash=_csp_hash(style),
         words=captions,
         new=_new_names_story(new_names, command, interval, load) if new_names else None,
-        few=few_shot_story(with_pictures, None if new_names else command, interval) if with_pictures else None,
+        few=few,
+        compared=compared,
+        context=context_of(compared, bool(new_names), few["summary"] if few else None),
     )
 
 
@@ -102,9 +107,6 @@ def _new_names_story(
         "command": command or repeat_command(records),
         "facts": facts(records, summary.methods, summary.seeds, captions.shots_words(summary)),
         "runs": times(records, summary.methods),
-        "published": BASE_TO_NEW_AVERAGES,
-        "published_setting": BASE_TO_NEW_SETTING,
-        "published_source": BASE_TO_NEW_SOURCE,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from vlprompt.data.published.loading import counts_of, differences, find_split_file, load_published, missing
 from vlprompt.data.published.published_set import Counts, PublishedSet
+from vlprompt.data.published.sets import PUBLISHED
 from vlprompt.errors import DataError
 
 Status = Literal["ready", "incomplete", "not there"]
@@ -53,6 +54,11 @@ def glance(declared: PublishedSet, root: Path) -> State:
     nothing = len(lacking) == sum(len(source.places) for source in (*declared.pictures, *declared.annotations))
     status: Status = "not there" if nothing and not _has_split(declared, folder) else "incomplete"
     return State(declared.name, folder, status, f"{folder} lacks {', '.join(lacking)}")
+
+
+def split_of(name: str, root: Path) -> str:
+    """The split of a data set that is here, as `State.split` has it."""
+    return glance(PUBLISHED[name], root).split
 
 
 def check(declared: PublishedSet, root: Path) -> State:
