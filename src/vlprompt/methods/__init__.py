@@ -28,6 +28,7 @@ METHODS = {
     "tcp": "vlprompt.methods.tcp:TCP",
     "maple": "vlprompt.methods.maple:MaPLe",
     "promptsrc": "vlprompt.methods.promptsrc:PromptSRC",
+    "clip-lora": "vlprompt.methods.clip_lora:CLIPLoRA",
     "linear-probe": "vlprompt.methods.linear_probe:LinearProbe",
     "clap": "vlprompt.methods.clap:CLAP",
     "lp++": "vlprompt.methods.lp_plus_plus:LPPlusPlus",

@@ -107,6 +107,7 @@ def train(
     """
     assert isinstance(method, nn.Module)
     _check_inputs(method, inputs)
+    settings = settings.for_images(len(labels))
     state = TrainingState(method, settings)
     labels = _checked_labels(labels, len(method.class_names))
     keeper = None
