@@ -310,8 +310,15 @@ def _protocol_parser(description: str, epilog: str, **defaults: str) -> Argument
 
 
 def _report_parser() -> ArgumentParser:
-    parser = _parser("Print the table of a benchmark's results and write its HTML report.")
-    parser.add_argument("results", metavar="FOLDER", type=str, help="the benchmark's --out")
+    parser = _parser(
+        "Print the tables of benchmarks' results, and write their report as HTML, Markdown, LaTeX and CSV and every "
+        "figure as PDF and PNG. The results of several folders are merged.",
+        epilog="Example: vlprompt report runs/here runs/there --out runs/both",
+    )
+    parser.add_argument("results", metavar="FOLDER", type=str, nargs="+", help="a benchmark's --out, or several")
+    parser.add_argument(
+        "--out", type=str | None, default=None, metavar="FOLDER", help="where the report goes, by default FOLDER"
+    )
     parser.add_argument("--format", type=choice("text", "markdown", "csv"), default="text", help="of the printed table")
     parser.add_argument(
         "--protocol",
