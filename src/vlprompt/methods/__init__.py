@@ -25,13 +25,17 @@ METHODS = {
     "coop": "vlprompt.methods.coop:CoOp",
     "cocoop": "vlprompt.methods.cocoop:CoCoOp",
     "kgcoop": "vlprompt.methods.kgcoop:KgCoOp",
+    "tcp": "vlprompt.methods.tcp:TCP",
     "maple": "vlprompt.methods.maple:MaPLe",
+    "promptsrc": "vlprompt.methods.promptsrc:PromptSRC",
+    "clip-lora": "vlprompt.methods.clip_lora:CLIPLoRA",
     "linear-probe": "vlprompt.methods.linear_probe:LinearProbe",
     "clap": "vlprompt.methods.clap:CLAP",
     "lp++": "vlprompt.methods.lp_plus_plus:LPPlusPlus",
     "gda": "vlprompt.methods.gda:GDA",
     "tip-adapter": "vlprompt.methods.tip_adapter:TipAdapter",
     "tip-adapter-f": "vlprompt.methods.tip_adapter:TipAdapterF",
+    "blend": "vlprompt.methods.blend:Blend",
 }
 """Every method's name and its class, which declares the rest. A new method is one file and one row here."""
 
