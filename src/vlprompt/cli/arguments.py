@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -52,7 +51,7 @@ FUNCTIONS = {
     "predict": "models:predict",
     "evaluate": "models:evaluate",
     "convert": "converting:convert",
-    "benchmark": "benchmarks:benchmark",
+    **{f"benchmark {name}": "benchmarks:benchmark" for name in PROTOCOLS},
     "report": "benchmarks:report",
     "list": "listings:list_names",
     "export": "listings:export",
@@ -85,10 +84,10 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     while "subcommand" in options:
         name, options = f"{name} {options.subcommand}", options[options.subcommand]
     _refuse_empty(options)
-    protocol = name.partition("benchmark ")[2]
-    module, function = FUNCTIONS["benchmark" if protocol else name].split(":")
-    command = getattr(import_module(f"vlprompt.cli.{module}"), function)
-    return partial(command, protocol=PROTOCOLS[protocol]) if protocol else command, options
+    if name.startswith("benchmark "):
+        options.protocol = name.split()[1]
+    module, function = FUNCTIONS[name].split(":")
+    return getattr(import_module(f"vlprompt.cli.{module}"), function), options
 
 
 def build_parser(arguments: Sequence[str] = ()) -> ArgumentParser:

@@ -18,7 +18,6 @@ from vlprompt.streams import is_terminal, write_results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vlprompt.experiments.protocol import Protocol
     from vlprompt.experiments.records import ResultRecord
 
 RESULT_BYTES = 50_000_000
@@ -26,8 +25,11 @@ RESULT_BYTES = 50_000_000
 REPORT_FILE = "report.html"
 
 
-def benchmark(options: Namespace, protocol: Protocol) -> None:
+def benchmark(options: Namespace) -> None:
     """Run what is not there yet of a protocol, print its tables and write the report."""
+    from vlprompt.protocols import PROTOCOLS
+
+    protocol = PROTOCOLS[options.protocol]
     shots = tuple(_whole_number("--shots", number) for number in _items(str(options.shots)))
     if not shots:
         raise SettingsError("--shots is empty; it must be numbers with commas, such as 1,2,4.")

@@ -33,6 +33,7 @@ class Protocol(ABC):
         title: in a few words, for lists.
         paper: where it was published.
         shots: training images a class, the published numbers.
+        note: what the columns of its table are, where the names of the tests do not say it.
         methods: that take part by default, with commas; "all" for every one that can.
         takes_auto: whether method="auto" can take part: it chooses for the classes that it has pictures of.
         needs_open_names: whether every method must name classes that it has no pictures of; otherwise one that cannot
@@ -45,6 +46,7 @@ class Protocol(ABC):
     title: ClassVar[str]
     paper: ClassVar[str]
     shots: ClassVar[tuple[int, ...]]
+    note: ClassVar[str] = ""
     methods: ClassVar[str] = "zero-shot,coop,cocoop"
     example: ClassVar[str] = "--methods zero-shot,coop --seeds 1"
     takes_auto: ClassVar[bool] = True

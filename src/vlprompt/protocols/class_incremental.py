@@ -22,6 +22,10 @@ class ClassIncremental(BaseToNew):
     name = "class-incremental"
     title = "train on half of the classes, test while new names join them"
     paper = "Conditional Prompt Learning for Vision-Language Models (Zhou et al. 2022, arXiv 2203.05557), section 4.4"
+    note = (
+        "base: pictures of the trained classes among their names; then the share of the new classes whose names and "
+        "pictures have joined them."
+    )
     example = "emoji-food --methods zero-shot,coop,cocoop --seeds 1"
 
     def tests(self, dataset: Dataset) -> dict[str, Dataset]:

@@ -30,14 +30,12 @@ PUBLISHED_TARGETS = (
 
 
 class CrossDataset(Protocol):
-    """The first data set of a plan is the source; only for methods that take names without pictures.
-
-    The average is over the other data sets, as published.
-    """
+    """The first data set of a plan is the source; only for methods that take names without pictures."""
 
     name = "cross-dataset"
     title = "train on the first data set, test on it and on the others"
     paper = "Conditional Prompt Learning for Vision-Language Models (Zhou et al. 2022, arXiv 2203.05557), section 4.2"
+    note = "The first column is the data set that was trained on; the average is over the others."
     shots = (16,)
     example = "emoji-objects emoji-food emoji-animals --methods zero-shot,coop --seeds 1"
     takes_auto = False

@@ -27,6 +27,7 @@ class DomainShift(Protocol):
     name = "domain-shift"
     title = "train on one data set, test on it and on its shifted versions"
     paper = "Conditional Prompt Learning for Vision-Language Models (Zhou et al. 2022, arXiv 2203.05557), section 4.3"
+    note = "The first column is what was trained on; the others show the same classes otherwise."
     shots = (16,)
     example = "emoji-food --methods zero-shot,coop,gda --seeds 1"
 
