@@ -19,11 +19,11 @@ def test_a_fit_tells_its_stages_its_table_and_why_on_stderr(vlprompt, pictures) 
         next(p for p, line in enumerate(lines) if line.startswith(w)) for w in ("Image f", "choosing")
     )
     assert lines[encoding].endswith("/9 ...")
-    assert lines[choosing] == "choosing among zero-shot, gda, linear-probe, tip-adapter, lp++: 0/5 ..."
+    assert lines[choosing] == "choosing among zero-shot, blend, gda, linear-probe, tip-adapter, lp++: 0/6 ..."
     assert encoding < choosing < next(place for place, line in enumerate(lines) if "zero-shot " in line)
     heading = next(place for place, line in enumerate(lines) if line.startswith("method "))
-    names = [re.split(" {2,}", line)[0] for line in lines[heading + 1 : heading + 8]]
-    assert names == ["chance", "largest class", "zero-shot", "gda", "linear-probe", "tip-adapter", "lp++"]
+    names = [re.split(" {2,}", line)[0] for line in lines[heading + 1 : heading + 9]]
+    assert names == ["chance", "largest class", "zero-shot", "blend", "gda", "linear-probe", "tip-adapter", "lp++"]
     assert sum("  chosen" in line for line in lines) == 1
     assert any(line.startswith("Chosen: ") for line in lines)
     assert "as soon as one name is none of these, zero-shot answers for all." in outcome.err
@@ -37,7 +37,7 @@ def test_predict_says_which_method_answers(vlprompt, pictures) -> None:
     assert vlprompt("fit", "pictures", "--out", "model").code == 0
     assert "answers" not in vlprompt("predict", "model", "pictures").err
     trained = vlprompt("predict", "model", "pictures", "--class-names", "red,blue")
-    assert "All names are classes that the model was trained on: gda answers." in trained.err
+    assert "All names are classes that the model was trained on: blend answers." in trained.err
     mixed = vlprompt("predict", "model", "pictures", "--class-names", "red,an owl")
     assert "zero-shot answers for all names." in mixed.err
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from vlprompt.backbones import Backbone
 from vlprompt.errors import DataError, SettingsError
+from vlprompt.methods.blend import Blend
 from vlprompt.methods.clap import CLAP
 from vlprompt.methods.gda import ALPHAS, GDA, GDAOptions, gaussians
 from vlprompt.methods.head import Head
@@ -19,7 +20,7 @@ from vlprompt.methods.method import TrainingSet
 from vlprompt.methods.tip_adapter import TipAdapter, TipAdapterF, TipAdapterOptions
 
 NAMES = ["dog", "giant_panda", "okapi"]
-HEADS: list[type[Head]] = [LinearProbe, LPPlusPlus, GDA, TipAdapter, TipAdapterF, CLAP]
+HEADS: list[type[Head]] = [LinearProbe, LPPlusPlus, GDA, TipAdapter, TipAdapterF, CLAP, Blend]
 
 
 def pictures(per_class: int, *, width: int = 64, seed: int = 0) -> TrainingSet:

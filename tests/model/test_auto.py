@@ -16,8 +16,8 @@ from tests.test_classifier import pictures
 from vlprompt import PromptClassifier
 from vlprompt.data.few_shot import FewerShotsWarning
 from vlprompt.errors import ModelFolderError, SettingsError
+from vlprompt.methods.blend import Blend
 from vlprompt.methods.declarations import title_of
-from vlprompt.methods.gda import GDA
 from vlprompt.model import fitting, trials
 from vlprompt.model.choosing import Choice
 
@@ -64,7 +64,7 @@ def test_auto_is_the_default_and_a_head_names_the_classes_that_have_pictures(mak
     images, labels = pictures()
     classifier = make().fit(images, labels)
     assert classifier.method == "auto"
-    assert classifier.choice_["pictures"]["method"] == classifier.fitted_.method_name == "gda"
+    assert classifier.choice_["pictures"]["method"] == classifier.fitted_.method_name == "blend"
     assert classifier.score(images, labels) == 1.0
     assert len(classifier.training_samples_) == len(images)  # all of them
 
@@ -84,7 +84,7 @@ def test_a_model_keeps_two_methods_and_the_names_decide_which_one_answers(make, 
             assert each.fitted_.method_name == "zero-shot"
             assert (each.predict_logits(images) == zero_shot.set_class_names(names).predict_logits(images)).all()
         each.set_class_names(["blue", "green", "red"])
-        assert each.fitted_.method_name == "gda"
+        assert each.fitted_.method_name == "blend"
         assert (each.predict_logits(images) == of_head).all()
 
 
@@ -145,11 +145,11 @@ def test_no_picture_is_encoded_twice(make, tiny_backbone, monkeypatch) -> None:
 def test_the_head_that_was_tried_is_the_model_and_learns_once(make, monkeypatch) -> None:
     images, labels = pictures()
     learned = []
-    setup = GDA.setup
-    monkeypatch.setattr(GDA, "setup", lambda self, pictures: learned.append(self) or setup(self, pictures))
+    setup = Blend.setup
+    monkeypatch.setattr(Blend, "setup", lambda self, pictures: learned.append(self) or setup(self, pictures))
     chosen = make().fit(images, labels).fitted_.method
     assert learned == [chosen]
-    named = make(method="gda").fit(images, labels).fitted_.method
+    named = make(method="blend").fit(images, labels).fitted_.method
     assert all(torch.equal(value, named.state_dict()[name]) for name, value in chosen.state_dict().items())
 
 

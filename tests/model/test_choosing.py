@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlprompt.model.choosing import Choice, Trial, clearly_better, decide, is_choice, table, why_decided
+from vlprompt.model.choosing import STEADY, Choice, Trial, clearly_better, decide, is_choice, table, why_decided
 
 PICTURES = 40
 
@@ -33,6 +33,12 @@ def test_one_picture_more_is_enough_against_the_words_and_a_tie_leaves_them() ->
     assert decide([trial("words", 35), trial("head", 36), trial("other", 36)], 0.0).method == "head"
     assert decide([trial("words", 35), trial("head", 35), trial("other", 36)], 0.0).method == "head"
     assert decide([trial("words", 36), trial("head", 36)], 0.0).method == "words"
+
+
+def test_the_steady_one_is_only_left_for_what_leads_by_three_standard_errors() -> None:
+    assert decide([trial("words", 20), trial(STEADY, 30), trial("head", 38)], 0.0).method == STEADY  # 8 < 3 sqrt(8)
+    assert decide([trial("words", 20), trial("other", 30), trial("head", 38)], 0.0).method == "head"
+    assert decide([trial("words", 10), trial(STEADY, 20), trial("head", 30)], 0.0).method == "head"  # 10 > 3 sqrt(10)
 
 
 def test_a_lead_counts_less_where_the_two_differ_in_many_pictures() -> None:
@@ -67,6 +73,11 @@ def test_what_was_not_tried_is_never_chosen() -> None:
             "b 31, a lead that so many pictures cannot tell from luck, and a is",
         ),
         ([trial("a", 30), Trial("b", note="not tried: slow")], "nothing else was tried"),
+        (
+            [trial(STEADY, 30), trial("b", 31)],
+            "cannot tell from luck, and blend holds better for pictures of another kind.",
+        ),
+        ([trial(STEADY, 30), trial("b", 30)], "as b does, and holds better for pictures of another kind."),
     ],
 )
 def test_the_reason_is_a_sentence(trials: list[Trial], words: str) -> None:

@@ -58,7 +58,7 @@ def test_where_the_words_are_as_good_zero_shot_is_chosen_and_coop_had_its_chance
 @pytest.mark.parametrize("per_class", [1, 2])
 def test_with_one_or_two_pictures_a_class_a_fixed_rule_holds_and_says_so(candidates, per_class: int) -> None:
     choice = choose(candidates(pictures(per_class)), new_names=False)["pictures"]
-    assert choice.method == "gda"
+    assert choice.method == "blend"
     assert choice.why.startswith(f"with {per_class} picture")
     assert ("no picture can be held out" in choice.why) == (per_class == 1)
     assert rows_of(choice)["zero-shot"].total == 3 * per_class  # it has learned from none

@@ -99,7 +99,7 @@ def test_a_reason_that_only_some_cells_have_is_a_note():
     records = made(methods=["zero-shot", "cocoop"])
     changed = [replace(r, training={**r.training, "epochs": 3}) if r.training else r for r in records]
     cells, table = cells_of(changed)
-    assert table.notes == ("cocoop’s epochs is 3 here and 10 there",)
+    assert table.notes == ("Not comparable: cocoop’s epochs is 3 here and 10 there",)
     assert (cells["eurosat", "zero-shot", "new"].notes, cells["eurosat", "cocoop", "new"].notes) == ((), (1,))
 
 

@@ -262,10 +262,11 @@ def _convert_parser() -> ArgumentParser:
 
 
 def _protocol_parser(protocol: Protocol) -> ArgumentParser:
+    methods = ",".join(list(protocol.questions)[:2]) or "zero-shot,coop,kgcoop"
     parser = _parser(
         f"{protocol.title[0].upper()}{protocol.title[1:]}. Results are written as soon as they are known; the same "
         "command continues where it stopped.",
-        epilog=f"Example: vlprompt benchmark {protocol.name} {protocol.example}",
+        epilog=f"Example: vlprompt benchmark {protocol.name} emoji-food emoji-animals --methods {methods} --seeds 1",
     )
     parser.add_argument("data", metavar="DATA", type=str, nargs="*", help=f"(default: all bundled) {DATA_HELP}")
     parser.add_argument("--out", type=str, default=f"runs/{protocol.name}", metavar="FOLDER", help="where results go")
@@ -295,8 +296,15 @@ def _methods_help(protocol: Protocol) -> str:
 
 
 def _report_parser() -> ArgumentParser:
-    parser = _parser("Print the table of a benchmark's results and write its HTML report.")
-    parser.add_argument("results", metavar="FOLDER", type=str, help="the benchmark's --out")
+    parser = _parser(
+        "Print the tables of benchmarks' results, and write their report as HTML, Markdown, LaTeX and CSV and every "
+        "figure as PDF and PNG. The results of several folders are merged.",
+        epilog="Example: vlprompt report runs/here runs/there --out runs/both",
+    )
+    parser.add_argument("results", metavar="FOLDER", type=str, nargs="+", help="a benchmark's --out, or several")
+    parser.add_argument(
+        "--out", type=str | None, default=None, metavar="FOLDER", help="where the report goes, by default FOLDER"
+    )
     parser.add_argument("--format", type=choice("text", "markdown", "csv"), default="text", help="of the printed table")
     parser.add_argument(
         "--protocol",

@@ -18,10 +18,13 @@ from vlprompt.streams import is_terminal, write_results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vlprompt.experiments.merging import Conflict
     from vlprompt.experiments.records import ResultRecord
 
 RESULT_BYTES = 50_000_000
 """More than the records, the checkpoints and the report of a benchmark take."""
+REPORT_BYTES = 20_000_000
+"""More than a report with all its figures takes."""
 REPORT_FILE = "report.html"
 
 
@@ -76,19 +79,43 @@ def _data_sets(options: Namespace) -> tuple[str, ...]:
 
 
 def report(options: Namespace) -> None:
-    """Print the table of results that are there and write the report."""
-    from vlprompt.experiments.records import read_records
-
-    out = Path(options.results)
-    records = read_records(out)
-    if not records:
-        raise SettingsError(f"{out} holds no results; vlprompt benchmark base-to-new --out {out} makes some.")
-    check_writable(out)
+    """Print the tables of the results of one folder or several, and write the report in all its forms."""
+    from vlprompt.experiments.merging import merged
+    from vlprompt.report.outputs import write_outputs
     from vlprompt.report.summary import chosen
 
+    folders = [Path(folder) for folder in options.results]
+    out = _place_of_report(folders, options.out)
+    records, conflicts = merged(folders)
+    for conflict in conflicts:
+        told = "; ".join(f"{words} in {folder}" for folder, words in conflict.results())
+        note(f"vlprompt: warning: the records of {conflict.run} differ, and none of them counts: {told}.")
+    if not records:
+        raise SettingsError(
+            f"{' and '.join(map(str, folders))} {'hold' if len(folders) > 1 else 'holds'} no results"
+            + (" but those that differ" if conflicts else "")
+            + f"; vlprompt benchmark base-to-new --out {folders[0]} makes some."
+        )
+    check_writable(out, REPORT_BYTES)
     protocol = None if options.protocol == "all" else options.protocol
     records = chosen(records, shots=options.shots, backbone=options.backbone, protocol=protocol)
-    _tell_results(records, out, options.format, records)
+    _tell_results(records, out, options.format, records, conflicts)
+    written = write_outputs(out, records, conflicts)
+    figures = sum(path.suffix == ".pdf" for path in written)
+    note(
+        f"Markdown, LaTeX and CSV{f', and {figures} figures as PDF and PNG' if figures else ''}: "
+        f"{written[0].resolve().parent}"
+    )
+
+
+def _place_of_report(folders: Sequence[Path], out: str | None) -> Path:
+    """Where the report goes: into the one folder of results, or where the user says."""
+    if out is None and len(folders) > 1:
+        raise SettingsError(f"--out is missing: the report of {len(folders)} folders needs a folder of its own.")
+    for folder in folders:
+        if not folder.is_dir():
+            raise SettingsError(f"{folder} is no folder of results; name the --out of a benchmark.")
+    return folders[0] if out is None else Path(out)
 
 
 def _with_the_other_story(records: Sequence[ResultRecord], out: Path) -> Sequence[ResultRecord]:
@@ -103,16 +130,23 @@ def _with_the_other_story(records: Sequence[ResultRecord], out: Path) -> Sequenc
         return records
 
 
-def _tell_results(records: Sequence[ResultRecord], out: Path, form: str, page: Sequence[ResultRecord]) -> None:
+def _tell_results(
+    records: Sequence[ResultRecord],
+    out: Path,
+    form: str,
+    page: Sequence[ResultRecord],
+    conflicts: Sequence[Conflict] = (),
+) -> None:
     """Write the report and print the tables; neither is lost when the other cannot be written.
 
     Args:
         page: the records that the report is of.
+        conflicts: what the report tells and does not count.
     """
     from vlprompt.report.html import write_report
 
     try:
-        path = write_report(out / REPORT_FILE, page)
+        path = write_report(out / REPORT_FILE, page, conflicts=conflicts)
     finally:
         _print_tables(records, form)
     note(f"Report: {path.resolve()}")

@@ -38,7 +38,6 @@ class Protocol(ABC):
         takes_auto: whether method="auto" can take part: it chooses for the classes that it has pictures of.
         needs_open_names: whether every method must name classes that it has no pictures of; otherwise one that cannot
             is tested where all names are trained ones.
-        example: options of an example command.
         questions: named lists of method runs, which `methods` may name.
     """
 
@@ -48,7 +47,6 @@ class Protocol(ABC):
     shots: ClassVar[tuple[int, ...]]
     note: ClassVar[str] = ""
     methods: ClassVar[str] = "zero-shot,coop,cocoop"
-    example: ClassVar[str] = "--methods zero-shot,coop --seeds 1"
     takes_auto: ClassVar[bool] = True
     needs_open_names: ClassVar[bool] = False
     questions: ClassVar[Mapping[str, Question]] = {}

@@ -32,6 +32,7 @@ METHODS = {
     "gda": "vlprompt.methods.gda:GDA",
     "tip-adapter": "vlprompt.methods.tip_adapter:TipAdapter",
     "tip-adapter-f": "vlprompt.methods.tip_adapter:TipAdapterF",
+    "blend": "vlprompt.methods.blend:Blend",
 }
 """Every method's name and its class, which declares the rest. A new method is one file and one row here."""
 

@@ -68,6 +68,7 @@ class GDA(LinearHead):
     options: GDAOptions
 
     alpha: Tensor
+    value: float
 
     def prepare(self) -> None:
         super().prepare()
@@ -75,7 +76,6 @@ class GDA(LinearHead):
 
     def setup(self, training_set: TrainingSet) -> None:
         features, labels = training_set.features, training_set.labels
-        self.keep(*gaussians(features, labels, len(self.class_names)))
         alphas = ALPHAS if self.options.alpha is None else (self.options.alpha,)
 
         def logits_of(features: Tensor, labels: Tensor, held_out: Tensor) -> list[Tensor]:
@@ -86,7 +86,13 @@ class GDA(LinearHead):
         default = SINGLE_PICTURE_ALPHA if self.options.alpha is None else self.options.alpha
         alpha = self.chosen(choose(alphas, features, labels, self.seed, logits_of, default))
         pairs = self.options.alpha is None and int(labels.bincount().max()) == 2
-        self.alpha.fill_(PAIR_ALPHA if pairs else alpha)
+        self.learn(training_set, PAIR_ALPHA if pairs else alpha)
+
+    def learn(self, training_set: TrainingSet, value: float) -> None:
+        """Learn from pictures, with alpha known and kept as `value`."""
+        self.keep(*gaussians(training_set.features, training_set.labels, len(self.class_names)))
+        self.alpha.fill_(value)
+        self.value = value
 
     def logits(self, images: Tensor) -> Tensor:
         return self.zero_shot_logits(images) + self.alpha * self.linear_logits(images)

@@ -58,6 +58,8 @@ class LinearProbe(LinearHead):
     options_class = LinearProbeOptions
     options: LinearProbeOptions
 
+    value: float
+
     def setup(self, training_set: TrainingSet) -> None:
         features, labels = training_set.features, training_set.labels
         strengths = STRENGTHS if self.options.strength is None else (self.options.strength,)
@@ -68,7 +70,13 @@ class LinearProbe(LinearHead):
 
         default = SINGLE_PICTURE_STRENGTH if self.options.strength is None else self.options.strength
         strength = self.chosen(choose(strengths, features, labels, self.seed, logits_of, default))
-        self.keep(*logistic_regression(features, labels, strength, len(self.class_names)))
+        self.learn(training_set, strength)
+
+    def learn(self, training_set: TrainingSet, value: float) -> None:
+        """Learn from pictures, with C known and kept as `value`."""
+        features, labels = training_set.features, training_set.labels
+        self.keep(*logistic_regression(features, labels, value, len(self.class_names)))
+        self.value = value
 
     def logits(self, images: Tensor) -> Tensor:
         return self.linear_logits(images)

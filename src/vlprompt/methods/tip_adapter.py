@@ -71,6 +71,7 @@ class TipAdapter(Head):
     keys: Tensor
     labels: Tensor
     weights: Tensor
+    value: tuple[float, float]
 
     def prepare(self) -> None:
         super().prepare()
@@ -85,7 +86,6 @@ class TipAdapter(Head):
                 f"{self.name} keeps every training picture, and {count} are more than {MOST_PICTURES}; draw fewer with "
                 "shots, or take gda, whose size does not depend on them."
             )
-        self._take(training_set.features, training_set.labels)
         given = (self.options.alpha, self.options.beta)
         pairs = list(product(*((grid if value is None else (value,)) for value, grid in zip(given, GRID, strict=True))))
 
@@ -94,8 +94,14 @@ class TipAdapter(Head):
             return [words + self._cached(held_out, features, labels, *pair) for pair in pairs]
 
         default = tuple(value if value is not None else usual for value, usual in zip(given, PUBLISHED, strict=True))
-        chosen = self.chosen(choose(pairs, self.keys.detach(), self.labels, self.seed, logits_of, default))
-        self.weights.copy_(torch.tensor(chosen))
+        features, labels = training_set.features.to(self.keys), training_set.labels.to(self.labels)
+        self.learn(training_set, self.chosen(choose(pairs, features, labels, self.seed, logits_of, default)))
+
+    def learn(self, training_set: TrainingSet, value: tuple[float, float]) -> None:
+        """Learn from pictures, with alpha and beta known and kept as `value`."""
+        self._take(training_set.features, training_set.labels)
+        self.weights.copy_(torch.tensor(value))
+        self.value = value
 
     def logits(self, images: Tensor) -> Tensor:
         alpha, beta = self.weights.tolist()

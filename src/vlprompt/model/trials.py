@@ -22,6 +22,7 @@ from vlprompt.methods.folds import stratified_folds
 from vlprompt.model.choosing import (
     ENOUGH,
     FOR_FEW,
+    STEADY,
     WORDS_STANDARD_ERRORS,
     Choice,
     Trial,
@@ -38,13 +39,14 @@ if TYPE_CHECKING:
     from vlprompt.methods.method import Method, TrainingSet
     from vlprompt.progress import Board
 
-HEADS = ("gda", "linear-probe", "tip-adapter", "lp++")
-"""From the simplest: closed form, convex, a cache of all pictures, a descent."""
+HEADS = (STEADY, "gda", "linear-probe", "tip-adapter", "lp++")
+"""First what holds for other kinds of pictures, too; then from the simplest: closed form, convex, a cache of all
+pictures, a descent."""
 
 PROMPTS = ("coop", "kgcoop", "cocoop")
 """From the simplest: one context, one that is held near the words, one for each picture."""
 
-STEPS = {"linear-probe": 5 * 4 * 100, "lp++": 5 * 300}
+STEPS = {"linear-probe": 5 * 4 * 100, "lp++": 5 * 300, "blend": 5 * (4 + 1) * 100}
 """Of a descent over all pictures in a trial: folds, strengths of the penalty, and steps."""
 
 SECONDS = 120.0

@@ -20,7 +20,6 @@ class BaseToNew(Protocol):
     title = "train on half of the classes, test on both halves"
     paper = "Conditional Prompt Learning for Vision-Language Models (Zhou et al. 2022, arXiv 2203.05557), section 4.1"
     shots = (16,)
-    example = "emoji-food --methods zero-shot,coop,kgcoop --seeds 1"
     takes_auto = False
     needs_open_names = True
 

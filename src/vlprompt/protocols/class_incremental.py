@@ -26,7 +26,6 @@ class ClassIncremental(BaseToNew):
         "base: pictures of the trained classes among their names; then the share of the new classes whose names and "
         "pictures have joined them."
     )
-    example = "emoji-food --methods zero-shot,coop,cocoop --seeds 1"
 
     def tests(self, dataset: Dataset) -> dict[str, Dataset]:
         base = select_half(dataset, "base")

@@ -37,7 +37,6 @@ class CrossDataset(Protocol):
     paper = "Conditional Prompt Learning for Vision-Language Models (Zhou et al. 2022, arXiv 2203.05557), section 4.2"
     note = "The first column is the data set that was trained on; the average is over the others."
     shots = (16,)
-    example = "emoji-objects emoji-food emoji-animals --methods zero-shot,coop --seeds 1"
     takes_auto = False
     needs_open_names = True
 

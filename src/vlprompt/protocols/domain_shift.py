@@ -29,7 +29,6 @@ class DomainShift(Protocol):
     paper = "Conditional Prompt Learning for Vision-Language Models (Zhou et al. 2022, arXiv 2203.05557), section 4.3"
     note = "The first column is what was trained on; the others show the same classes otherwise."
     shots = (16,)
-    example = "emoji-food --methods zero-shot,coop,gda --seeds 1"
 
     def trained(self, dataset: Dataset) -> Dataset:
         return dataset

@@ -19,7 +19,6 @@ class FewShot(Protocol):
     title = "train on 1 to 16 images of every class, test on the same classes"
     paper = "Learning to Prompt for Vision-Language Models (Zhou et al. 2021, arXiv 2109.01134), section 4.1"
     shots = (1, 2, 4, 8, 16)
-    example = "emoji-food photos/ --methods zero-shot,gda,lp++,coop --shots 1,4,16"
     methods = "all"
 
     def trained(self, dataset: Dataset) -> Dataset:

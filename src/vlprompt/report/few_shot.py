@@ -8,13 +8,13 @@ number of shots it was run with, so that curves and rows compare like with like.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
 from vlprompt.experiments.records import ResultRecord
-from vlprompt.report.estimates import Estimate, Interval, estimate
-from vlprompt.report.runs import AUTO, Runs, accuracy_on, balanced_accuracy_on, check_same_data, in_order
+from vlprompt.report.estimates import Estimate, Interval
+from vlprompt.report.runs import AUTO, Runs, accuracy_on, balanced_accuracy_on, check_same_data, in_order, runs_by_test
 
 PROTOCOL = "few-shot"
 OWN_STYLE = "test"
@@ -94,7 +94,7 @@ def summarize_few_shot(records: Sequence[ResultRecord], *, interval: Interval = 
         SettingsError: there are no records, or they mix backbones, data or settings.
     """
     check_same_data(records)
-    tables = _tables(records)
+    tables = runs_by_test(records)
     tests = tuple(dict.fromkeys(test for test, _ in tables))
     averaged = {test: _averaged([runs for (name, _), runs in tables.items() if name == test]) for test in tests}
     averages, differences, regrets = {}, {}, {}
@@ -137,20 +137,6 @@ def mean_regret(summary: FewShotSummary, test: str) -> tuple[float, float] | Non
     return (fmean(found), max(found)) if found else None
 
 
-def _tables(records: Sequence[ResultRecord]) -> dict[tuple[str, int], Runs]:
-    """The runs by test and shots; methods that learn nothing are the same at every number of shots."""
-    numbers = sorted({record.shots for record in records if record.method.learns}) or [0]
-    tests = dict.fromkeys(test for record in records for test in record.results)
-    tables = {}
-    for test in tests:
-        there = [record for record in records if test in record.results]
-        for shots in numbers:
-            fixed = [replace(record, shots=shots) for record in there if not record.method.learns]
-            if at := [*fixed, *(record for record in there if record.method.learns and record.shots == shots)]:
-                tables[test, shots] = Runs(at)
-    return tables
-
-
 def _averaged(tables: Sequence[Runs]) -> tuple[str, ...]:
     """The data sets on which every method has every number of shots that it was run with."""
     pairs = [{d for d, m in runs.by_pair if m == method} for runs in tables for method in runs.methods]
@@ -174,7 +160,7 @@ def _difference(
     value = accuracy_on(test)
     if len(datasets) < ENOUGH_DATA_SETS:
         return runs.difference(datasets, first, second, value, interval)
-    return estimate([runs.difference([d], first, second, value, interval).mean for d in datasets], interval)
+    return runs.difference_over_datasets(datasets, first, second, value, interval)
 
 
 def _regrets(runs: Runs, datasets: Sequence[str], test: str) -> tuple[float, ...]:

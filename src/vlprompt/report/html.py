@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from vlprompt.escaping import for_terminal_lines
+from vlprompt.experiments.merging import Conflict
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.files import write_atomically
 from vlprompt.report import captions
 from vlprompt.report.by_test import among_all_names, by_test
 from vlprompt.report.by_test_tables import by_test_caption, setting_by_test
+from vlprompt.report.diagnostic_figures import diagnostics_of
 from vlprompt.report.drawing import signed
 from vlprompt.report.estimates import Interval
 from vlprompt.report.facts import duration, facts, times
@@ -26,6 +28,7 @@ from vlprompt.report.few_shot_page import few_shot_story
 from vlprompt.report.figures import bars_svg, scatter_svg
 from vlprompt.report.gallery import galleries_of
 from vlprompt.report.headline import headline, method_name, serves_new_names, short_method_name
+from vlprompt.report.paired import paired_differences, worth_showing
 from vlprompt.report.published import compared_with_published
 from vlprompt.report.published_page import context_of
 from vlprompt.report.repeating import repeat_command
@@ -41,18 +44,21 @@ def write_report(
     command: str | None = None,
     interval: Interval = "student",
     load: Callable[[str], Any] | None = None,
+    conflicts: Sequence[Conflict] = (),
 ) -> Path:
     """Write the report of one backbone, with one number of shots of base-to-new, and return its path.
 
     Arguments:
         command: the exact command that repeats it; made from the records by default.
         load: gives a `Dataset` from a record's `source`, for the pictures; `load_dataset` by default.
+        conflicts: runs whose records differ, which are told and not counted.
 
     Raises:
         SettingsError: there are no records, or they mix backbones or numbers of shots.
         OutputError: the file cannot be written.
     """
-    write_atomically(path, report_html(records, command=command, interval=interval, load=load).encode())
+    page = report_html(records, command=command, interval=interval, load=load, conflicts=conflicts)
+    write_atomically(path, page.encode())
     return path
 
 
@@ -62,6 +68,7 @@ def report_html(
     command: str | None = None,
     interval: Interval = "student",
     load: Callable[[str], Any] | None = None,
+    conflicts: Sequence[Conflict] = (),
 ) -> str:
     """The report as text; see `write_report`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -90,6 +97,9 @@ def report_html(
         others=[_story_by_test(found, interval) for found in stories.others.values()],
         caption_of=by_test_caption,
         compared=compared,
+        conflicts=conflicts,
+        paired=worth_showing(records, paired_differences(records, interval)),
+        diagnostics=diagnostics_of(records),
         context=context_of(compared, bool(new_names), few["summary"] if few else None),
     )
 

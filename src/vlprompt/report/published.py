@@ -45,7 +45,8 @@ class ComparedCell:
     @property
     def difference(self) -> Estimate:
         """Ours minus the published number, which has no interval of its own."""
-        return Estimate(self.ours.mean - self.published, self.ours.half_width, self.ours.count)
+        half_width = None if self.shots is None else self.ours.half_width
+        return Estimate(self.ours.mean - self.published, half_width, self.ours.count)
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,13 @@ def _plain(value: object) -> object:
 def _with_notes(table: PublishedTable, cells: Sequence[ComparedCell]) -> ComparedTable:
     """The cells, with what only some of them share as numbered notes."""
     shared = tuple(reason for reason in cells[0].reasons if all(reason in cell.reasons for cell in cells))
-    words = [[*(r for r in c.reasons if r not in shared), *filter(None, [c.doubt])] for c in cells]
+    words = [
+        [
+            *(f"Not comparable: {reason}" for reason in cell.reasons if reason not in shared),
+            *([f"Sources differ: {cell.doubt}"] if cell.doubt else []),
+        ]
+        for cell in cells
+    ]
     notes = list(dict.fromkeys(note for several in words for note in several))
     numbered = [
         ComparedCell(**{**vars(cell), "notes": tuple(notes.index(note) + 1 for note in several)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -57,6 +58,13 @@ class Runs:
         ]
         return estimate(differences, interval, chance=self.learns[first] or self.learns[second])
 
+    def difference_over_datasets(
+        self, datasets: Sequence[str], first: str, second: str, value: Value, interval: Interval
+    ) -> Estimate:
+        """First method minus second, paired by data set; the interval is of other data sets of their kind."""
+        differences = [self.difference([dataset], first, second, value, interval).mean for dataset in datasets]
+        return estimate(differences, interval)
+
     def shared_seeds(self, datasets: Sequence[str], *methods: str) -> list[int]:
         """Seeds that the methods have on all the data sets; a method that learns nothing has whatever others have."""
         pairs = [self.by_pair.get((dataset, method), {}) for dataset in datasets for method in methods]
@@ -73,6 +81,20 @@ class Runs:
     def threads(self, dataset: str, method: str) -> tuple[int, ...]:
         """Numbers of threads that the runs had."""
         return tuple(sorted({record.machine.threads for record in self.by_pair[dataset, method].values()}))
+
+
+def runs_by_test(records: Sequence[ResultRecord]) -> dict[tuple[str, int], Runs]:
+    """The runs of one protocol by test and shots; methods that learn nothing are the same at every number of shots."""
+    numbers = sorted({record.shots for record in records if record.method.learns}) or [0]
+    tables = {}
+    for test in dict.fromkeys(test for record in records for test in record.results):
+        there = [record for record in records if test in record.results]
+        fixed = {(r.dataset.name, r.method.label): r for r in there if not r.method.learns}
+        for shots in numbers:
+            learned = [record for record in there if record.method.learns and record.shots == shots]
+            if at := [*(replace(record, shots=shots) for record in fixed.values()), *learned]:
+                tables[test, shots] = Runs(at)
+    return tables
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
