@@ -31,6 +31,7 @@ from vlprompt.cli.option_groups import (
     options_of_methods,
     own_method,
 )
+from vlprompt.cli.reproducing import reproducible, reproduction
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
 from vlprompt.protocols import PROTOCOLS, Protocol
 
@@ -52,6 +53,7 @@ FUNCTIONS = {
     "evaluate": "models:evaluate",
     "convert": "converting:convert",
     **{f"benchmark {name}": "benchmarks:benchmark" for name in PROTOCOLS},
+    "benchmark reproduce": "reproducing:reproduction",
     "report": "benchmarks:report",
     "list": "listings:list_names",
     "export": "listings:export",
@@ -69,6 +71,8 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     Raises:
         SettingsError: the arguments cannot be used, in one sentence.
     """
+    if arguments[:2] == ["benchmark", "reproduce"] and len(arguments) > 2 and not arguments[2].startswith("-"):
+        return reproduction(arguments[2], arguments[3:]), Namespace()
     parser = build_parser(arguments)
     if not arguments:
         parser.print_help()
@@ -108,6 +112,7 @@ def build_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
     protocols = benchmark.add_subcommands(required=True, metavar="PROTOCOL", title="protocols", description=SUPPRESS)
     for name, protocol in PROTOCOLS.items():
         protocols.add_subcommand(name, _protocol_parser(protocol), help=protocol.title)
+    protocols.add_subcommand("reproduce", _reproduce_parser(), help="a published table by its name")
     commands.add_subcommand("report", _report_parser(), help="tables and an HTML report of a benchmark's results")
     commands.add_subcommand("list", _list_parser(), help="names of backbones, methods and data sets")
     commands.add_subcommand("export", _export_parser(), help="write a bundled data set as folders of pictures")
@@ -261,6 +266,16 @@ def _convert_parser() -> ArgumentParser:
     return parser
 
 
+def _reproduce_parser() -> ArgumentParser:
+    parser = _parser(
+        "Make a published table again, with its data sets, methods, shots, seeds and backbone, and set it beside the "
+        "published one. Further options are those of its protocol's benchmark.",
+        epilog="Example: vlprompt benchmark reproduce cocoop-table-1 --device cuda",
+    )
+    parser.add_argument("table", metavar="TABLE", type=str, help=f"one of {', '.join(reproducible())}")
+    return parser
+
+
 def _protocol_parser(protocol: Protocol) -> ArgumentParser:
     methods = ",".join(list(protocol.questions)[:2]) or "zero-shot,coop,kgcoop"
     parser = _parser(
@@ -375,7 +390,19 @@ def _explained(message: str, arguments: list[str]) -> SettingsError:
     return SettingsError(" ".join(message.split()))
 
 
-_POSITIONALS = {"checkpoint", "data", "model", "images", "results", "what", "dataset", "folder", "action", "names"}
+_POSITIONALS = {
+    "checkpoint",
+    "data",
+    "model",
+    "images",
+    "results",
+    "what",
+    "dataset",
+    "folder",
+    "action",
+    "names",
+    "table",
+}
 
 
 _PATHS = (*sorted(_POSITIONALS), "out", "image_root", "class_words")

@@ -6,6 +6,7 @@ plan -> runs -> those without a record -> workers -> records
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Generator, Mapping, Sequence
@@ -97,9 +98,12 @@ def run(
                 setup = _setup(plan, out, datasets, cache, threads)
                 outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
             _follow(outcomes, watch, out)
+    kept = [record for run in runs if (record := _kept(run, out, backbone)) is not None]
+    for record in kept:  # a process killed right behind its record leaves what the run could go on from
+        shutil.rmtree(out / WORK_FOLDER / record.settings_hash, ignore_errors=True)
     with suppress(OSError):
         (out / WORK_FOLDER).rmdir()
-    return [record for run in runs if (record := _kept(run, out, backbone)) is not None]
+    return kept
 
 
 def _setup(plan: Plan, out: Path, datasets: Mapping[str, Dataset], cache: str | Path | None, threads: int) -> Setup:

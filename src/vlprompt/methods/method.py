@@ -5,8 +5,9 @@
 A method of your own is a class in a file of its own: derive from `Method` and give `class_features`, or derive from
 `PromptLearner` and give `context`; then name it as `path/to/file.py:ClassName` wherever a method is asked for. One that
 gives a `forward` of its own is predicted with through it too, at the price that nothing is computed ahead. `setup` sees
-the labelled pictures' features before training, or instead of it; `loss` and `after_epoch` are its own to give. What
-the class declares beside these (`title`, `recipes`, ...) is what lists, options, help and reports say of it.
+the labelled pictures' features before training, or instead of it; `loss` and `after_epoch` are its own to give, and
+`training_tensors` names what must outlive a stop between two epochs. What the class declares beside these (`title`,
+`recipes`, ...) is what lists, options, help and reports say of it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -142,7 +144,7 @@ class Method(nn.Module, ABC):
             inputs: what it `reads`: image features (B, E), normalised or not, or pixels (B, 3, H, W), preprocessed.
         """
         images = self.encode_images(inputs)
-        return self.output(images, self.class_features(images))
+        return replace(self.output(images, self.class_features(images)), inputs=inputs)
 
     def encode_images(self, inputs: Tensor) -> Tensor:
         """Image features (B, E), L2-normalised, of what it `reads`; a method that reads pixels has its own."""
@@ -167,6 +169,13 @@ class Method(nn.Module, ABC):
 
     def after_epoch(self, epoch: int, epochs: int) -> None:
         """Called after each epoch (counted from 1) of `epochs`; nothing by default."""
+
+    def training_tensors(self) -> Mapping[str, Tensor]:
+        """What it remembers from epoch to epoch beside `state_dict`, by name, such as an average; nothing by default.
+
+        A checkpoint keeps them, and going on from one overwrites their values; a saved model has none of them.
+        """
+        return {}
 
     def normalised(self, image_features: Tensor) -> Tensor:
         """Image features (B, E) of any length, type and device -> L2-normalised, as the backbone has them."""
