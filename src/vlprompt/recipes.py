@@ -17,7 +17,6 @@ from vlprompt.settings_checks import choice, number, seed_number, truth_value, w
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("fp32", "fp16", "bf16")
 OPTIMIZERS = ("sgd", "adamw", "adam")
-PROTOCOLS = ("base-to-new", "cross-dataset", "domain-shift", "few-shot")
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ class Recipe:
         options: of the method, that differ from their defaults.
         source: the published configuration file, what is chosen on the training pictures, or that it is ours.
         title: as tables write the method with it, where that is not the name.
-        protocols: of `PROTOCOLS`, for which it was published beside the usual recipe.
+        protocols: for which it was published beside the usual recipe.
         shots: pictures a class that it was published for; None for any number.
     """
 
@@ -206,15 +205,13 @@ def published_for(recipes: Sequence[Recipe], protocol: str = "base-to-new", shot
 
     Args:
         recipes: of one method, the usual one first.
-        protocol: one of `PROTOCOLS`.
+        protocol: by name.
         shots: training images per class; None means all of them. Of recipes that depend on it, a number that was not
             published takes that of the next published one above, or else the largest.
 
     Raises:
-        SettingsError: there is no such protocol, or shots is no number of pictures.
+        SettingsError: shots is no number of pictures.
     """
-    if protocol not in PROTOCOLS:
-        raise UnknownNameError("protocol", protocol, PROTOCOLS)
     if shots is not None:
         shots = whole_number("shots", shots, least=1, instead=" or None (all images)")
     named = [recipe for recipe in recipes if protocol in recipe.protocols] or list(recipes[:1])

@@ -47,23 +47,18 @@ def test_the_method_is_fitted_on_the_data_set_predicted_with_and_evaluated(vlpro
     assert measured["total"] == 24
 
 
-def _takes(protocol: str) -> bool:
-    """Whether a protocol takes a single data set of one's own; the others train on one and test on another."""
-    return protocol in ("base-to-new", "few-shot", "class-incremental")
-
-
 @pytest.mark.parametrize(
     "protocol",
-    [pytest.param(name, marks=() if name == "base-to-new" else pytest.mark.slow) for name in PROTOCOLS if _takes(name)],
+    [pytest.param(name, marks=() if name == "domain-shift" else pytest.mark.slow) for name in PROTOCOLS],
 )
-def test_both_go_through_every_protocol_that_takes_them_and_into_its_report(vlprompt, copied, protocol) -> None:
+def test_both_go_through_every_protocol_and_into_its_report(vlprompt, copied, protocol) -> None:
     what = ("--methods", f"zero-shot,{METHOD}", "--shots", "2", "--seeds", "1", "--out", "runs", "--workers", "1")
-    ran = vlprompt("benchmark", protocol, DATA, *what, *QUICK)
+    ran = vlprompt("benchmark", protocol, DATA, "my_dataset.py:outlines", *what, *QUICK)
     assert ran.code == 0, ran.err
     assert METHOD in vlprompt("report", "runs", "--format", "csv").out
     page = (copied / "runs/report.html").read_text()
     assert METHOD in page
-    assert "shapes" in page
+    assert all(name in page for name in ("shapes", "outlines"))
 
 
 @pytest.mark.parametrize("source", ["own.py:shapes", "mine=own.py:shapes"])

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -260,6 +261,22 @@ class Method(nn.Module, ABC):
             self._refuse_per_class(other, name)
             setattr(other.get_submodule(module), attribute, getattr(self.get_submodule(module), attribute))
         return other
+
+    @property
+    def takes_other_names(self) -> bool:
+        """Whether `with_class_names` can give it names beside those that it was trained on."""
+        return self.open_names
+
+    def over(self, class_names: Sequence[str], template: str, *, one_prompt_allowed: bool = False) -> Method:
+        """The same method over the classes of another data set, which has a template of its own.
+
+        Raises:
+            DataError, SettingsError: as `with_class_names`.
+        """
+        described = copy(self)
+        described.template = template
+        described.one_prompt_allowed = one_prompt_allowed or self.one_prompt_allowed
+        return described.with_class_names(class_names)
 
     def _refuse_per_class(self, other: Method, name: str) -> None:
         """Raise SettingsError for a learned tensor that has another shape over other classes."""
