@@ -250,6 +250,11 @@ class ProgressBoard:
                 self._progress.stop()
             self._progress = None
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether rows are on a terminal now."""
+        return self._progress is not None
+
     def task(self, description: str, total: int, unit: str = "") -> Task:
         """A row that counts up to `total`; `unit` names the things in the rate, such as "img"."""
         return Task(self.show, description, total, unit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,10 @@ _ROW = "all runs"
 _SECONDS_BETWEEN_UPDATES = 0.5
 _SECONDS_BETWEEN_LINES = 2.0
 """So that a log of hundreds of heads that take milliseconds stays readable."""
+
+
+class RunWarning(UserWarning):
+    """What a run of a benchmark warned of, told where no progress is."""
 
 
 class Watch:
@@ -54,7 +59,7 @@ class Watch:
         for warning in outcome.warnings:
             if warning not in self._warned:
                 self._warned.add(warning)
-                self._say(f"warning: {for_terminal(outcome.run.dataset.name)}: {warning}")
+                self._warn(f"{for_terminal(outcome.run.dataset.name)}: {warning}")
         if outcome.record is None:
             self.failures[outcome.run.name] = outcome.reason
             self._say(f"failed: {for_terminal(outcome.run.name)}: {outcome.reason}")
@@ -73,6 +78,13 @@ class Watch:
             f"{self.done}/{self.total} {for_terminal(outcome.run.name)}: {results} "
             f"({seconds:.1f} s{f', {duration(left)} left' if left else ''})"
         )
+
+    def _warn(self, words: str) -> None:
+        """Not to be shown progress is not to be left without warnings."""
+        if self._lines or self.board.is_drawn:
+            self._say(f"warning: {words}")
+        else:
+            warnings.warn(f"data set {words}", RunWarning, stacklevel=2)
 
     def _say(self, line: str) -> None:
         self.board.print(line)
