@@ -92,9 +92,7 @@ def report(options: Namespace) -> None:
         note(f"vlprompt: warning: the records of {conflict.run} differ, and none of them counts: {told}.")
     if not records:
         raise SettingsError(
-            f"{' and '.join(map(str, folders))} {'hold' if len(folders) > 1 else 'holds'} no results"
-            + (" but those that differ" if conflicts else "")
-            + f"; vlprompt benchmark base-to-new --out {folders[0]} makes some."
+            f"{' and '.join(map(str, folders))} hold no results but those that differ; report one of them alone."
         )
     check_writable(out, REPORT_BYTES)
     protocol = None if options.protocol == "all" else options.protocol

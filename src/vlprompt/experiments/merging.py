@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vlprompt.errors import RecordError
 from vlprompt.experiments.records import ResultRecord, path_of, read_records, same_outcome, shortened
 
 
@@ -45,11 +46,14 @@ def merged(folders: Sequence[Path]) -> tuple[list[ResultRecord], list[Conflict]]
     """The records of all folders, each run once, and the runs whose records differ, which are none of them.
 
     Raises:
-        RecordError: as `read_records`.
+        RecordError: as `read_records`, or a folder holds no results.
     """
     runs: dict[Path, list[tuple[Path, ResultRecord]]] = {}
     for folder in folders:
-        for record in read_records(folder):
+        there = read_records(folder)
+        if not there:
+            raise RecordError(f"{folder} holds no results; vlprompt benchmark base-to-new --out {folder} makes some.")
+        for record in there:
             known = runs.setdefault(path_of(Path(), record), [])
             if not any(same_outcome(other, record) for _, other in known):
                 known.append((folder, record))

@@ -385,4 +385,4 @@ def _seeded(training: TrainingSettings | None, seed: int) -> TrainingSettings | 
 def _refuse_repeats(what: str, values: Any) -> None:
     for value in values:
         if list(values).count(value) > 1:
-            raise SettingsError(f"{what} {value} is given twice")
+            raise SettingsError(f"{what} {value} is given twice; each counts once, so name it once")

@@ -344,9 +344,12 @@ def read_record(path: Path) -> ResultRecord:
             f"the result record {path} cannot be read ({reason}); remove it to have it made again"
         ) from error
     if isinstance(value, dict) and value.get("schema") not in (1, 2, SCHEMA):
+        schema = value.get("schema")
+        newer = isinstance(schema, int) and schema > SCHEMA
+        advice = "a later release wrote it: update vlprompt" if newer else "remove it to have it made again"
         raise RecordError(
-            f"the result record {path} has schema {value.get('schema')!r:.40}, and this version reads schemas 1 to "
-            f"{SCHEMA}; remove it to have it made again"
+            f"the result record {path} has schema {schema!r:.40}, and this version reads schemas 1 to {SCHEMA}; "
+            f"{advice}"
         )
     value = _from_earlier_schema(value)
     try:
