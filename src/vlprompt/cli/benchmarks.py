@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,7 +112,7 @@ def _place_of_report(folders: Sequence[Path], out: str | None) -> Path:
     if out is None and len(folders) > 1:
         raise SettingsError(f"--out is missing: the report of {len(folders)} folders needs a folder of its own.")
     for folder in folders:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # False, too, where a name is too long to look for
             raise SettingsError(f"{folder} is no folder of results; name the --out of a benchmark.")
     return folders[0] if out is None else Path(out)
 
