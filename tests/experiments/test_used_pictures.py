@@ -12,7 +12,7 @@ from PIL import Image
 from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.samples import Dataset
 from vlprompt.experiments import used_pictures
-from vlprompt.experiments.used_pictures import USED, Fingerprints, drawn
+from vlprompt.experiments.used_pictures import USED, Fingerprints, drawn, slim
 from vlprompt.protocols import BASE_TO_NEW, FEW_SHOT
 
 
@@ -41,6 +41,17 @@ def test_what_is_drawn_is_of_the_classes_that_are_trained_on(many: Path) -> None
     of_all = {sample.image for sample in drawn(FEW_SHOT, dataset, 3, 1)}
     assert {sample.image for sample in base} < of_all  # the draw is over all classes, as published
     assert drawn(FEW_SHOT, dataset, 3, 2) != drawn(FEW_SHOT, dataset, 3, 1)
+
+
+def test_a_slim_data_set_has_the_classes_and_tests_of_the_whole_one(many: Path) -> None:
+    dataset = loaded(many)
+    for some in (dataset, replace(dataset, train=dataset.train[9:], val=dataset.train[:9])):
+        few = slim(some)
+        assert few.class_names == some.class_names
+        assert len(few.train) == 4
+        for test, part in BASE_TO_NEW.tests(some).items():
+            assert BASE_TO_NEW.tests(few)[test].test == part.test
+            assert BASE_TO_NEW.tests(few)[test].class_names == part.class_names
 
 
 def test_a_fingerprint_follows_the_bytes_names_and_order_of_its_pictures_alone(many: Path, tmp_path: Path) -> None:
