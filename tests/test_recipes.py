@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from vlprompt.errors import SettingsError, SettingsWarning, UnknownNameError
 from vlprompt.methods import METHODS, method_class
 from vlprompt.methods.declarations import declarations, recipe_for, recipe_named, recipe_names
-from vlprompt.recipes import PROTOCOLS, TrainingSettings, learning_rate_at
+from vlprompt.protocols import PROTOCOLS
+from vlprompt.recipes import Recipe, TrainingSettings, learning_rate_at
 
 
 def test_the_defaults_are_the_published_values():
@@ -149,7 +150,6 @@ def test_a_recipe_with_changes_keeps_the_rest_and_is_checked():
     ("arguments", "words"),
     [
         (("coopp",), "did you mean"),
-        (("coop", "base-to-old"), "no protocol named 'base-to-old'; did you mean base-to-new"),
         (("coop", "few-shot", 0), "shots is 0"),
     ],
 )
@@ -194,6 +194,10 @@ def test_every_method_has_a_recipe_for_every_protocol_with_a_source():
             assert (recipe.training is not None) == method_class(method).learns
 
 
+def test_a_protocol_of_ones_own_takes_the_usual_recipe():
+    assert recipe_for("coop", "halves") == recipe_for("coop", "base-to-new")
+
+
 def test_no_two_recipes_have_one_name_and_a_methods_name_is_no_other_methods_recipe():
     assert len(recipe_names()) == len(set(recipe_names()))
     for name in set(recipe_names()) & set(METHODS):
@@ -218,3 +222,22 @@ def test_later_methods_are_trained_as_published(method, published):
 def test_a_recipes_name_is_no_methods(method):
     with pytest.raises(UnknownNameError, match="no method"):
         recipe_for(method)
+
+
+def test_iterations_are_as_many_epochs_as_hold_them() -> None:
+    settings = TrainingSettings(iterations=1000, batch_size=32)
+    assert settings.for_images(320) == TrainingSettings(epochs=100, batch_size=32)
+    assert settings.for_images(330).epochs == 91
+    assert settings.for_images(1_000_000).epochs == 2  # one of warm-up, and one
+    assert TrainingSettings(epochs=7).for_images(10).epochs == 7
+
+
+def test_epochs_take_the_place_of_a_recipes_iterations() -> None:
+    recipe = Recipe("counted", TrainingSettings(iterations=1000, warmup_epochs=0))
+    assert recipe.with_training(epochs=3).training == TrainingSettings(epochs=3, warmup_epochs=0)
+    assert recipe.with_training(seed=4).training == TrainingSettings(iterations=1000, warmup_epochs=0, seed=4)
+
+
+def test_settings_without_iterations_are_recorded_as_they_were_before_there_were_any() -> None:
+    assert "iterations" not in TrainingSettings().as_dict()
+    assert TrainingSettings.from_dict(TrainingSettings(iterations=5).as_dict()).iterations == 5

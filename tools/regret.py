@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("test", "val"), default="test")
     parser.add_argument("--backbone", default="mini")
     parser.add_argument(
-        "--prompts", type=Path, metavar="RESULTS", help="a few-shot benchmark's, whose methods are members"
+        "--beside", type=Path, metavar="RESULTS", help="trained methods in these results are members, too"
     )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -16,8 +16,7 @@ from vlprompt.settings_checks import choice, number, seed_number, truth_value, w
 
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("fp32", "fp16", "bf16")
-OPTIMIZERS = ("sgd", "adamw")
-PROTOCOLS = ("base-to-new", "cross-dataset", "domain-shift", "few-shot")
+OPTIMIZERS = ("sgd", "adamw", "adam")
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,10 @@ class TrainingSettings:
         precision: of the frozen text tower on a GPU: "fp32", or "fp16"/"bf16" by autocast. Learned parameters, their
             gradients and the loss stay fp32. A CPU takes "fp32" only.
         seed: decides the order of the images and the augmented views.
-        optimizer: "sgd", as published for prompts, or "adamw".
-        epsilon: of AdamW, added to the root of the second moment.
+        optimizer: "sgd", as published for prompts, "adamw", or "adam", whose weight decay is part of the gradient.
+        epsilon: of Adam and AdamW, added to the root of the second moment.
+        iterations: batches in all, as some papers count; training then has as many epochs as hold them, the last one
+            whole, in place of `epochs`.
     """
 
     epochs: int = 200
@@ -62,6 +63,7 @@ class TrainingSettings:
     seed: int = 1
     optimizer: str = "sgd"
     epsilon: float = 1e-8
+    iterations: int | None = None
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
@@ -72,6 +74,9 @@ class TrainingSettings:
         if self.views is not None:
             fresh = " or None (fresh views every epoch)"
             checked["views"] = whole_number("views", self.views, least=1, instead=fresh)
+        if self.iterations is not None:
+            instead = " or None (epochs says how long)"
+            checked["iterations"] = whole_number("iterations", self.iterations, least=1, instead=instead)
         for name in ("learning_rate", "warmup_learning_rate", "epsilon"):
             checked[name] = number(name, getattr(self, name), above=0.0)
         checked["weight_decay"] = number("weight_decay", self.weight_decay, least=0.0)
@@ -91,11 +96,20 @@ class TrainingSettings:
                 f"nesterov needs momentum above 0 and dampening 0, but momentum is {self.momentum} and dampening "
                 f"{self.dampening}."
             )
-        if self.warmup_epochs >= self.epochs:
+        if self.iterations is None and self.warmup_epochs >= self.epochs:
             raise SettingsError(
                 f"warmup_epochs is {self.warmup_epochs}, which leaves no epoch at learning_rate when epochs is "
                 f"{self.epochs}; use at least {self.warmup_epochs + 1} epochs, or warmup_epochs 0."
             )
+
+    def for_images(self, images: int) -> TrainingSettings:
+        """The settings for so many images: with `epochs` in place of `iterations`, where these are given."""
+        if self.iterations is None:
+            return self
+        batches = -(-images // self.batch_size)
+        return replace(
+            self, epochs=max(-(-self.iterations // max(1, batches)), self.warmup_epochs + 1), iterations=None
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values, in the order of the fields.
@@ -116,7 +130,7 @@ class TrainingSettings:
         return cls(**values)
 
 
-_ADDED_LATER = {"optimizer": "sgd", "epsilon": 1e-8}
+_ADDED_LATER = {"optimizer": "sgd", "epsilon": 1e-8, "iterations": None}
 
 
 def learning_rate_at(settings: TrainingSettings, epoch: int) -> float:
@@ -146,7 +160,7 @@ class Recipe:
         options: of the method, that differ from their defaults.
         source: the published configuration file, what is chosen on the training pictures, or that it is ours.
         title: as tables write the method with it, where that is not the name.
-        protocols: of `PROTOCOLS`, for which it was published beside the usual recipe.
+        protocols: for which it was published beside the usual recipe.
         shots: pictures a class that it was published for; None for any number.
     """
 
@@ -162,7 +176,8 @@ class Recipe:
         """The same recipe with some training options changed.
 
         With so few epochs that the recipe's warm-up would leave none after it, the warm-up is shortened, unless its
-        length is among the changes; everything else stays as published.
+        length is among the changes; everything else stays as published. `epochs` take the place of the recipe's
+        `iterations`.
 
         Warns:
             SettingsWarning: the warm-up was shortened.
@@ -170,7 +185,9 @@ class Recipe:
         if self.training is None:
             raise SettingsError(f"{self.name} has no training settings, so {', '.join(changes)} cannot be set.")
         values = {**self.training.as_dict(), **changes}
-        if "warmup_epochs" not in changes:
+        if "epochs" in changes and "iterations" not in changes:
+            values["iterations"] = None
+        if "warmup_epochs" not in changes and values.get("iterations") is None:
             epochs = whole_number("epochs", values["epochs"], least=1)
             if values["warmup_epochs"] >= epochs:
                 values["warmup_epochs"] = epochs - 1
@@ -188,15 +205,13 @@ def published_for(recipes: Sequence[Recipe], protocol: str = "base-to-new", shot
 
     Args:
         recipes: of one method, the usual one first.
-        protocol: one of `PROTOCOLS`.
+        protocol: by name.
         shots: training images per class; None means all of them. Of recipes that depend on it, a number that was not
             published takes that of the next published one above, or else the largest.
 
     Raises:
-        SettingsError: there is no such protocol, or shots is no number of pictures.
+        SettingsError: shots is no number of pictures.
     """
-    if protocol not in PROTOCOLS:
-        raise UnknownNameError("protocol", protocol, PROTOCOLS)
     if shots is not None:
         shots = whole_number("shots", shots, least=1, instead=" or None (all images)")
     named = [recipe for recipe in recipes if protocol in recipe.protocols] or list(recipes[:1])

@@ -79,7 +79,8 @@ def test_any_text_arrives_unchanged_at_any_text_option(option, value) -> None:
 
 def test_null_means_nothing_only_where_the_option_says_so() -> None:
     said = {action.dest for _, action in OPTIONS if action.type.null_typed}
-    assert said == {"shots", "classes", "context_init", "views", "templates", "alpha", "beta", "strength"}
+    of_training = {"shots", "classes", "views", "iterations"}
+    assert said == of_training | {"context_init", "templates", "alpha", "beta", "strength", "averaging_mean"}
     assert all("null" in repr(action.type) for _, action in OPTIONS if action.type.null_typed)
 
 

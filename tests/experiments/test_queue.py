@@ -213,6 +213,32 @@ def test_a_killed_benchmark_goes_on_to_the_same_results(plan, run, tmp_path):
     assert [_without_times(record) for record in resumed] == [_without_times(record) for record in whole]
 
 
+@pytest.mark.slow
+def test_a_benchmark_killed_at_twenty_random_moments_ends_with_the_same_bits_and_repeats_no_finished_run(
+    plan, tmp_path
+):
+    plan = replace(plan, methods=plan.methods[:2], seeds=(1, 2, 3))
+    (tmp_path / "plan.pickle").write_bytes(pickle.dumps(plan))
+    script = Path(__file__).with_name("killed_benchmark.py")
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "plan.pickle", tmp_path, "20"],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    kills, hits, _ = map(int, done.stdout.split()[-3:])
+    assert kills == 20
+    assert hits >= 3  # some came when only a part was finished
+
+
+def test_what_a_run_killed_right_behind_its_record_could_go_on_from_is_removed(plan, run, tmp_path):
+    plan = replace(plan, methods=("zero-shot",))
+    (record,) = run(plan, workers=1)
+    left = tmp_path / "out" / "work" / record.settings_hash / "checkpoint"
+    left.mkdir(parents=True)
+    run(plan, workers=1)
+    assert not (tmp_path / "out" / "work").exists()
+
+
 def test_ctrl_c_stops_the_workers_too(plan, tmp_path, backbone_folder, pictures):
     script = (
         "import pickle, sys; from vlprompt.experiments import run\n"
@@ -397,7 +423,7 @@ def test_words_for_classes_reach_the_workers(plan, run, tmp_path):
     records = run(plan, workers=2)
     assert all("red" in record.dataset.classes["new"] for record in records)
     told = (tmp_path / "told").read_text().splitlines()
-    assert sorted(told) == ["black blue green"] * 2 + ["scarlet white"] * 2
+    assert sorted(told) == ["black blue green"] * 2 + ["black blue green scarlet white"] * 2 + ["scarlet white"] * 2
 
 
 def test_other_words_are_another_benchmark(plan, run, tmp_path):

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import DataError
+from vlprompt.experiments.records import hash_settings, write_record
 from vlprompt.methods import METHODS
 from vlprompt.methods.declarations import declaration
 from vlprompt.methods.prompt_learner import PromptOptions
@@ -27,6 +30,7 @@ def test_it_trains_on_the_first_half_rounded_up_and_tests_on_both() -> None:
     assert {name: part.class_names for name, part in tests.items()} == {
         "base": ["thing 0", "thing 1", "thing 2"],
         "new": ["thing 3", "thing 4"],
+        "all": ["thing 0", "thing 1", "thing 2", "thing 3", "thing 4"],
     }
     assert [sample.label for sample in tests["new"].test] == [0, 1]
 
@@ -50,3 +54,19 @@ def test_a_result_without_training_counts_for_its_number_of_shots() -> None:
 def test_two_classes_are_too_few() -> None:
     with pytest.raises(DataError, match="at least 3"):
         BASE_TO_NEW.check(_dataset(2))
+
+
+def test_a_record_of_before_the_test_over_all_names_still_counts(benchmark, tmp_path) -> None:
+    (record,) = benchmark(BASE_TO_NEW, [_dataset(5)], ["zero-shot"])
+    results = {test: result for test, result in record.results.items() if test != "all"}
+    classes = {test: names for test, names in record.dataset.classes.items() if test != "all"}
+    earlier = replace(record, results=results, dataset=replace(record.dataset, classes=classes))
+    assert hash_settings(earlier.settings) == record.settings_hash
+    write_record(tmp_path / "out", earlier)
+    assert benchmark(BASE_TO_NEW, [_dataset(5)], ["zero-shot"]) == [earlier]
+
+
+def test_all_pictures_are_named_among_all_names(benchmark) -> None:
+    (record,) = benchmark(BASE_TO_NEW, [_dataset(5)], ["zero-shot"])
+    assert (record.results["all"].total, record.dataset.classes["all"][4]) == (5, "thing 4")
+    assert record.results["all"].correct <= sum(record.results[half].correct for half in ("base", "new"))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -44,6 +46,18 @@ def test_names_mean_nothing_but_themselves(record_of):
     assert r"\input" not in text
     assert escaped(EVIL) in text
     assert escaped("a_b & 50% #1") == r"a\_b \& 50\% \#1"
+
+
+@pytest.mark.slow  # the first compilation makes fonts
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_the_document_compiles(records, record_of, tmp_path):
+    evil = result_tables([record_of(EVIL, "coop", 1, 80, 70), record_of("ü–’“x”", "coop", 1, 80, 70)])
+    tables = [*result_tables(records), *result_tables(make_few_shot_records()), *evil]
+    (tmp_path / "tables.tex").write_text(latex_document(tables), encoding="utf-8")
+    options = ["-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
+    done = subprocess.run(["pdflatex", *options, "tables.tex"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "tables.pdf").stat().st_size > 10_000
 
 
 def test_base_to_new_is_printed_as_in_the_paper(records):

@@ -21,7 +21,7 @@ def cell(chosen: str, own: dict[str, float], shots: int = 4) -> dict:
     return {"data": "emoji-food", "shots": shots, "seed": 1, "choice": {"method": chosen}, "accuracy": accuracy}
 
 
-SHARES = {"zero-shot": 60.0, "gda": 90.0, "linear-probe": 93.0, "tip-adapter": 88.0, "lp++": 70.0}
+SHARES = {"zero-shot": 60.0, "blend": 85.0, "gda": 90.0, "linear-probe": 93.0, "tip-adapter": 88.0, "lp++": 70.0}
 
 
 def test_regret_is_the_best_member_minus_what_was_chosen() -> None:
@@ -47,6 +47,18 @@ def test_trained_methods_of_a_few_shot_benchmark_are_members_of_the_cells_that_i
     assert regret.regret(cells["emoji-food", 1, 1], "test", "flat") == 3.0
     table = regret.as_markdown(regret.summarise(list(cells.values()), "test"), "test")
     assert "coop is a member, and its mean is, of 1 of the cells." in table
+
+
+def test_the_command_makes_tables_of_cells_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cells.jsonl").write_text(json.dumps(cell("gda", SHARES) | {"seed": 1}) + "\n")
+    write_record(
+        tmp_path / "few",
+        make_few_shot_record("emoji-food", "coop", 4, 1, {"test": 94.0, "3d": 80.0, "high-contrast": 50.0}),
+    )
+    options = ["--datasets", "emoji-food", "--seeds", "1", "--shots", "4", "--beside", str(tmp_path / "few")]
+    monkeypatch.setattr(sys, "argv", ["regret.py", str(tmp_path), *options])
+    regret.main()
+    assert json.loads((tmp_path / "regret.json").read_text())["styles"]["own"]["rows"][0]["mean_regret"] == 4.0
 
 
 def test_results_without_a_trained_method_of_the_cells_are_refused(tmp_path: Path) -> None:

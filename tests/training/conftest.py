@@ -39,6 +39,7 @@ class SmallMethod(nn.Module):
 
     loss = Method.loss
     after_epoch = Method.after_epoch
+    training_tensors = Method.training_tensors
 
 
 class Views:

@@ -1,4 +1,4 @@
-"""Our descents are torch's SGD and AdamW."""
+"""Our descents are torch's SGD, AdamW and Adam."""
 
 from __future__ import annotations
 
@@ -52,13 +52,14 @@ def test_a_step_is_that_of_torch_s_sgd_to_the_last_bit(options):
 
 
 @pytest.mark.parametrize("options", [{}, {"weight_decay": 0.0, "epsilon": 1e-4}])
-def test_a_step_is_that_of_torch_s_adamw_to_the_last_bit_also_after_taking_up_its_state(options):
-    settings = TrainingSettings(optimizer="adamw", **options)
+@pytest.mark.parametrize(("optimizer", "torchs"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam)])
+def test_a_step_is_that_of_torch_s_adams_to_the_last_bit_also_after_taking_up_its_state(optimizer, torchs, options):
+    settings = TrainingSettings(optimizer=optimizer, **options)
     generator = torch.Generator().manual_seed(1)
     ours = {name: torch.nn.Parameter(torch.randn(shape, generator=generator)) for name, shape in SHAPES.items()}
     theirs = {name: torch.nn.Parameter(tensor.detach().clone()) for name, tensor in ours.items()}
     descent = descent_of(ours, settings)
-    adamw = torch.optim.AdamW(
+    adam = torchs(
         theirs.values(), lr=0.002, weight_decay=settings.weight_decay, eps=settings.epsilon, foreach=False, fused=True
     )
     for step in range(20):
@@ -66,12 +67,12 @@ def test_a_step_is_that_of_torch_s_adamw_to_the_last_bit_also_after_taking_up_it
             state = {name: tensor.clone() for name, tensor in descent.state().items()}
             descent = descent_of(ours, settings)
             descent.restore(state)
-        descent.learning_rate = adamw.param_groups[0]["lr"] = 0.01 / (1 + step)
+        descent.learning_rate = adam.param_groups[0]["lr"] = 0.01 / (1 + step)
         for name, tensor in ours.items():
             tensor.grad = torch.randn(tensor.shape, generator=generator)
             theirs[name].grad = tensor.grad.clone()
         descent.step()
-        adamw.step()
+        adam.step()
     assert all(torch.equal(ours[name], theirs[name]) for name in SHAPES)
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from vlprompt.backbones.fingerprints import fingerprint_of
 from vlprompt.backbones.image_prompts import image_layers, image_width, why_no_image_prompts, with_image_prompts
 from vlprompt.backbones.image_tower import IMAGES_AT_ONCE, ImageEncoder, image_encoder_of
 from vlprompt.backbones.text_tower import TextTower, text_tower_of
+from vlprompt.backbones.tower_attention import attention_of, with_tower
 from vlprompt.errors import BackboneError
 from vlprompt.process.forking import survive_forks
 
@@ -168,6 +170,55 @@ class Backbone:
                 self._kept_texts.pop(oldest, None)
             self._kept_texts[key] = features
         return self._kept_texts[key].clone()
+
+    def attention_modules(self, tower: Literal["image", "text"]) -> list[nn.MultiheadAttention]:
+        """The attention modules of the blocks of a tower, frozen; a method may put others in their place.
+
+        Raises:
+            BackboneError: the tower has other blocks.
+        """
+        found = attention_of(self.model.visual if tower == "image" else getattr(self.model, "text", self.model))
+        if not found:
+            raise BackboneError(
+                f"the {tower} tower of the backbone {self.name!r} has no attention that can be changed: its blocks are "
+                "not OpenCLIP's own; choose ViT-B-16/openai, say."
+            )
+        return found
+
+    def encode_images_through(self, batch: Tensor, attention: Sequence[nn.Module]) -> Tensor:
+        """`encode_images` with other attention in the blocks of the image tower, and with gradients to it.
+
+        Args:
+            batch: (B, 3, H, W), preprocessed.
+            attention: for each of `attention_modules` what is called in its place. Without gradients the blocks run as
+                in `encode_images`, which takes weights and no calls: then each is an `nn.MultiheadAttention`.
+        """
+        model = with_tower(self.model, "image", attention)
+        images = batch.to(self.device, self.dtype, non_blocking=True)
+        encode = model.encode_image if torch.is_grad_enabled() else image_encoder_of(model, self.device)[0]
+        with self.autocast():
+            features = torch.cat([encode(some) for some in images.split(IMAGES_AT_ONCE)])
+        return features.to(self.dtype)
+
+    def encode_texts_through(self, token_ids: Tensor, attention: Sequence[nn.Module]) -> Tensor:
+        """`encode_texts` with other attention in the blocks of the text tower, and with gradients to it.
+
+        Of many texts some at a time hold activations; those of the others are computed again in the backward pass.
+
+        Args:
+            token_ids: (n, L).
+            attention: as in `encode_images_through`.
+        """
+        tower = text_tower_of(with_tower(self.model, "text", attention), self.text.context_length)
+        batches = token_ids.to(self.device).split(TEXTS_AT_ONCE)
+        with self.autocast():
+            if not torch.is_grad_enabled():
+                features = [tower.encode_tokens(some) for some in batches]
+            elif len(batches) == 1:
+                features = [tower.encode_to_the_end(some) for some in batches]
+            else:
+                features = [checkpoint(tower.encode_to_the_end, some, use_reentrant=False) for some in batches]
+        return torch.cat(features).to(self.dtype)
 
     @torch.no_grad()
     def embed_tokens(self, token_ids: Tensor) -> Tensor:

@@ -101,6 +101,21 @@ class TextTower:
         last = token_ids.shape[1] - 1
         return torch.full((len(token_ids),), 0 if self.pooling == "first" else last, device=token_ids.device)
 
+    def encode_to_the_end(self, token_ids: Tensor) -> Tensor:
+        """`encode_tokens` without the padding behind the longest text, where no token sees it: ids (n, L) -> (n, E)."""
+        if self.whole_sequence_only or self.class_token is not None:
+            return self.encode_tokens(token_ids)
+        pooled = self.pooled_positions(token_ids)
+        length = int(pooled.max()) + 1
+        hidden = self.token_embedding(token_ids[:, :length]) + self.positional_embedding[:length]
+        mask = _causal_mask(length, hidden)
+        for block in self.blocks:
+            hidden = block(hidden, attn_mask=mask)
+        ends = self.final_norm(hidden[torch.arange(len(hidden), device=hidden.device), pooled])
+        if self.projection is None:
+            return ends
+        return ends @ self.projection if self.projection_bias is None else ends @ self.projection + self.projection_bias
+
     def encode_embeddings(self, embeddings: Tensor, token_ids: Tensor) -> Tensor:
         """The tower's own forward pass, with these token embeddings in place of the looked-up ones.
 
@@ -121,6 +136,10 @@ class TextTower:
             return self.encode_tokens(token_ids)
         finally:
             replaced.remove()
+
+
+def _causal_mask(length: int, like: Tensor) -> Tensor:
+    return torch.full((length, length), float("-inf"), dtype=like.dtype, device=like.device).triu(1)
 
 
 def text_tower_of(model: Any, context_length: int | None = None) -> TextTower:

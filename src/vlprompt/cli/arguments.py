@@ -31,7 +31,9 @@ from vlprompt.cli.option_groups import (
     options_of_methods,
     own_method,
 )
+from vlprompt.cli.reproducing import reproducible, reproduction
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
+from vlprompt.protocols import PROTOCOLS, Protocol
 
 Command = Callable[[Namespace], None]
 
@@ -50,8 +52,8 @@ FUNCTIONS = {
     "predict": "models:predict",
     "evaluate": "models:evaluate",
     "convert": "converting:convert",
-    "benchmark base-to-new": "benchmarks:base_to_new",
-    "benchmark few-shot": "benchmarks:few_shot",
+    **{f"benchmark {name}": "benchmarks:benchmark" for name in PROTOCOLS},
+    "benchmark reproduce": "reproducing:reproduction",
     "report": "benchmarks:report",
     "list": "listings:list_names",
     "export": "listings:export",
@@ -69,6 +71,8 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     Raises:
         SettingsError: the arguments cannot be used, in one sentence.
     """
+    if arguments[:2] == ["benchmark", "reproduce"] and len(arguments) > 2 and not arguments[2].startswith("-"):
+        return reproduction(arguments[2], arguments[3:]), Namespace()
     parser = build_parser(arguments)
     if not arguments:
         parser.print_help()
@@ -84,6 +88,8 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
     while "subcommand" in options:
         name, options = f"{name} {options.subcommand}", options[options.subcommand]
     _refuse_empty(options)
+    if name.startswith("benchmark "):
+        options.protocol = name.split()[1]
     module, function = FUNCTIONS[name].split(":")
     return getattr(import_module(f"vlprompt.cli.{module}"), function), options
 
@@ -104,10 +110,9 @@ def build_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
     benchmark = _parser("Compare methods under a published protocol.")
     commands.add_subcommand("benchmark", benchmark, help="compare methods under a published protocol")
     protocols = benchmark.add_subcommands(required=True, metavar="PROTOCOL", title="protocols", description=SUPPRESS)
-    protocols.add_subcommand(
-        "base-to-new", _base_to_new_parser(), help="train on half of the classes, test on both halves"
-    )
-    protocols.add_subcommand("few-shot", _few_shot_parser(), help="train on 1 to 16 pictures of every class")
+    for name, protocol in PROTOCOLS.items():
+        protocols.add_subcommand(name, _protocol_parser(protocol), help=protocol.title)
+    protocols.add_subcommand("reproduce", _reproduce_parser(), help="a published table by its name")
     commands.add_subcommand("report", _report_parser(), help="tables and an HTML report of a benchmark's results")
     commands.add_subcommand("list", _list_parser(), help="names of backbones, methods and data sets")
     commands.add_subcommand("export", _export_parser(), help="write a bundled data set as folders of pictures")
@@ -261,44 +266,32 @@ def _convert_parser() -> ArgumentParser:
     return parser
 
 
-def _base_to_new_parser() -> ArgumentParser:
-    return _protocol_parser(
-        "Train on the first half of the classes, test on them and on the other half.",
-        "Example: vlprompt benchmark base-to-new emoji-food --methods zero-shot,coop,kgcoop --seeds 1",
-        out="runs/base-to-new",
-        methods="zero-shot,coop,cocoop",
-        shots="16",
-    )
-
-
-def _few_shot_parser() -> ArgumentParser:
-    return _protocol_parser(
-        "Train on a few pictures of every class, test on other pictures of the same classes; bundled data sets also on "
-        "the same scenes in other styles of drawing.",
-        "Example: vlprompt benchmark few-shot emoji-food photos/ --methods zero-shot,gda,lp++,coop --shots 1,4,16",
-        out="runs/few-shot",
-        methods="all",
-        shots="1,2,4,8,16",
-    )
-
-
-def _protocol_parser(description: str, epilog: str, **defaults: str) -> ArgumentParser:
+def _reproduce_parser() -> ArgumentParser:
     parser = _parser(
-        f"{description} Results are written as soon as they are known; the same command continues where it stopped.",
-        epilog=epilog,
+        "Make a published table again, with its data sets, methods, shots, seeds and backbone, and set it beside the "
+        "published one. Further options are those of its protocol's benchmark.",
+        epilog="Example: vlprompt benchmark reproduce cocoop-table-1 --device cuda",
+    )
+    parser.add_argument("table", metavar="TABLE", type=str, help=f"one of {', '.join(reproducible())}")
+    return parser
+
+
+def _protocol_parser(protocol: Protocol) -> ArgumentParser:
+    methods = ",".join(list(protocol.questions)[:2]) or "zero-shot,coop,kgcoop"
+    parser = _parser(
+        f"{protocol.title[0].upper()}{protocol.title[1:]}. Results are written as soon as they are known; the same "
+        "command continues where it stopped.",
+        epilog=f"Example: vlprompt benchmark {protocol.name} emoji-food emoji-animals --methods {methods} --seeds 1",
     )
     parser.add_argument("data", metavar="DATA", type=str, nargs="*", help=f"(default: all bundled) {DATA_HELP}")
-    parser.add_argument("--out", type=str, default=defaults["out"], metavar="FOLDER", help="where results go")
+    parser.add_argument("--out", type=str, default=f"runs/{protocol.name}", metavar="FOLDER", help="where results go")
+    parser.add_argument(
+        "--datasets", type=str, default="", metavar="DATA,...", help="the data sets with commas, in place of DATA"
+    )
     parser.add_argument("--config", action="config", help="a YAML file with any of these options")
-    parser.add_argument(
-        "--methods",
-        type=str,
-        default=defaults["methods"],
-        help="methods or recipes, with commas; all for every method of the package that protocol and backbone take",
-    )
-    parser.add_argument(
-        "--shots", type=str | int, default=defaults["shots"], help="pictures per class, numbers with commas"
-    )
+    parser.add_argument("--methods", type=str, default=protocol.methods, help=_methods_help(protocol))
+    shots = ",".join(map(str, protocol.shots))
+    parser.add_argument("--shots", type=str | int, default=shots, help="pictures per class, numbers with commas")
     parser.add_argument("--seeds", type=str | int, default="1,2,3", help="numbers with commas")
     add_loading(parser)
     add_reading(parser)
@@ -307,6 +300,14 @@ def _protocol_parser(description: str, epilog: str, **defaults: str) -> Argument
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
     add_options(parser, "training, where it differs from the recipes", TRAINING)
     return parser
+
+
+def _methods_help(protocol: Protocol) -> str:
+    words = "methods or recipes, with commas; all for every method of the package that protocol and backbone take"
+    if not protocol.questions:
+        return words
+    questions = ", ".join(f"{name} ({question.title})" for name, question in protocol.questions.items())
+    return f"what to compare, with commas: {questions}; all of these; or methods and recipes"
 
 
 def _report_parser() -> ArgumentParser:
@@ -322,7 +323,7 @@ def _report_parser() -> ArgumentParser:
     parser.add_argument("--format", type=choice("text", "markdown", "csv"), default="text", help="of the printed table")
     parser.add_argument(
         "--protocol",
-        type=choice("all", "base-to-new", "few-shot"),
+        type=choice("all", *PROTOCOLS),
         default="all",
         help="which results, where there are several",
     )
@@ -389,7 +390,19 @@ def _explained(message: str, arguments: list[str]) -> SettingsError:
     return SettingsError(" ".join(message.split()))
 
 
-_POSITIONALS = {"checkpoint", "data", "model", "images", "results", "what", "dataset", "folder", "action", "names"}
+_POSITIONALS = {
+    "checkpoint",
+    "data",
+    "model",
+    "images",
+    "results",
+    "what",
+    "dataset",
+    "folder",
+    "action",
+    "names",
+    "table",
+}
 
 
 _PATHS = (*sorted(_POSITIONALS), "out", "image_root", "class_words")

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vlprompt.experiments.merging import Conflict
-    from vlprompt.experiments.protocol import Protocol
     from vlprompt.experiments.records import ResultRecord
 
 RESULT_BYTES = 50_000_000
@@ -29,21 +28,11 @@ REPORT_BYTES = 20_000_000
 REPORT_FILE = "report.html"
 
 
-def base_to_new(options: Namespace) -> None:
-    """Run what is not there yet of base-to-new, print the table and write the report."""
-    from vlprompt.protocols import BASE_TO_NEW
+def benchmark(options: Namespace) -> None:
+    """Run what is not there yet of a protocol, print its tables and write the report."""
+    from vlprompt.protocols import PROTOCOLS
 
-    _benchmark(options, BASE_TO_NEW)
-
-
-def few_shot(options: Namespace) -> None:
-    """Run what is not there yet of few-shot, print the tables and write the report."""
-    from vlprompt.protocols import FEW_SHOT
-
-    _benchmark(options, FEW_SHOT)
-
-
-def _benchmark(options: Namespace, protocol: Protocol) -> None:
+    protocol = PROTOCOLS[options.protocol]
     shots = tuple(_whole_number("--shots", number) for number in _items(str(options.shots)))
     if not shots:
         raise SettingsError("--shots is empty; it must be numbers with commas, such as 1,2,4.")
@@ -60,7 +49,7 @@ def _benchmark(options: Namespace, protocol: Protocol) -> None:
     methods = _items(options.methods)
     plan = Plan(
         protocol,
-        datasets=tuple(options.data) or DATASETS,
+        datasets=_data_sets(options) or DATASETS,
         methods=tuple(all_methods(protocol) if methods == ["all"] else methods),
         shots=shots,
         seeds=seeds,
@@ -78,6 +67,15 @@ def _benchmark(options: Namespace, protocol: Protocol) -> None:
     )
     records = queue.run(plan, out, workers=workers, progress=False if options.no_progress else None)
     _tell_results(records, out, "text", _with_the_other_story(records, out))
+
+
+def _data_sets(options: Namespace) -> tuple[str, ...]:
+    named = tuple(_items(options.datasets))
+    if named and options.data:
+        raise SettingsError(
+            f"--datasets has {options.datasets}, and {options.data[0]} is given before it; give the data sets one way."
+        )
+    return named or tuple(options.data)
 
 
 def report(options: Namespace) -> None:

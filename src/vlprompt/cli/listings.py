@@ -148,7 +148,10 @@ def _recipes() -> Rows:
 
 def _recipe(method: str, recipe: Recipe) -> str:
     settings = recipe.training
-    words = f"{settings.epochs} epochs, batches of {settings.batch_size}" if settings else "no training settings"
+    words = "no training settings"
+    if settings:
+        length = f"{settings.iterations} iterations" if settings.iterations else f"{settings.epochs} epochs"
+        words = f"{length}, batches of {settings.batch_size}"
     return f"{method}: {words}" + (f" ({recipe.source})" if recipe.source else "")
 
 

@@ -114,13 +114,13 @@ def select_half(dataset: Dataset, half: Half) -> Dataset:
         return dataset
     labels = sorted({sample.label for sample in (*dataset.train, *dataset.val, *dataset.test)})
     middle = math.ceil(len(labels) / 2)
-    chosen = labels[:middle] if half == "base" else labels[middle:]
-    return replace(
-        dataset,
-        train=keep_labels(dataset.train, chosen),
-        val=keep_labels(dataset.val, chosen),
-        test=keep_labels(dataset.test, chosen),
-    )
+    return keep_classes(dataset, labels[:middle] if half == "base" else labels[middle:])
+
+
+def keep_classes(dataset: Dataset, labels: Sequence[int]) -> Dataset:
+    """The classes of some labels, relabelled by their place among `labels`, in all three splits."""
+    train, val, test = (keep_labels(split, labels) for split in (dataset.train, dataset.val, dataset.test))
+    return replace(dataset, train=train, val=val, test=test)
 
 
 def keep_labels(samples: Iterable[Sample], labels: Sequence[int]) -> tuple[Sample, ...]:

@@ -66,4 +66,5 @@ def training_steps(run: Run) -> int:
     """How many steps a run trains, 0 where it learns nothing."""
     if run.training is None:
         return 0
-    return run.training.epochs * ceil(run.training_images / run.training.batch_size)
+    epochs = run.training.for_images(run.training_images).epochs
+    return epochs * ceil(run.training_images / run.training.batch_size)

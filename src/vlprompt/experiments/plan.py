@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,18 +17,20 @@ from vlprompt.data.published.state import split_of
 from vlprompt.data.samples import Dataset
 from vlprompt.errors import DataError, SettingsError, SettingsWarning, VlpromptError
 from vlprompt.escaping import for_terminal
+from vlprompt.experiments.method_run import MethodRun
 from vlprompt.experiments.pictures import LOADING, load_source
 from vlprompt.experiments.protocol import Protocol
 from vlprompt.experiments.records import (
     BackboneFacts,
     DatasetFacts,
     MethodFacts,
+    TargetFacts,
     determining_settings,
     hash_settings,
     record_path,
 )
-from vlprompt.methods import AUTO, METHODS, method_class
-from vlprompt.methods.declarations import declaration, declarations, recipe_for, recipe_named
+from vlprompt.methods import AUTO, method_class
+from vlprompt.methods.declarations import declaration, declarations
 from vlprompt.model.cautions import untested_words
 from vlprompt.model.evaluation import UntestedClassesWarning
 from vlprompt.recipes import Recipe, TrainingSettings, published_for
@@ -41,47 +44,13 @@ NO_SEED = 0
 
 
 @dataclass(frozen=True)
-class MethodRun:
-    """A method as it takes part in a benchmark.
-
-    Attributes:
-        method: a name, or "path/to/file.py:ClassName".
-        label: what tables call it; the method's name by default.
-        options: fields of the method's options that differ from the published recipe.
-        training: fields of `TrainingSettings` that differ from the published recipe.
-    """
-
-    method: str
-    label: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def named(cls, name: str, protocol: str) -> MethodRun:
-        """The method run of a name: a method's, or a recipe's ("cocoop-fast").
-
-        Args:
-            protocol: by name; what differs from its published recipe are the run's changes.
-        """
-        found = None if name in (AUTO, *METHODS) else recipe_named(name)
-        if found is None:
-            return cls(name, name)
-        method, recipe = found
-        usual = recipe_for(method, protocol).training
-        if recipe.training is None or usual is None:
-            return cls(method, name, recipe.options)
-        changes = {option: value for option, value in asdict(recipe.training).items() if value != asdict(usual)[option]}
-        return cls(method, name, recipe.options, changes)
-
-
-@dataclass(frozen=True)
 class Plan:
     """Protocol, data sets, methods, shots and seeds of a benchmark; the defaults are the bundled one.
 
     Attributes:
         protocol: of `vlprompt.protocols`, such as `BASE_TO_NEW`.
         datasets: names, folders or files for `load_dataset`, or data sets.
-        methods: names, or `MethodRun`s where something differs from the published recipes.
+        methods: names, the protocol's questions, or `MethodRun`s where something differs from the published recipes.
         shots: training images a class, one number or several; by default the protocol's published ones.
         seeds: of the shots, the augmentation, the initial values and the order of training.
         backbone: a name or path for `load_backbone`; a loaded one only with one worker.
@@ -118,6 +87,7 @@ class Plan:
     leave_out_unfit: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "datasets", self.protocol.completed(tuple(self.datasets)))
         object.__setattr__(self, "seeds", tuple(seed_number(seed, least=1) for seed in self.seeds))
         for name, values in (("data set", self.datasets), ("method", self.methods), ("seed", self.seeds)):
             if not values:
@@ -136,9 +106,15 @@ class Plan:
 
     @property
     def method_runs(self) -> list[MethodRun]:
-        """The methods with what differs from their recipes."""
-        name = self.protocol.name
-        return [method if isinstance(method, MethodRun) else MethodRun.named(method, name) for method in self.methods]
+        """The methods with what differs from their recipes; what several questions compare is there once."""
+        questions = self.protocol.questions
+        runs: list[MethodRun] = []
+        for method in self.methods:
+            if isinstance(method, str) and method in questions:
+                runs += [run for run in questions[method].runs if run not in runs]
+            else:
+                runs.append(method if isinstance(method, MethodRun) else MethodRun.named(method, self.protocol.name))
+        return runs
 
     @property
     def all_shots(self) -> tuple[int, ...]:
@@ -227,45 +203,93 @@ def runs_of(plan: Plan, datasets: Mapping[str, Dataset], backbone: BackboneFacts
     First whatever learns nothing, then the first seed of every data set, method and number of shots, then the second.
     Neighbours are of different data sets, so that two workers seldom need the same features at the same time.
     """
-    protocol, facts, pictures = plan.protocol, {}, {}
-    for (name, dataset), source in zip(datasets.items(), plan.datasets, strict=True):
-        facts[name] = _dataset_facts(dataset, source, plan)
-        pictures[name] = len(protocol.trained(dataset).class_names)
+    protocol, facts, trained = plan.protocol, {}, {}
+    sources = dict(zip(datasets, plan.datasets, strict=True))
+    for name in protocol.sources(datasets):
+        targets = protocol.targets(name, datasets)
+        facts[name] = _dataset_facts(datasets[name], sources[name], plan, targets, sources)
+        trained[name] = protocol.trained(datasets[name]).class_names
     methods = {shots: [_method_and_training(run, plan, shots) for run in plan.method_runs] for shots in plan.all_shots}
     untrained = dict.fromkeys(protocol.shots_of_untrained(shots) for shots in plan.all_shots)
     fixed = [
-        Run(protocol.name, data, backbone, method, shots, NO_SEED, None)
+        Run(protocol.name, _tested(data, method, trained[name]), backbone, method, shots, NO_SEED, None)
         for shots in untrained
         for method, _ in methods[plan.all_shots[0]]
         if not method.learns
-        for data in facts.values()
+        for name, data in facts.items()
     ]
     learned = [
-        Run(protocol.name, data, backbone, method, shots, seed, _seeded(training, seed), images)
+        Run(
+            protocol.name,
+            _tested(data, method, trained[name]),
+            backbone,
+            method,
+            shots,
+            seed,
+            _seeded(training, seed),
+            min(shots * len(trained[name]), data.train_images),
+        )
         for seed in plan.seeds
         for shots in plan.all_shots
         for method, training in methods[shots]
         if method.learns
         for name, data in facts.items()
-        for images in [min(shots * pictures[name], data.train_images)]
     ]
     return fixed + learned
 
 
-def _dataset_facts(dataset: Dataset, source: str | Path | Dataset, plan: Plan) -> DatasetFacts:
-    """Raises DataError where the protocol could not train or test on the data set."""
+def _tested(data: DatasetFacts, method: MethodFacts, trained: Sequence[str]) -> DatasetFacts:
+    """The data set with the tests that a method can take: all, or those whose names are all trained ones."""
+    if method.open_names and not method.options.get("class_specific"):
+        return data
+    classes = {test: names for test, names in data.classes.items() if not Counter(names) - Counter(trained)}
+    return replace(data, classes=classes, targets={name: t for name, t in data.targets.items() if name in classes})
+
+
+def _dataset_facts(
+    dataset: Dataset,
+    source: str | Path | Dataset,
+    plan: Plan,
+    targets: Mapping[str, Dataset],
+    sources: Mapping[str, str | Path | Dataset],
+) -> DatasetFacts:
+    """Raises DataError where the protocol could not train on the data set, or test on it and its targets."""
     plan.protocol.check(dataset)
+    if untested := [name for name, target in targets.items() if not target.test]:
+        raise DataError(f"data set {untested[0]} has no test images for {plan.protocol.name}")
     _warn_about_untested(dataset)
+    tests = {**plan.protocol.tests(dataset), **targets}
     return DatasetFacts(
         name=dataset.name,
-        source=dataset.name if isinstance(source, Dataset) else for_terminal(str(source)),
-        fingerprint=dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words),
+        source=_source_words(source),
+        fingerprint=_fingerprint(dataset),
         template=dataset.template,
-        classes={test: tuple(part.class_names) for test, part in plan.protocol.tests(dataset).items()},
+        classes={test: tuple(part.class_names) for test, part in tests.items()},
         train_images=len(plan.protocol.trained(dataset).train),
-        loading={} if source in DATASETS else plan.loading,
+        loading=_loading(source, plan),
         split=split_of(str(source).rpartition("=")[2], data_root(plan.root)) if is_published(source) else "",
+        targets={
+            name: TargetFacts(
+                _source_words(sources[name]),
+                _fingerprint(target),
+                target.template,
+                loading=_loading(sources[name], plan),
+            )
+            for name, target in targets.items()
+        },
     )
+
+
+def _source_words(source: str | Path | Dataset) -> str:
+    return source.name if isinstance(source, Dataset) else for_terminal(str(source))
+
+
+def _loading(source: str | Path | Dataset, plan: Plan) -> dict[str, Any]:
+    return {} if source in DATASETS else plan.loading
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    return dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words)
 
 
 def _warn_about_untested(dataset: Dataset) -> None:
@@ -328,7 +352,7 @@ def without_unfit(plan: Plan, backbone: Backbone) -> Plan:
         SettingsWarning: a method is left out; says why.
     """
     fit = []
-    for run in plan.method_runs:
+    for run in (run.over(backbone) for run in plan.method_runs):
         if run.method == AUTO:  # it tries what works over the backbone
             fit.append(run)
             continue
@@ -342,11 +366,13 @@ def without_unfit(plan: Plan, backbone: Backbone) -> Plan:
             warnings.warn(f"method {run.label or run.method} is left out: {error}", SettingsWarning, stacklevel=3)
         else:
             fit.append(run)
-    return plan if len(fit) == len(plan.method_runs) else replace(plan, methods=tuple(fit))
+    return replace(plan, methods=tuple(fit))
 
 
 def all_methods(protocol: Protocol) -> list[str]:
     """The methods of the package that can take part with their published options, and what chooses among them."""
+    if protocol.questions:
+        return list(protocol.questions)
     named = [name for name, declared in declarations().items() if protocol.refusal(declared) is None]
     return [*named, AUTO] if protocol.takes_auto else named
 

@@ -6,6 +6,7 @@ plan -> runs -> those without a record -> workers -> records
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Generator, Mapping, Sequence
@@ -87,7 +88,7 @@ def run(
         drawn = is_terminal(sys.stderr) if progress is None else progress
         with lock_inside(out), progress_bars(drawn) as board:
             if plan.on_unreadable == "fail":
-                needed = [datasets[name] for name in {run.dataset.name: None for run in missing}]
+                needed = [datasets[name] for name in _data_sets_of(missing)]
                 _check_pictures(needed, plan.max_pixels, board)
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
             if count == 1:
@@ -97,9 +98,12 @@ def run(
                 setup = _setup(plan, out, datasets, cache, threads)
                 outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
             _follow(outcomes, watch, out)
+    kept = [record for run in runs if (record := _kept(run, out, backbone)) is not None]
+    for record in kept:  # a process killed right behind its record leaves what the run could go on from
+        shutil.rmtree(out / WORK_FOLDER / record.settings_hash, ignore_errors=True)
     with suppress(OSError):
         (out / WORK_FOLDER).rmdir()
-    return [record for run in runs if (record := _kept(run, out, backbone)) is not None]
+    return kept
 
 
 def _setup(plan: Plan, out: Path, datasets: Mapping[str, Dataset], cache: str | Path | None, threads: int) -> Setup:
@@ -132,11 +136,16 @@ def _check_names(protocol: Protocol, runs: Sequence[Run], datasets: Mapping[str,
     """Refuse names that are one prompt to the backbone before anything is trained."""
     from vlprompt.text_engine import refuse_one_prompt
 
-    for facts in {run.dataset.name: run.dataset for run in runs}.values():
-        dataset = datasets[facts.name]
-        if not dataset.names_are_published:
-            for part in (protocol.trained(dataset), *protocol.tests(dataset).values()):
+    for name in {run.dataset.name: None for run in runs}:
+        dataset = datasets[name]
+        for part in (protocol.trained(dataset), *protocol.all_tests(name, datasets).values()):
+            if not part.names_are_published:
                 refuse_one_prompt(backbone, part.prompt_names)
+
+
+def _data_sets_of(runs: Sequence[Run]) -> list[str]:
+    """The names of the data sets that the runs are trained and tested on."""
+    return list(dict.fromkeys(name for run in runs for name in (run.dataset.name, *run.dataset.targets)))
 
 
 def _check_pictures(datasets: Sequence[Dataset], max_pixels: int, board: ProgressBoard) -> None:

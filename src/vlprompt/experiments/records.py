@@ -40,6 +40,24 @@ RECORD_BYTES = 64_000_000
 """More than a record with the predictions of ten million images takes."""
 
 
+IMPLIED_TESTS = {"base-to-new": ("all",)}
+"""Tests whose classes follow from the others' and which earlier releases did not have: no part of the settings."""
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """Another data set that a run is tested on; its classes are among those of the tests.
+
+    Attributes:
+        source, loading: as of `DatasetFacts`.
+    """
+
+    source: str
+    fingerprint: str
+    template: str
+    loading: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class DatasetFacts:
     """The data set of a run; classes are in the order of their labels.
@@ -50,6 +68,7 @@ class DatasetFacts:
         train_images: of the classes that are trained on.
         loading: with which options beside it, see `vlprompt.experiments.pictures.load_source`.
         split: of a published data set, as `vlprompt.data.published.state.State` has it; else "".
+        targets: the tests that are of other data sets, by these' names.
     """
 
     name: str
@@ -60,6 +79,7 @@ class DatasetFacts:
     train_images: int
     loading: dict[str, Any] = field(default_factory=dict)
     split: str = ""
+    targets: dict[str, TargetFacts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,6 +139,11 @@ class TestResult:
         """Number of images by true and predicted label."""
         flat = iter(self.confusion)
         return {(true, predicted): count for true, predicted, count in zip(flat, flat, flat, strict=True)}
+
+    def accuracy_on(self, labels: range) -> float:
+        """Accuracy in percent on the images of some classes, among all names; needs `confusion`."""
+        counts = {pair: count for pair, count in self.confused.items() if pair[0] in labels}
+        return 100 * sum(n for (true, predicted), n in counts.items() if true == predicted) / sum(counts.values())
 
     @classmethod
     def of(
@@ -210,8 +235,14 @@ class ResultRecord:
 
 
 def same_outcome(first: ResultRecord, second: ResultRecord) -> bool:
-    """Whether two records are of one run and name every picture alike; times, machines and last digits may differ."""
-    named = [{test: (r.predictions, r.correct) for test, r in one.results.items()} for one in (first, second)]
+    """Whether two records are of one run and name every picture alike; times, machines and last digits may differ.
+
+    A test that one of them lacks, as records of earlier releases may, says nothing.
+    """
+    shared = first.results.keys() & second.results.keys()
+    named = [
+        {test: (one.results[test].predictions, one.results[test].correct) for test in shared} for one in (first, second)
+    ]
     return first.settings_hash == second.settings_hash and named[0] == named[1]
 
 
@@ -226,12 +257,17 @@ def determining_settings(
 ) -> dict[str, Any]:
     """What determines a result, by name: no times, versions, machine or places of files."""
     file_hash = {"method file's hash": method.file_hash} if method.file_hash else {}
+    implied = IMPLIED_TESTS.get(protocol, ())
+    targets: dict[str, str] = {}
+    for name, target in dataset.targets.items():
+        targets |= {f"{name}'s fingerprint": target.fingerprint, f"{name}'s template": target.template}
     return {
         "protocol": protocol,
         "data set": dataset.name,
         "data set's fingerprint": dataset.fingerprint,
         "template": dataset.template,
-        **{f"{test} classes": list(names) for test, names in dataset.classes.items()},
+        **{f"{test} classes": list(names) for test, names in dataset.classes.items() if test not in implied},
+        **targets,
         "backbone's fingerprint": backbone.fingerprint,
         "precision": backbone.precision,
         "method": method.name,
@@ -384,6 +420,8 @@ def _check_results(record: ResultRecord) -> None:
             f"record.results are of {sorted(record.results)}, and record.dataset.classes of "
             f"{sorted(record.dataset.classes)}"
         )
+    if surplus_targets := record.dataset.targets.keys() - record.results.keys():
+        raise MismatchError(f"record.dataset.targets has {min(surplus_targets)!r:.60}, which is no test")
     for name, result in record.results.items():
         where, classes = f"record.results.{name:.60}", record.dataset.classes[name]
         if not 0 <= result.correct <= result.total:

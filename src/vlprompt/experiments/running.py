@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -61,7 +62,7 @@ class Bench:
     feature_workers: int | str = 0
     max_pixels: int = MAX_PIXELS
     _datasets: dict[str, Dataset] = field(default_factory=dict)
-    _tests: dict[str, dict[str, Dataset]] = field(default_factory=dict)
+    _tests: dict[tuple[str, ...], dict[str, Dataset]] = field(default_factory=dict)
     _test_inputs: dict[tuple[str, str], Tensor] = field(default_factory=dict)
 
     def dataset(self, name: str) -> Dataset:
@@ -83,17 +84,18 @@ class Bench:
             on_progress=on_progress,
         )
 
-    def tests(self, name: str) -> dict[str, Dataset]:
-        """The protocol's tests on a data set, made once."""
-        if name not in self._tests:
-            self._tests[name] = self.protocol.tests(self.dataset(name))
-        return self._tests[name]
+    def tests(self, run: Run) -> dict[str, Dataset]:
+        """The tests of a run, made once for all runs with these data sets."""
+        needed = (run.dataset.name, *run.dataset.targets)
+        if needed not in self._tests:
+            self._tests[needed] = self.protocol.all_tests(needed[0], {name: self.dataset(name) for name in needed})
+        return {test: self._tests[needed][test] for test in run.dataset.classes}
 
     def test_inputs(
-        self, method: Method, name: str, test: str, on_progress: OnProgress | None = None
+        self, method: Method, name: str, test: str, part: Dataset, on_progress: OnProgress | None = None
     ) -> Tensor | EvaluationPixels:
-        """What the method reads of a test's images; features of the last tests are kept at hand."""
-        images = [sample.image for sample in self.tests(name)[test].test]
+        """What the method reads of the images of a test on a data set; features of the last tests are kept at hand."""
+        images = [sample.image for sample in part.test]
         if method.reads == "pixels":
             return test_inputs(method, images, self.extractor(on_progress))[0]
         key = name, test
@@ -125,10 +127,11 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
             title=run.name,
         )
         started = time.perf_counter()
-        inputs = {test: bench.test_inputs(fitted.method, name, test, on_progress) for test in bench.tests(name)}
+        tests = bench.tests(run)
+        inputs = {test: bench.test_inputs(fitted.method, name, test, part, on_progress) for test, part in tests.items()}
         encoded = time.perf_counter()
         # Within the row, because pixels are read only now.
-        results = {test: _test(fitted.method, inputs[test], part) for test, part in bench.tests(name).items()}
+        results = {test: _test(fitted.method, inputs[test], part) for test, part in tests.items()}
     features_s = encoded - started + fitted.record.get("features_s", 0.0)
     train_s = sum(fitted.record.get(part, 0.0) for part in ("choosing_s", "setup_s", "train_s"))
     record = _record(run, results, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))
@@ -164,10 +167,33 @@ def _few_images(run: Run, dataset: Dataset, protocol: Protocol) -> Sequence[Samp
 def _test(method: Method, inputs: Tensor | EvaluationPixels, test: Dataset) -> TestResult:
     from vlprompt.model.prediction import Predictor
 
-    if test.prompt_names != method.class_names:
-        method = method.with_class_names(test.prompt_names)
+    names, places = test.prompt_names, None
+    if not method.takes_other_names:
+        places = places_of(names, method.class_names)
+    elif names != method.class_names or test.template != method.template:
+        method = method.over(names, test.template, one_prompt_allowed=test.names_are_published)
     truth = np.array([sample.label for sample in test.test])
-    return TestResult.of(truth, *evaluate(Predictor(method), inputs, truth, test.class_names))
+    return TestResult.of(truth, *evaluate(Predictor(method), inputs, truth, test.class_names, places=places))
+
+
+def places_of(names: Sequence[str], trained: Sequence[str]) -> list[list[int]] | None:
+    """Under which trained labels each name stands; None where they are the trained names in their order.
+
+    Published names may repeat. Where as many classes have a name as were trained, they are told apart by their order;
+    where fewer have it, which of the trained ones they are cannot be known, and they stand for all of them.
+    """
+    if list(names) == list(trained):
+        return None
+    labels: dict[str, list[int]] = {}
+    for label, name in enumerate(trained):
+        labels.setdefault(name, []).append(label)
+    counts, met = Counter(names), Counter[str]()
+    places = []
+    for name in names:
+        found = labels[name]
+        places.append([found[met[name]]] if counts[name] == len(found) else found)
+        met[name] += 1
+    return places
 
 
 def _record(run: Run, results: dict[str, TestResult], of_fit: Mapping[str, Any], times: Times) -> ResultRecord:

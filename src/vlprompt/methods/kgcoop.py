@@ -55,11 +55,12 @@ class KgCoOp(CoOp):
 
     @cached_property
     def words(self) -> Tensor:
-        """(N, E), L2-normalised; only training needs them, and so a template that fits its names."""
+        """(N, E), L2-normalised; only what needs them asks, and so a template that fits its names."""
         zero_shot = ZeroShot(
             self.backbone, self.class_names, template=self.template, one_prompt_allowed=self.one_prompt_allowed
         )
-        return F.normalize(zero_shot.weights, dim=-1)
+        with self.backbone.constants():
+            return F.normalize(zero_shot.weights, dim=-1)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         assert output.class_features is not None

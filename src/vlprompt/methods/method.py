@@ -5,14 +5,17 @@
 A method of your own is a class in a file of its own: derive from `Method` and give `class_features`, or derive from
 `PromptLearner` and give `context`; then name it as `path/to/file.py:ClassName` wherever a method is asked for. One that
 gives a `forward` of its own is predicted with through it too, at the price that nothing is computed ahead. `setup` sees
-the labelled pictures' features before training, or instead of it; `loss` and `after_epoch` are its own to give. What
-the class declares beside these (`title`, `recipes`, ...) is what lists, options, help and reports say of it.
+the labelled pictures' features before training, or instead of it; `loss` and `after_epoch` are its own to give, and
+`training_tensors` names what must outlive a stop between two epochs. What the class declares beside these (`title`,
+`recipes`, ...) is what lists, options, help and reports say of it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -141,7 +144,7 @@ class Method(nn.Module, ABC):
             inputs: what it `reads`: image features (B, E), normalised or not, or pixels (B, 3, H, W), preprocessed.
         """
         images = self.encode_images(inputs)
-        return self.output(images, self.class_features(images))
+        return replace(self.output(images, self.class_features(images)), inputs=inputs)
 
     def encode_images(self, inputs: Tensor) -> Tensor:
         """Image features (B, E), L2-normalised, of what it `reads`; a method that reads pixels has its own."""
@@ -166,6 +169,13 @@ class Method(nn.Module, ABC):
 
     def after_epoch(self, epoch: int, epochs: int) -> None:
         """Called after each epoch (counted from 1) of `epochs`; nothing by default."""
+
+    def training_tensors(self) -> Mapping[str, Tensor]:
+        """What it remembers from epoch to epoch beside `state_dict`, by name, such as an average; nothing by default.
+
+        A checkpoint keeps them, and going on from one overwrites their values; a saved model has none of them.
+        """
+        return {}
 
     def normalised(self, image_features: Tensor) -> Tensor:
         """Image features (B, E) of any length, type and device -> L2-normalised, as the backbone has them."""
@@ -251,6 +261,22 @@ class Method(nn.Module, ABC):
             self._refuse_per_class(other, name)
             setattr(other.get_submodule(module), attribute, getattr(self.get_submodule(module), attribute))
         return other
+
+    @property
+    def takes_other_names(self) -> bool:
+        """Whether `with_class_names` can give it names beside those that it was trained on."""
+        return self.open_names
+
+    def over(self, class_names: Sequence[str], template: str, *, one_prompt_allowed: bool = False) -> Method:
+        """The same method over the classes of another data set, which has a template of its own.
+
+        Raises:
+            DataError, SettingsError: as `with_class_names`.
+        """
+        described = copy(self)
+        described.template = template
+        described.one_prompt_allowed = one_prompt_allowed or self.one_prompt_allowed
+        return described.with_class_names(class_names)
 
     def _refuse_per_class(self, other: Method, name: str) -> None:
         """Raise SettingsError for a learned tensor that has another shape over other classes."""

@@ -52,11 +52,14 @@ class Output:
         logits: (B, N).
         image_features: (B, E), L2-normalised.
         class_features: (b, N, E), L2-normalised, b of 1 or B; None where classes have no features of their own.
+        inputs: what `Method.forward` was given, for a loss that looks at the pictures in another way, too; None from a
+            forward that does not say.
     """
 
     logits: Tensor
     image_features: Tensor
     class_features: Tensor | None = None
+    inputs: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

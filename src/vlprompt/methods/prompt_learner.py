@@ -215,6 +215,10 @@ class PromptLearner(Method):
             )
         return self.backbone.embed_tokens(torch.tensor(ids)).clone()
 
+    @property
+    def takes_other_names(self) -> bool:
+        return self.open_names and self.context_vectors.ndim == 2
+
     def with_class_names(self, class_names: Sequence[str]) -> Method:
         if self.context_vectors.ndim == 3:
             names = ", ".join(words_of(name) for name in self.class_names[:3])

@@ -150,6 +150,7 @@ def evaluate(
     zero_shot: np.ndarray | None = None,
     *,
     trained_on: bool = False,
+    places: Sequence[Sequence[int]] | None = None,
 ) -> tuple[Evaluation, np.ndarray, Calibration]:
     """How well a method names pictures, exactly, what it names them (n,), and how sure: the only way to a result.
 
@@ -157,12 +158,18 @@ def evaluate(
         inputs: of the n pictures, as the method reads them.
         truth: their labels, (n,).
         names, zero_shot, trained_on: as for `measure`.
+        places: the method's labels that each of the names stands for, of which the best counts; None where the names
+            are the method's own.
 
     Raises:
         DataError: there are no pictures.
         NonFiniteLogitsError: the method's answers are no finite numbers.
     """
     logits = predictor.logits(inputs, screening="off")
+    if places is not None:
+        import torch
+
+        logits = torch.stack([logits[:, list(labels)].amax(dim=1) for labels in places], dim=1)
     predicted = logits.numpy().argmax(axis=1)
     evaluation = measure(truth, predicted, names, zero_shot, trained_on=trained_on)
     return evaluation, predicted, calibration_of(logits, predicted == truth)

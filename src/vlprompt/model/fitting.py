@@ -216,6 +216,7 @@ class _Run:
         from vlprompt.training import train
 
         started = time.perf_counter()
+        settings = settings.for_images(len(samples))
         inputs, kept = training_inputs(method, [sample.image for sample in samples], self.extractor, settings)
         encoded = time.perf_counter()
         if not len(kept):

@@ -1,7 +1,8 @@
 """Base to new classes: train on the first half of the classes, test on them and on the other half.
 
 As published with CoCoOp (arXiv 2203.05557, section 4.1): a few images of every class are drawn, those of the base half
-are trained on, and the new half's names are put into the same learned prompt.
+are trained on, and the new half's names are put into the same learned prompt. Each half is tested among its own names,
+as published, and the test `all` puts the pictures of both before the names of both.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from vlprompt.data.samples import Dataset
 from vlprompt.data.splits import select_half
 from vlprompt.errors import DataError
 from vlprompt.experiments.protocol import Protocol
-from vlprompt.methods.declarations import Declaration, methods_with_open_names
 
 
 class BaseToNew(Protocol):
@@ -21,34 +21,22 @@ class BaseToNew(Protocol):
     paper = "Conditional Prompt Learning for Vision-Language Models (Zhou et al. 2022, arXiv 2203.05557), section 4.1"
     shots = (16,)
     takes_auto = False
+    needs_open_names = True
 
     def trained(self, dataset: Dataset) -> Dataset:
         return select_half(dataset, "base")
 
     def tests(self, dataset: Dataset) -> dict[str, Dataset]:
-        return {"base": select_half(dataset, "base"), "new": select_half(dataset, "new")}
-
-    def refusal(self, method: Declaration, options: object = None) -> str | None:
-        if not method.open_names:
-            return (
-                "names only classes that it has pictures of, and base-to-new tests on classes without any; leave it "
-                f"out, or take one of {', '.join(methods_with_open_names())}"
-            )
-        if getattr(options, "class_specific", False):
-            return (
-                "has class_specific contexts, which cannot be carried over to new classes; leave class_specific out of "
-                "a base-to-new benchmark"
-            )
-        return None
+        return {"base": select_half(dataset, "base"), "new": select_half(dataset, "new"), "all": dataset}
 
     def shots_of_untrained(self, shots: int) -> int:
         return shots  # so results have been kept since the first release
 
     def check(self, dataset: Dataset) -> None:
-        base, new = self.tests(dataset).values()
+        base, new = select_half(dataset, "base"), select_half(dataset, "new")
         if len(base.class_names) < 2 or not new.class_names:
             raise DataError(
-                f"data set {dataset.name} has {len(dataset.class_names)} classes; base-to-new needs at least 3, two of "
+                f"data set {dataset.name} has {len(dataset.class_names)} classes; {self.name} needs at least 3, two of "
                 "them to train on"
             )
         super().check(dataset)

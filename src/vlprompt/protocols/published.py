@@ -18,6 +18,9 @@ AVERAGE = "average"
 HARMONIC = "H"
 """In the place of a test: the harmonic mean of base and new."""
 
+IMAGENET_EPOCHS = {"coop": 50}
+"""Epochs on ImageNet, by method, where they differ from those on other data sets (configs/trainers/CoOp/*_ep50*)."""
+
 
 @dataclass(frozen=True)
 class PublishedRow:
@@ -57,6 +60,7 @@ class PublishedTable:
         read: how its numbers came here.
         backbone: by its name here.
         columns: tests, or in a few-shot table numbers of shots.
+        methods: that a benchmark which makes the table again runs; none for a table that is only read.
     """
 
     name: str
@@ -69,6 +73,7 @@ class PublishedTable:
     seeds: tuple[int, ...]
     columns: tuple[str, ...]
     rows: tuple[PublishedRow, ...]
+    methods: tuple[str, ...] = ()
 
     @property
     def datasets(self) -> tuple[str, ...]:

@@ -55,11 +55,12 @@ def serves(summary: FewShotSummary, test: str, shots: int, name: Callable[[str],
     return ", ".join(name(method) for method in shown) + rest
 
 
-def few_shot_caption(summary: FewShotSummary, *, bold: bool = True) -> str:
+def few_shot_caption(summary: FewShotSummary, *, bold: bool = True, spread: bool = True) -> str:
     """The words under the tables.
 
     Args:
         bold: whether bold letters will be seen as such.
+        spread: whether the table has the data sets' deviation.
     """
     averaged = max(map(len, summary.averaged.values()))
     over = "data sets" if averaged >= ENOUGH_DATA_SETS else "seeds"
@@ -68,7 +69,7 @@ def few_shot_caption(summary: FewShotSummary, *, bold: bool = True) -> str:
         f"Accuracy in percent on test images of all classes; {summary.backbone}, {setting(summary)}: "
         f"{_interval_words(summary)}.",
         _over_words(summary),
-        f"{SPREAD}: standard deviation of the data sets' means, with most shots." if averaged > 1 else "",
+        f"{SPREAD}: standard deviation of the data sets' means, with most shots." if spread and averaged > 1 else "",
         f"Two methods differ clearly where the 95% interval of their difference over {over} does not hold 0.",
         "Bold: clearly better than all others but auto, which chooses among them." if bold and single else "",
     ]

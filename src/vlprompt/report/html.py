@@ -1,7 +1,7 @@
 """The report: one HTML file with everything in it, for a browser without a network, light or dark, wide or narrow.
 
-It tells the story of new classes (base-to-new records), of classes that there are pictures of (few-shot records), or
-both, the first one first.
+It tells the story of new classes (base-to-new records), of classes that there are pictures of (few-shot records), and
+that of every other protocol by its tests, in this order.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from vlprompt.experiments.merging import Conflict
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.files import write_atomically
 from vlprompt.report import captions
+from vlprompt.report.by_test import among_all_names, by_test
+from vlprompt.report.by_test_tables import by_test_caption, setting_by_test
 from vlprompt.report.diagnostic_figures import diagnostics_of
 from vlprompt.report.drawing import signed
 from vlprompt.report.estimates import Interval
@@ -79,6 +81,7 @@ def report_html(
     environment.globals.update(
         method_name=method_name, short_name=short_method_name, show_mean=show_mean, show_half_width=show_half_width
     )
+    environment.filters["capitalised"] = lambda words: words[:1].upper() + words[1:]
     environment.globals.update(signed=signed, columns=COLUMNS, duration=duration)
     style = files("vlprompt.report").joinpath("page.css").read_text(encoding="utf-8")
     stories = stories_of(records)
@@ -91,6 +94,8 @@ def report_html(
         words=captions,
         new=_new_names_story(new_names, command, interval, load) if new_names else None,
         few=few,
+        others=[_story_by_test(found, interval) for found in stories.others.values()],
+        caption_of=by_test_caption,
         compared=compared,
         conflicts=conflicts,
         paired=worth_showing(records, paired_differences(records, interval)),
@@ -110,12 +115,26 @@ def _new_names_story(
         "summary": summary,
         "wide_intervals": _has_wide_intervals(summary),
         "serves": serves_new_names(summary),
+        "among_all": among_all_names(records, interval=interval),
         "comparison": comparison,
         "figures": _figures(comparison),
         "galleries": galleries,
         "without_pictures": without_pictures,
         "command": command or repeat_command(records),
         "facts": facts(records, summary.methods, summary.seeds, captions.shots_words(summary)),
+        "runs": times(records, summary.methods),
+    }
+
+
+def _story_by_test(records: Sequence[ResultRecord], interval: Interval) -> dict[str, Any]:
+    """What the page shows of the records of a protocol without a story of its own."""
+    summary = by_test(records, interval=interval)
+    shots = ", ".join(map(str, summary.shots))
+    return {
+        "summary": summary,
+        "setting": setting_by_test(summary),
+        "command": repeat_command(records),
+        "facts": facts(records, summary.methods, summary.seeds, f"{shots} of every class" if shots else "none"),
         "runs": times(records, summary.methods),
     }
 

@@ -23,6 +23,7 @@ _SIGN = re.compile("|".join(map(re.escape, _SIGNS)))
 PREAMBLE = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
+\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
 \usepackage{booktabs}
 \usepackage{graphicx}
 \usepackage[margin=2cm]{geometry}
@@ -58,6 +59,7 @@ def _float(table: PaperTable, start: int, part: int) -> str:
     label = f"tab:{re.sub(r'[^A-Za-z0-9-]+', '-', table.label)}{'' if part == 1 else f'-{part}'}"
     lines = [
         r"\begin{table}[htbp]", r"\centering", rf"\caption{{{escaped(table.caption)}{again}}}", rf"\label{{{label}}}",
+        r"\medskip",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", rf"\begin{{tabular}}{{{alignment}}}",
         r"\toprule", *_heads(table), r"\midrule", *rows, r"\bottomrule", r"\end{tabular}}", r"\end{table}",
     ]  # fmt: skip

@@ -95,10 +95,11 @@ def base_to_new_tables(summary: Summary) -> list[PaperTable]:
 
 def few_shot_tables(summary: FewShotSummary) -> list[PaperTable]:
     """For each test methods as rows and numbers of shots as columns."""
+    words = few_shot_caption(summary, spread=False)
     return [
         PaperTable(
             f"few-shot-{test}",
-            f"{test_title(summary, test).capitalize()}, by training images of every class. {few_shot_caption(summary)}",
+            f"{test_title(summary, test).capitalize()}, by training images of every class. {words}",
             ("", *map(str, summary.shots)),
             tuple(
                 (short_method_name(method), *(_few_shot_cell(summary, test, method, shots) for shots in summary.shots))

@@ -17,8 +17,8 @@ from vlprompt.files import write_atomically
 from vlprompt.model.calibration import Calibration
 from vlprompt.report.curves import apart
 from vlprompt.report.diagnostics import Confusions, all_confusions, best_confusions, calibrations
-from vlprompt.report.drawing import short_names
-from vlprompt.report.estimates import Interval
+from vlprompt.report.drawing import Scale, short_names, ticks
+from vlprompt.report.estimates import Estimate, Interval
 from vlprompt.report.few_shot import FewShotSummary, summarize_few_shot
 from vlprompt.report.few_shot_words import test_title
 from vlprompt.report.headline import method_name, short_method_name
@@ -114,14 +114,22 @@ def gain_and_loss(comparison: Comparison) -> Figure:
 
 
 def _scatter(axes: Axes, comparison: Comparison, first: str, second: str) -> None:
-    names = short_names(list(comparison.new))
-    for name, dataset in zip(names, comparison.new, strict=True):
-        loss, gain = comparison.base[dataset], comparison.new[dataset]
+    from matplotlib.patheffects import withStroke
+
+    losses = {d: Estimate(-one.mean, one.half_width, one.count) for d, one in comparison.base.items()}
+    for name, dataset in zip(short_names(list(comparison.new)), comparison.new, strict=True):
+        loss, gain = losses[dataset], comparison.new[dataset]
         axes.errorbar(
-            -loss.mean, gain.mean, xerr=loss.half_width or None, yerr=gain.half_width or None, fmt="o", color=GAIN,
+            loss.mean, gain.mean, xerr=loss.half_width or None, yerr=gain.half_width or None, fmt="o", color=GAIN,
             markersize=4, elinewidth=0.6, alpha=0.85,
         )  # fmt: skip
-        axes.annotate(name, (-loss.mean, gain.mean), xytext=(4, 4), textcoords="offset points", fontsize=7, color=INK)
+        axes.annotate(
+            name, (loss.mean, gain.mean), xytext=(4, 4), textcoords="offset points", fontsize=7, color=INK, zorder=9,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+        )  # fmt: skip
+    across, up = Scale.around(losses.values(), 0, 1), Scale.around(comparison.new.values(), 0, 1)
+    axes.set_xlim(across.low, across.high)
+    axes.set_ylim(up.low, up.high)
     axes.axline((0, 0), slope=1, color=QUIET, linewidth=0.6, linestyle=(0, (4, 3)))
     axes.axhline(0, color=QUIET, linewidth=0.5)
     axes.axvline(0, color=QUIET, linewidth=0.5)
@@ -141,6 +149,7 @@ def curves(summary: FewShotSummary, tests: Sequence[str]) -> Figure:
 def _curves_of(axes: Axes, summary: FewShotSummary, test: str) -> None:
     places = {shots: place for place, shots in enumerate(summary.shots)}
     ends: dict[str, tuple[float, float]] = {}
+    found: list[float] = []
     for method in summary.methods:
         there = [shots for shots in summary.shots if (test, method, shots) in summary.averages]
         if not there:
@@ -153,13 +162,16 @@ def _curves_of(axes: Axes, summary: FewShotSummary, test: str) -> None:
             linewidth=1.1, elinewidth=0.6, marker={"head": "o", "prompt": "s", "auto": "D"}.get(kind, ""),
             markersize=3, linestyle="--" if kind == "zero-shot" else "-",
         )  # fmt: skip
+        found += [one.mean for one in means]
         ends[method] = (places[there[-1]], means[-1].mean)
     axes.set_xticks(range(len(summary.shots)), [str(shots) for shots in summary.shots])
     axes.set_xlabel("training pictures a class")
     axes.set_ylabel("accuracy (%)")
     axes.set_title(test_title(summary, test), fontsize=8, loc="left", color=INK)
     axes.grid(axis="y")
-    low, high = axes.get_ylim()
+    marks = ticks(min(found), min(max(found) + 0.5, 100), 5)
+    low, high = marks[0], marks[-1]
+    axes.set_ylim(low, high)  # of the means: an interval of two seeds may be wider than all of them
     order = sorted(ends, key=lambda method: ends[method][1])
     heights = apart([ends[method][1] for method in order], (high - low) / 18, low, high)
     for method, height in zip(order, heights, strict=True):

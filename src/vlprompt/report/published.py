@@ -17,7 +17,14 @@ from vlprompt.escaping import for_csv
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.methods import METHODS, method_class
 from vlprompt.methods.declarations import recipe_for
-from vlprompt.protocols.published import AVERAGE, HARMONIC, PublishedCell, PublishedTable, published_tables
+from vlprompt.protocols.published import (
+    AVERAGE,
+    HARMONIC,
+    IMAGENET_EPOCHS,
+    PublishedCell,
+    PublishedTable,
+    published_tables,
+)
 from vlprompt.report.estimates import Estimate, Interval, estimate
 from vlprompt.report.summary import harmonic_mean
 
@@ -181,6 +188,8 @@ def _reasons_of_recipe(record: ResultRecord, cell: PublishedCell) -> Iterator[st
     recipe = recipe_for(name, record.protocol, record.shots or None)
     if recipe.training is not None:
         there = {**recipe.training.as_dict(), "views": None}  # augmented afresh every epoch, as published
+        if record.dataset.name == "imagenet" and name in IMAGENET_EPOCHS:
+            there["epochs"] = IMAGENET_EPOCHS[name]
         for option, value in (record.training or {}).items():
             if option not in ("seed", "precision") and value != there.get(option):
                 yield f"{name}’s {option} is {value} here and {there.get(option)} there"

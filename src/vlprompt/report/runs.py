@@ -136,12 +136,13 @@ def check_same_data(records: Sequence[ResultRecord]) -> None:
     _refuse_several("backbone", backbones, ' (backbone="NAME")')
     _refuse_several("precision", {r.backbone.precision for r in records})
     first_of_dataset: dict[str, ResultRecord] = {}
-    first_of_tests: dict[tuple[str, str], ResultRecord] = {}
+    first_of_tests: dict[tuple[str, str, str], ResultRecord] = {}
     for record in records:
         other = first_of_dataset.setdefault(record.dataset.name, record)
         _refuse_difference(f"data set {record.dataset.name}", _of_dataset(other), _of_dataset(record))
-        other = first_of_tests.setdefault((record.protocol, record.dataset.name), record)
-        _refuse_difference(f"data set {record.dataset.name}", _of_tests(other), _of_tests(record))
+        for test in record.dataset.classes:
+            other = first_of_tests.setdefault((record.protocol, record.dataset.name, test), record)
+            _refuse_difference(f"data set {record.dataset.name}", _of_test(other, test), _of_test(record, test))
 
 
 def _check_one_comparison(records: Sequence[ResultRecord]) -> None:
@@ -168,9 +169,12 @@ def _of_dataset(record: ResultRecord) -> dict[str, Any]:
     return {name: record.settings[name] for name in ("data set's fingerprint", "template")}
 
 
-def _of_tests(record: ResultRecord) -> dict[str, Any]:
-    """What all results of a protocol on a data set must share."""
-    return {name: record.settings[name] for name in (f"{test} classes" for test in record.dataset.classes)}
+def _of_test(record: ResultRecord, test: str) -> dict[str, Any]:
+    """What all results of a protocol on a test of a data set must share."""
+    classes = {f"{test} classes": list(record.dataset.classes[test])}
+    if (target := record.dataset.targets.get(test)) is None:
+        return classes
+    return {**classes, f"{test}'s fingerprint": target.fingerprint, f"{test}'s template": target.template}
 
 
 def _of_pair(record: ResultRecord) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""The stories that records tell: of new classes (base-to-new), and of classes that there are pictures of (few-shot).
+"""The stories that records tell: of new classes (base-to-new), of classes that there are pictures of (few-shot), and
+of every other protocol, by its tests.
 
-Each has its tables; the page has both.
+Each has its tables; the page has all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from rich.text import Text
 
 from vlprompt.errors import SettingsError
 from vlprompt.experiments.records import ResultRecord
+from vlprompt.protocols import BASE_TO_NEW, PROTOCOLS
 from vlprompt.report import few_shot_tables, tables
+from vlprompt.report.by_test import among_all_names, by_test
+from vlprompt.report.by_test_tables import csv_by_test, markdown_by_test, terminal_by_test
 from vlprompt.report.few_shot import PROTOCOL as FEW_SHOT
 from vlprompt.report.few_shot import summarize_few_shot
 from vlprompt.report.runs import check_same_data
@@ -26,6 +30,12 @@ class Stories:
 
     new_names: tuple[ResultRecord, ...]
     with_pictures: tuple[ResultRecord, ...]
+    others: dict[str, list[ResultRecord]]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return bool(self.new_names) + bool(self.with_pictures) + len(self.others)
 
 
 def stories_of(records: Sequence[ResultRecord]) -> Stories:
@@ -36,9 +46,16 @@ def stories_of(records: Sequence[ResultRecord]) -> Stories:
     """
     check_same_data(records)
     return Stories(
-        tuple(record for record in records if record.protocol != FEW_SHOT),
+        tuple(record for record in records if record.protocol == BASE_TO_NEW.name),
         tuple(record for record in records if record.protocol == FEW_SHOT),
+        {name: [record for record in records if record.protocol == name] for name in _others(records)},
     )
+
+
+def _others(records: Sequence[ResultRecord]) -> list[str]:
+    """The protocols of the records without a story of their own, the package's first, in its order."""
+    found = {record.protocol for record in records} - {BASE_TO_NEW.name, FEW_SHOT}
+    return [*(name for name in PROTOCOLS if name in found), *sorted(found - PROTOCOLS.keys())]
 
 
 def together(records: Sequence[ResultRecord], others: Sequence[ResultRecord]) -> list[ResultRecord]:
@@ -54,6 +71,8 @@ def together(records: Sequence[ResultRecord], others: Sequence[ResultRecord]) ->
         summarize(stories.new_names)
     if stories.with_pictures:
         summarize_few_shot(stories.with_pictures)
+    for of_protocol in stories.others.values():
+        by_test(of_protocol)
     return [*records, *beside]
 
 
@@ -67,9 +86,12 @@ def terminal_tables(records: Sequence[ResultRecord], width: int, *, bold: bool =
     parts: list[RenderableType] = []
     if stories.new_names:
         parts.append(tables.terminal_table(summarize(stories.new_names), width, bold=bold))
+        if among_all := among_all_names(stories.new_names):
+            parts.append(terminal_by_test(among_all, width, bold=bold))
     if stories.with_pictures:
         summary = summarize_few_shot(stories.with_pictures)
         parts.append(few_shot_tables.terminal_few_shot(summary, width, bold=bold))
+    parts += [terminal_by_test(by_test(found), width, bold=bold) for found in stories.others.values()]
     return Group(*(piece for part in parts for piece in (part, Text("")))) if len(parts) > 1 else parts[0]
 
 
@@ -84,8 +106,11 @@ def markdown_tables(records: Sequence[ResultRecord]) -> str:
     parts = []
     if stories.new_names:
         parts.append(tables.markdown_table(summarize(stories.new_names)))
+        if among_all := among_all_names(stories.new_names):
+            parts.append(markdown_by_test(among_all))
     if stories.with_pictures:
         parts.append(few_shot_tables.markdown_few_shot(summarize_few_shot(stories.with_pictures)))
+    parts += [markdown_by_test(by_test(found)) for found in stories.others.values()]
     return "\n".join(parts)
 
 
@@ -93,14 +118,16 @@ def csv_table(records: Sequence[ResultRecord]) -> str:
     """The unrounded numbers of one story.
 
     Raises:
-        SettingsError: there are two stories, whose columns differ.
+        SettingsError: there are several stories, whose columns differ.
     """
     stories = stories_of(records)
-    if stories.new_names and stories.with_pictures:
+    if stories.count > 1:
+        names = " or ".join(f'protocol="{name}"' for name in sorted({record.protocol for record in records}))
         raise SettingsError(
-            "a CSV table is of one protocol, and these results are of two; choose one of them "
-            '(protocol="few-shot" or protocol="base-to-new")'
+            f"a CSV table is of one protocol, and these results are of {stories.count}; choose one of them ({names})"
         )
+    if stories.others:
+        return csv_by_test(by_test(records))
     if stories.new_names:
         return tables.csv_table(summarize(stories.new_names))
     return few_shot_tables.csv_few_shot(summarize_few_shot(stories.with_pictures))

@@ -79,14 +79,21 @@ def text_engine(
     return SegmentsEngine(backbone, prompts, context_of=context_of, memory=budget, autograd=chosen == "autograd")
 
 
-def deep_engine(backbone: Backbone, prompts: Prompts, memory: str | int = "auto") -> SegmentsEngine:
+def deep_engine(
+    backbone: Backbone, prompts: Prompts, memory: str | int = "auto", *, context_of: Sequence[int] | None = None
+) -> SegmentsEngine:
     """The engine for prompts in which other contexts follow in deeper layers; see `SegmentsEngine`.
+
+    Args:
+        context_of: which of n contexts each prompt takes (0 to N - 1 where deeper ones are the classes' own); None: all
+            take the only one.
 
     Raises:
         SettingsError: the text tower, or a prompt to it, needs whole sequences, which take no deeper contexts.
     """
     check_takes_deeper_contexts(backbone, why_whole_sequences(backbone, prompts))
-    return SegmentsEngine(backbone, prompts, memory=_budget(memory, backbone), autograd=True)
+    budget = _budget(memory, backbone)
+    return SegmentsEngine(backbone, prompts, context_of=context_of, memory=budget, autograd=True)
 
 
 def check_takes_deeper_contexts(backbone: Backbone, reason: str | None = None) -> None:

@@ -2,7 +2,7 @@
 
 Same layout, constants and numbers as `PackedPass`; every step is an ordinary differentiable operation, so that what the
 written-out pass cannot do is a line here: deeper contexts, which take the place of the context's rows at the input of
-layers 2, 3, ... (MaPLe, arXiv 2210.03117, eq. 4).
+layers 2, 3, ... (MaPLe, arXiv 2210.03117, eq. 4), or are mixed with them (TCP, arXiv 2311.18231).
 """
 
 from __future__ import annotations
@@ -37,24 +37,27 @@ class PackedAutograd:
         attended = images * packed.tiles * packed.rows * packed.width * packed.constant.element_size()
         return packed.bytes(images, keep) + attended * (len(packed.blocks) if keep else 1)
 
-    def __call__(self, varying: Tensor, deeper: Sequence[Tensor] = (), *, recompute: bool = False) -> Tensor:
+    def __call__(
+        self, varying: Tensor, deeper: Sequence[Tensor | None] = (), share: float = 1.0, *, recompute: bool = False
+    ) -> Tensor:
         """All layers: embeddings of the varying rows (B, V, D) -> hidden states of the distinct [EOS], (B, U, D).
 
         Args:
-            deeper: contexts (b, n, M, D) of layers 2, 3, ..., b 1 or B, without positions.
+            deeper: contexts (b, n, M, D) of layers 2, 3, ..., b 1 or B, without positions; None for a layer without.
+            share: of the deeper contexts; the rest of 1 is the hidden states in whose place they come.
             recompute: hold no activations for the backward pass, but run the forward pass again when it comes.
         """
         with torch.autocast(self.packed.device.type, enabled=False):
             if recompute and torch.is_grad_enabled():
-                return checkpoint(self._run, varying, *deeper, use_reentrant=False)  # type: ignore[no-any-return]
-            return self._run(varying, *deeper)
+                return checkpoint(self._run, share, varying, *deeper, use_reentrant=False)  # type: ignore[no-any-return]
+            return self._run(share, varying, *deeper)
 
-    def _run(self, varying: Tensor, *deeper: Tensor) -> Tensor:
+    def _run(self, share: float, varying: Tensor, *deeper: Tensor | None) -> Tensor:
         packed, images = self.packed, len(varying)
         hidden = torch.cat([varying, packed.constant.expand(images, -1, -1)], dim=1)
         for layer, block in enumerate(packed.blocks):
-            if 0 < layer <= len(deeper):
-                hidden = self._with_context(hidden, deeper[layer - 1])
+            if 0 < layer <= len(deeper) and (context := deeper[layer - 1]) is not None:
+                hidden = self._with_context(hidden, context, share)
             projected = self._project(layer, block, hidden)
             keys, values = (self._seen(layer, part, projected[part]) for part in (1, 2))
             if layer == len(packed.blocks) - 1:
@@ -64,10 +67,13 @@ class PackedAutograd:
             hidden = _finish(block, hidden, attended.flatten(1, 2).flatten(2))
         raise AssertionError("a tower has at least one block")
 
-    def _with_context(self, hidden: Tensor, context: Tensor) -> Tensor:
-        """The context's rows, wherever they stand, replaced by another context (b, n, M, D)."""
+    def _with_context(self, hidden: Tensor, context: Tensor, share: float) -> Tensor:
+        """The context's rows, wherever they stand, replaced by another context (b, n, M, D), or by a share of it."""
         vectors = context.flatten(1, 2).index_select(1, self.context_places)
-        return hidden.index_copy(1, self.context_rows, vectors.expand(len(hidden), -1, -1).to(hidden.dtype))
+        vectors = vectors.expand(len(hidden), -1, -1).to(hidden.dtype)
+        if share != 1:
+            vectors = share * vectors + (1 - share) * hidden.index_select(1, self.context_rows)
+        return hidden.index_copy(1, self.context_rows, vectors)
 
     def _project(self, layer: int, block: FrozenBlock, hidden: Tensor) -> Tensor:
         """Queries, keys and values of all rows: (B, T R, D) -> (3, B, T R, H, d)."""

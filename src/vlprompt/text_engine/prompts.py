@@ -106,7 +106,13 @@ class Prompts:
 
 
 def build_prompts(
-    backbone: Backbone, class_names: Sequence[str], context_length: int, position: str = "end", *, before: str = ""
+    backbone: Backbone,
+    class_names: Sequence[str],
+    context_length: int,
+    position: str = "end",
+    *,
+    before: str = "",
+    after: str = ".",
 ) -> Prompts:
     """Tokenise the prompts of some classes.
 
@@ -116,6 +122,7 @@ def build_prompts(
         context_length: M, the number of context vectors.
         position: "end", "middle" or "front", the class token position.
         before: words that stay before every name, and move with it.
+        after: what closes every prompt, behind name and context.
 
     Raises:
         SettingsError: the context alone leaves no room for a name.
@@ -131,7 +138,7 @@ def build_prompts(
             f"{backbone.text.context_length} tokens in all."
         )
     filler = " ".join([_filler(backbone)] * context_length)
-    token_ids = tokenize(backbone, [f"{filler} {name}.".strip() for name in names], class_names)
+    token_ids = tokenize(backbone, [f"{filler} {name}{after}".strip() for name in names], class_names)
     start = _first_text_token(backbone)
     return Prompts(
         class_names=tuple(class_names),

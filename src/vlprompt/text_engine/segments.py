@@ -92,12 +92,14 @@ class SegmentsEngine:
             sos = backbone.embed_tokens(prompts.token_ids[:1, : self.start]) + self.positions[: self.start]
             self.sos = self._keys_values(sos, None, torch.ones(1, self.start, self.start).tril().bool())
 
-    def __call__(self, context: Tensor, deeper: Sequence[Tensor] = ()) -> Tensor:
+    def __call__(self, context: Tensor, deeper: Sequence[Tensor | None] = (), share: float = 1.0) -> Tensor:
         """Text features g(t), not normalised.
 
         Args:
             context: (b, n, M, D), b the number of images or 1, n the number of contexts.
-            deeper: contexts that take its place at the input of layers 2, 3, ..., each (1, n, M, D), or (b, n, M, D).
+            deeper: contexts that take its place at the input of layers 2, 3, ..., each (1, n, M, D), or (b, n, M, D);
+                None leaves a layer the hidden states that come to it.
+            share: of the deeper contexts; the rest of 1 is the hidden states in whose place they come.
 
         Returns:
             (b, N, E).
@@ -110,21 +112,23 @@ class SegmentsEngine:
         self._check_deeper(deeper)
         if not len(context):
             return context.new_zeros(0, self.classes, self.backbone.feature_size)
-        training = torch.is_grad_enabled() and any(some.requires_grad for some in (context, *deeper))
+        training = torch.is_grad_enabled() and any(
+            some is not None and some.requires_grad for some in (context, *deeper)
+        )
         pool, other = (self._training, self._inference) if training else (self._inference, self._training)
         other.clear()
         layout, images = self._plan(len(context), training)
         recompute = len(layout.groups) > 1 or images < len(context)
         # A deeper context of one is every image's.
-        stack = [context, *(some.expand(len(context), -1, -1, -1) for some in deeper)]
+        below = [None if some is None else some.expand(len(context), -1, -1, -1) for some in deeper]
         parts = [
-            torch.cat([group(some, below, pool, recompute) for group in layout.groups], dim=1)
-            for some, *below in zip(*(layer.split(images) for layer in stack), strict=True)
+            torch.cat([group(some, _part(below, at, images), share, pool, recompute) for group in layout.groups], dim=1)
+            for at, some in enumerate(context.split(images))
         ]
         with self.backbone.autocast():
             return self._project(torch.cat(parts).index_select(1, layout.order)).to(context.dtype)
 
-    def _check_deeper(self, deeper: Sequence[Tensor]) -> None:
+    def _check_deeper(self, deeper: Sequence[Tensor | None]) -> None:
         if deeper and not self.autograd:
             raise SettingsError("deeper contexts need an engine with autograd=True (engine 'autograd').")
         if len(deeper) >= len(self.blocks):
@@ -261,7 +265,9 @@ class _Group:
         """Memory of the activations; `keep` saves them for backward."""
         return (self.autograd or self.packed).bytes(images, keep)
 
-    def __call__(self, context: Tensor, deeper: Sequence[Tensor], pool: WorkspacePool, recompute: bool) -> Tensor:
+    def __call__(
+        self, context: Tensor, deeper: Sequence[Tensor | None], share: float, pool: WorkspacePool, recompute: bool
+    ) -> Tensor:
         """Context (b, n, M, D) -> hidden states of [EOS] of the group's classes, (b, N', D)."""
         vectors = context.flatten(1, 2)
         # Tokens count from the end of [context, tokens], so that one index serves any number of contexts.
@@ -269,7 +275,7 @@ class _Group:
         rows = torch.where(self.rows < 0, self.rows + pieces.shape[1], self.rows)
         varying = pieces.index_select(1, rows) + self.positions
         if self.autograd is not None:
-            ends = self.autograd(varying, deeper, recompute=recompute)
+            ends = self.autograd(varying, deeper, share, recompute=recompute)
         else:
             ends = self.packed(varying, pool, recompute=recompute)
         return ends.index_select(1, self.end_of_class)
@@ -281,6 +287,11 @@ class _Layout:
 
     groups: tuple[_Group, ...]
     order: Tensor
+
+
+def _part(deeper: Sequence[Tensor | None], at: int, images: int) -> list[Tensor | None]:
+    """The deeper contexts of the images at one place among parts of so many."""
+    return [None if some is None else some[at * images : (at + 1) * images] for some in deeper]
 
 
 def _row_indices(tiles: Tiles, context_length: int) -> tuple[list[int], list[int]]:

@@ -1,4 +1,4 @@
-"""Gradient descent on a handful of small tensors: SGD as published for prompts, and AdamW.
+"""Gradient descent on a handful of small tensors: SGD as published for prompts, AdamW and Adam.
 
 The updates are torch's own functions. What is left out is the class around them: constructing the first
 `torch.optim.Optimizer` imports the compiler, which takes as long as importing torch (0.9 s), and its bookkeeping takes
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
@@ -95,6 +96,7 @@ class SGD(Descent):
 class AdamW(Descent):
     """Adam with decoupled weight decay and torch's decay rates, as `torch.optim.AdamW`."""
 
+    UPDATE: Any = staticmethod(adamw)
     BETAS = (0.9, 0.999)
     PARTS = ("first", "second", "steps")
 
@@ -112,7 +114,7 @@ class AdamW(Descent):
 
     def _update(self, names: list[str], parameters: list[Any], gradients: list[Any]) -> None:
         first, second, steps = ([self._moments[name][part] for name in names] for part in self.PARTS)
-        adamw(parameters, gradients, first, second, [], steps, lr=self.learning_rate, **self._options)
+        self.UPDATE(parameters, gradients, first, second, [], steps, lr=self.learning_rate, **self._options)
 
     def state(self) -> dict[str, Tensor]:
         return {f"{name}/{part}": tensor for name, parts in self._moments.items() for part, tensor in parts.items()}
@@ -123,6 +125,13 @@ class AdamW(Descent):
                 tensor.copy_(state.get(f"{name}/{part}", torch.zeros_like(tensor)))
 
 
+class Adam(AdamW):
+    """Adam with weight decay as part of the gradient, as `torch.optim.Adam`."""
+
+    UPDATE = staticmethod(adam)
+
+
 def descent_of(parameters: Mapping[str, nn.Parameter], settings: TrainingSettings) -> Descent:
     """The optimiser that the settings name."""
-    return {"sgd": SGD, "adamw": AdamW}[settings.optimizer](parameters, settings)
+    kinds: dict[str, type[SGD | AdamW]] = {"sgd": SGD, "adamw": AdamW, "adam": Adam}
+    return kinds[settings.optimizer](parameters, settings)

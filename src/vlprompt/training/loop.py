@@ -65,6 +65,10 @@ class TrainableMethod(Protocol):
         """Called after each epoch, counted from 1."""
         ...
 
+    def training_tensors(self) -> Mapping[str, Tensor]:
+        """What it remembers from epoch to epoch beside its state."""
+        ...
+
 
 def train(
     method: TrainableMethod,
@@ -103,6 +107,7 @@ def train(
     """
     assert isinstance(method, nn.Module)
     _check_inputs(method, inputs)
+    settings = settings.for_images(len(labels))
     state = TrainingState(method, settings)
     labels = _checked_labels(labels, len(method.class_names))
     keeper = None

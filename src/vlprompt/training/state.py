@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vlprompt.errors import SettingsError
 from vlprompt.recipes import TrainingSettings
@@ -15,6 +15,7 @@ from vlprompt.training.precision import Precision, check_precision
 
 LEARNED = "learned/"
 MOMENTUM = "momentum/"
+REMEMBERED = "remembered/"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class TrainingState:
         SettingsError: the method has nothing to learn, or its device cannot compute in the settings' precision.
     """
 
-    def __init__(self, method: nn.Module, settings: TrainingSettings) -> None:
+    def __init__(self, method: Any, settings: TrainingSettings) -> None:
         self._method = method
         self.parameters = {name: tensor for name, tensor in method.named_parameters() if tensor.requires_grad}
         if not self.parameters:
@@ -57,12 +58,16 @@ class TrainingState:
         """A copy, on the CPU."""
         tensors = {LEARNED + name: tensor for name, tensor in self._method.state_dict().items()}
         tensors |= {MOMENTUM + name: tensor for name, tensor in self.descent.state().items()}
+        tensors |= {REMEMBERED + name: tensor for name, tensor in self._method.training_tensors().items()}
         copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
         return Snapshot(copies, self.precision.state(), self.epochs)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take up a snapshot of a run with the same method and settings."""
         self._method.load_state_dict(_with_prefix(LEARNED, snapshot.tensors))
+        remembered = _with_prefix(REMEMBERED, snapshot.tensors)
+        for name, tensor in self._method.training_tensors().items():
+            tensor.copy_(remembered[name])
         self.descent.restore(_with_prefix(MOMENTUM, snapshot.tensors))
         self.precision.restore(snapshot.scaling)
         self.epochs = snapshot.epochs

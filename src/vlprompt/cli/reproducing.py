@@ -1,0 +1,93 @@
+"""benchmark reproduce: a published table by its name, as the ordinary commands that make it.
+
+CoOp trains on ImageNet for fewer epochs than on other data sets, so a table with both takes several commands, which
+write into one folder.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+
+from jsonargparse import Namespace
+
+from vlprompt.cli.output import note
+from vlprompt.data.published.root import data_root
+from vlprompt.data.published.sets import PUBLISHED
+from vlprompt.errors import DataError, UnknownNameError
+from vlprompt.protocols.published import IMAGENET_EPOCHS, PublishedTable, published_tables
+
+IMAGENET = "imagenet"
+
+
+def reproducible() -> dict[str, PublishedTable]:
+    """The published tables that can be made again, by name."""
+    return {name: table for name, table in published_tables().items() if table.methods}
+
+
+def reproduction(name: str, more: Sequence[str]) -> Callable[[Namespace], None]:
+    """What `vlprompt benchmark reproduce NAME` runs.
+
+    Args:
+        more: options that all its benchmarks get.
+
+    Raises:
+        UnknownNameError: there is no such table.
+    """
+    tables = reproducible()
+    if name not in tables:
+        raise UnknownNameError("table to reproduce", name, tables)
+    commands = [[*command, *more] for command in commands_of(tables[name])]
+
+    def reproduce(_: Namespace) -> None:
+        from vlprompt.cli.arguments import parse
+
+        parsed = [found for command in commands if (found := parse(command)) is not None]
+        if not parsed:
+            return  # its help was asked for
+        options = parsed[0][1]
+        _check_data(tables[name], options.root)
+        for command, (function, its_options) in zip(commands, parsed, strict=True):
+            note(f"vlprompt {shlex.join(command)}")
+            function(its_options)
+        if not getattr(options, "dry_run", False):
+            report = parse(["report", options.out])
+            assert report is not None
+            report[0](report[1])
+
+    return reproduce
+
+
+def commands_of(table: PublishedTable) -> list[list[str]]:
+    """The benchmarks that make a table, each as the arguments of `vlprompt`."""
+    groups: list[tuple[list[str], list[str], list[str]]]
+    if table.protocol in ("cross-dataset", "domain-shift"):  # whose recipes are those of ImageNet
+        groups = [([name for name in table.columns if name in PUBLISHED], list(table.methods), [])]
+    else:
+        others = [name for name in table.datasets if name != IMAGENET]
+        groups = [(others, list(table.methods), [])]
+        groups += [([IMAGENET], [method for method in table.methods if method not in IMAGENET_EPOCHS], [])]
+        groups += [([IMAGENET], [name], ["--epochs", str(IMAGENET_EPOCHS[name])]) for name in IMAGENET_EPOCHS]
+    return [
+        [
+            "benchmark", table.protocol, *datasets, "--methods", ",".join(methods),
+            "--shots", ",".join(map(str, table.shots)), "--seeds", ",".join(map(str, table.seeds)),
+            "--backbone", table.backbone, "--views", "null", *epochs, "--out", f"runs/{table.name}",
+        ]
+        for datasets, methods, epochs in groups
+    ]  # fmt: skip
+
+
+def _check_data(table: PublishedTable, root: str | None) -> None:
+    """Raise DataError with all data sets that are not ready."""
+    from vlprompt.data.published.state import glance
+
+    needed = [name for name in PUBLISHED if name in (*table.datasets, *table.columns)]
+    place = data_root(root)
+    unready = [name for name in needed if glance(PUBLISHED[name], place).status != "ready"]
+    if unready:
+        where = f" --root {shlex.quote(root)}" if root else ""
+        raise DataError(
+            f"{table.name} needs {len(needed)} data sets, of which {len(unready)} are not ready in {place}; "
+            f"vlprompt data prepare {' '.join(unready)}{where} gets them, or says what to put where"
+        )
