@@ -13,10 +13,12 @@ import random
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from vlprompt.backbones import load_backbone
 from vlprompt.experiments import ResultRecord, read_records, run
 from vlprompt.training import loop
 
@@ -82,4 +84,6 @@ def main(plan, folder: Path, wanted: int) -> None:
 
 
 if __name__ == "__main__":
-    main(pickle.loads(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2]), int(sys.argv[3]))
+    given = pickle.loads(Path(sys.argv[1]).read_bytes())
+    # Loaded once, so that most of a child's time goes into what can be lost.
+    main(replace(given, backbone=load_backbone(given.backbone, device="cpu")), Path(sys.argv[2]), int(sys.argv[3]))

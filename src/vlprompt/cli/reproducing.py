@@ -42,20 +42,28 @@ def reproduction(name: str, more: Sequence[str]) -> Callable[[Namespace], None]:
     def reproduce(_: Namespace) -> None:
         from vlprompt.cli.arguments import parse
 
-        parsed = [found for command in commands if (found := parse(command)) is not None]
-        if not parsed:
+        first = parse(commands[0])
+        if first is None:
             return  # its help was asked for
-        options = parsed[0][1]
+        options = first[1]
         _check_data(tables[name], options.root)
-        for command, (function, its_options) in zip(commands, parsed, strict=True):
+        for command in commands:
             note(f"vlprompt {shlex.join(command)}")
-            function(its_options)
-        if not getattr(options, "dry_run", False):
-            report = parse(["report", options.out])
-            assert report is not None
-            report[0](report[1])
+            _run(command)
+        if not options.get("dry_run", False):
+            _run(["report", options.out])
 
     return reproduce
+
+
+def _run(arguments: list[str]) -> None:
+    """Run one command of `vlprompt`."""
+    from vlprompt.cli.arguments import parse
+
+    parsed = parse(arguments)
+    if parsed is not None:
+        command, options = parsed
+        command(options)
 
 
 def commands_of(table: PublishedTable) -> list[list[str]]:

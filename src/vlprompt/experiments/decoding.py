@@ -22,6 +22,8 @@ def decode(expected: Any, value: Any, where: str) -> Any:
         return None if value is None else decode(present[0], value, where)
     if origin is tuple:
         items = _expect(value, list, where)
+        if all(type(item) is arguments[0] for item in items):  # thousands of numbers, most of a record
+            return tuple(items)
         return tuple(decode(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(items))
     if origin is dict:
         entries = _expect(value, dict, where)

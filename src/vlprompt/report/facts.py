@@ -29,7 +29,9 @@ def facts(
         ("Templates", "; ".join(sorted({record.dataset.template for record in records}))),
         *[(f"Training, {method_name(method)}", _training_words(records, method)) for method in methods],
         ("Versions", "; ".join(versions)),
+        *[("Commit", words) for words in [_commits(records)] if words],
         ("Machine", "; ".join(machines)),
+        *[("Memory", words) for words in [_memory(records)] if words],
         *[("Threads", words) for words in [thread_words({r.machine.threads for r in records})] if words],
         ("Finished", " to ".join(dict.fromkeys(_minute(time) for time in (finished[0], finished[-1]))) + " UTC"),
     ]
@@ -74,6 +76,26 @@ def _machine(record: ResultRecord) -> str:
     device = "" if record.backbone.device == "cpu" else f", {record.backbone.device}"
     cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}, {machine.threads} used by each run"
     return f"{machine.processor} ({machine.system}), {cores}, {machine.memory_bytes / 2**30:.0f} GiB{device}"
+
+
+def _commits(records: Sequence[ResultRecord]) -> str:
+    """Of the package and of the working folder, where they were under git."""
+    found = {
+        f"{where} {state.commit[:12]}{' with changes' if state.dirty else ''}"
+        for record in records
+        for where, state in record.git.items()
+    }
+    return "; ".join(sorted(found))
+
+
+def _memory(records: Sequence[ResultRecord]) -> str:
+    """The most that a run held, where the system tells it."""
+    main, gpu = (
+        max((held for record in records if (held := getattr(record, name)) is not None), default=0)
+        for name in ("peak_bytes", "peak_gpu_bytes")
+    )
+    words = [f"{held / 2**30:.1f} GiB{of}" for held, of in ((main, ""), (gpu, " of the GPU's")) if held]
+    return f"at most {' and '.join(words)} in a run" if words else ""
 
 
 def _training_words(records: Sequence[ResultRecord], method: str) -> str:
