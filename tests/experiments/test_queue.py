@@ -157,7 +157,7 @@ def test_training_images_are_drawn_over_all_classes_before_the_halves(plan, run,
         drawn.append({sample.class_name for sample in train})
         return sample_few_shot(train, val, shots, seed, names)
 
-    monkeypatch.setattr("vlprompt.experiments.running.sample_few_shot", watching)
+    monkeypatch.setattr("vlprompt.experiments.used_pictures.sample_few_shot", watching)
     run(replace(plan, methods=plan.methods[1:2], seeds=(1,)), workers=1)
     assert [len(names) for names in drawn] == [5]
 

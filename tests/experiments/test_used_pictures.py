@@ -12,7 +12,7 @@ from PIL import Image
 from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.samples import Dataset
 from vlprompt.experiments import used_pictures
-from vlprompt.experiments.used_pictures import USED, Fingerprints, drawn, slim
+from vlprompt.experiments.used_pictures import USED, Fingerprints, draw, slim
 from vlprompt.protocols import BASE_TO_NEW, FEW_SHOT
 
 
@@ -35,12 +35,12 @@ def loaded(folder: Path) -> Dataset:
 
 def test_what_is_drawn_is_of_the_classes_that_are_trained_on(many: Path) -> None:
     dataset = loaded(many)
-    assert len(drawn(FEW_SHOT, dataset, 3, 1)) == 12
-    base = drawn(BASE_TO_NEW, dataset, 3, 1)
+    assert len(draw(FEW_SHOT, dataset, 3, 1).samples) == 12
+    base = draw(BASE_TO_NEW, dataset, 3, 1).samples
     assert [sample.class_name for sample in base] == ["apple"] * 3 + ["boat"] * 3
-    of_all = {sample.image for sample in drawn(FEW_SHOT, dataset, 3, 1)}
+    of_all = {sample.image for sample in draw(FEW_SHOT, dataset, 3, 1).samples}
     assert {sample.image for sample in base} < of_all  # the draw is over all classes, as published
-    assert drawn(FEW_SHOT, dataset, 3, 2) != drawn(FEW_SHOT, dataset, 3, 1)
+    assert draw(FEW_SHOT, dataset, 3, 2).samples != draw(FEW_SHOT, dataset, 3, 1).samples
 
 
 def test_a_slim_data_set_has_the_classes_and_tests_of_the_whole_one(many: Path) -> None:

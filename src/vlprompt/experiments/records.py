@@ -69,6 +69,8 @@ class DatasetFacts:
         loading: with which options beside it, see `vlprompt.experiments.pictures.load_source`.
         split: of a published data set, as `vlprompt.data.published.state.State` has it; else "".
         targets: the tests that are of other data sets, by these' names.
+        fingerprint: of the test images; in records of earlier releases of all images.
+        drawn: fingerprint of the training images; "" where none are used, and in records of earlier releases.
     """
 
     name: str
@@ -80,6 +82,7 @@ class DatasetFacts:
     loading: dict[str, Any] = field(default_factory=dict)
     split: str = ""
     targets: dict[str, TargetFacts] = field(default_factory=dict)
+    drawn: str = ""
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,7 @@ def determining_settings(
     """What determines a result, by name: no times, versions, machine or places of files."""
     file_hash = {"method file's hash": method.file_hash} if method.file_hash else {}
     implied = IMPLIED_TESTS.get(protocol, ())
-    targets: dict[str, str] = {}
+    targets: dict[str, str] = {"training images' fingerprint": dataset.drawn} if dataset.drawn else {}
     for name, target in dataset.targets.items():
         targets |= {f"{name}'s fingerprint": target.fingerprint, f"{name}'s template": target.template}
     return {
