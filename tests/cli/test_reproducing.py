@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
+from tests.data.published.trees import write_tree
 from tests.report.conftest import make_record
 from tests.report.test_published import as_published
 from vlprompt.cli import main, reproducing
@@ -80,6 +83,34 @@ def test_all_commands_run_in_order_with_further_options_and_then_the_report(tmp_
     reproducing.reproduction("cocoop-table-1", ["--workers", "2", "--out", out])(None)
     assert [arguments[1] for arguments, _ in ran] == ["base-to-new"] * 3 + [out]
     assert [workers for _, workers in ran[:3]] == ["2"] * 3
+
+
+@pytest.mark.slow
+def test_a_reproduced_table_ends_with_a_report_that_has_the_published_numbers(tmp_path, monkeypatch, capsys):
+    """The part of Table 1 that is EuroSAT's, zero-shot, on a small tree of tiny pictures and the bundled backbone."""
+    for number, path in enumerate(sorted(write_tree("eurosat", tmp_path / "data").rglob("*.jpg"))):
+        Image.new("RGB", (32, 32), (number % 256, number // 2 % 256, 90)).save(path)
+    table = reproducible()["cocoop-table-1"]
+    rows = tuple(row for row in table.rows if row.dataset == "eurosat")
+    small = replace(table, rows=rows, methods=("zero-shot",))
+    monkeypatch.setattr(reproducing, "published_tables", lambda: {table.name: small})
+    monkeypatch.setenv("VLPROMPT_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    options = ["--root", str(tmp_path / "data"), "--backbone", "mini", "--out", str(out), "--workers", "1"]
+    assert main(["benchmark", "reproduce", "cocoop-table-1", *options]) == 0
+    assert "vlprompt benchmark base-to-new eurosat --methods zero-shot --shots 16" in capsys.readouterr().err
+    rows = list(csv.DictReader((out / "report" / "published.csv").open(encoding="utf-8")))
+    assert [(row["test"], row["published"], row["comparable"]) for row in rows] == [
+        ("base", "56.48", "no"), ("new", "64.05", "no"), ("H", "60.03", "no"),
+    ]  # fmt: skip
+    for reason in (
+        "the backbone is mini here",
+        "split of eurosat is drawn here",
+        "30 test pictures here and 8,100 there",
+    ):
+        assert reason in rows[0]["reasons"]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("Not comparable: ") == 1
 
 
 def test_coop_on_imagenet_compares_with_its_own_number_of_epochs(tmp_path):

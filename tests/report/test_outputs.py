@@ -19,11 +19,11 @@ def written(tmp_path_factory):
     """All forms of a report of both stories."""
     made = [
         diagnosed(make_record(dataset, method, seed, 80 + seed, 70))
-        for dataset in ("food_1", "travel")
+        for dataset in ("food_1",)
         for method, seeds in (("zero-shot", (0,)), ("coop", (1, 2)), ("cocoop", (1, 2)))
         for seed in seeds
     ]
-    few = make_few_shot_records(["food_1", "travel"], ["zero-shot", "coop", "gda"], shots=(1, 4), tests=("test",))
+    few = make_few_shot_records(["food_1"], ["zero-shot", "coop", "gda"], shots=(1, 4), tests=("test",))
     few = [replace(r, dataset=replace(r.dataset, name=r.dataset.name.removeprefix("emoji-"))) for r in few]
     out = tmp_path_factory.mktemp("out")
     return out, write_outputs(out, [*made, *few])
@@ -42,7 +42,7 @@ def test_every_figure_is_there_as_pdf_and_as_png(written):
     names = {path.stem for path in folder.glob("*.pdf")}
     assert names == {path.stem for path in folder.glob("*.png")}
     assert {"gain-and-loss", "few-shot-curves", "reliability-base-to-new-base"} <= names
-    assert sum(name.startswith("confusion-") for name in names) == 2 * 2
+    assert sum(name.startswith("confusion-") for name in names) == 2
     for path in folder.glob("*.png"):
         with Image.open(path) as image:
             assert min(image.size) > 300

@@ -74,8 +74,10 @@ def commands_of(table: PublishedTable) -> list[list[str]]:
     else:
         others = [name for name in table.datasets if name != IMAGENET]
         groups = [(others, list(table.methods), [])]
-        groups += [([IMAGENET], [method for method in table.methods if method not in IMAGENET_EPOCHS], [])]
-        groups += [([IMAGENET], [name], ["--epochs", str(IMAGENET_EPOCHS[name])]) for name in IMAGENET_EPOCHS]
+        if IMAGENET in table.datasets:
+            apart = [method for method in table.methods if method in IMAGENET_EPOCHS]
+            groups += [([IMAGENET], [method for method in table.methods if method not in apart], [])]
+            groups += [([IMAGENET], [method], ["--epochs", str(IMAGENET_EPOCHS[method])]) for method in apart]
     return [
         [
             "benchmark", table.protocol, *datasets, "--methods", ",".join(methods),

@@ -16,6 +16,7 @@ from vlprompt.data.published import sets
 from vlprompt.data.published.loading import OwnSplitWarning, PublishedCountsWarning, load_published
 from vlprompt.data.published.published_set import Counts
 from vlprompt.data.published.sets import PUBLISHED
+from vlprompt.data.published.state import split_of
 from vlprompt.errors import DataError, SettingsError, UnknownNameError
 
 WITH_SPLIT_FILE = [name for name, declared in PUBLISHED.items() if declared.split is not None]
@@ -288,3 +289,13 @@ class TestLines:
             self.write(folder / name, [])
         with pytest.raises(DataError, match=r"holds split_a.jsonl and split_b.jsonl; keep"):
             load_dataset("dtd", root=tmp_path)
+
+
+def test_whose_split_a_data_set_has_is_told_without_listing_its_pictures(tmp_path) -> None:
+    write_tree("eurosat", tmp_path)
+    assert split_of("eurosat", tmp_path) == "drawn here"
+    write_split_file("eurosat", tmp_path / PUBLISHED["eurosat"].folder)
+    assert split_of("eurosat", tmp_path) == "published"
+    write_tree("fgvc-aircraft", tmp_path)
+    assert split_of("fgvc-aircraft", tmp_path) == "official"
+    assert split_of("dtd", tmp_path) == ""
