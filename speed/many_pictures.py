@@ -2,11 +2,11 @@
 
     python speed/many_pictures.py --trees /tmp/trees --json many.json
 
-Two trees in ImageNet's layout, of hard links to one small picture a class: 1,280,000 training and 50,000 test pictures,
-and a hundredth of them. In each `vlprompt benchmark base-to-new --methods zero-shot` starts as a user's would, and is
-stopped when its first run encodes. Times are of the process from its start, its peak memory is the system's figure, and
-`opened` are the files below the tree's training folder that it opened, counted by an audit hook. The trees are made
-where they are not there yet, which takes some minutes, and stay.
+Two trees in ImageNet's layout, of hard links to one small picture a class: 1,280,000 training and 50,000 test
+pictures, and a hundredth of them (13,000 and 1,000). In each `vlprompt benchmark base-to-new --methods zero-shot`
+starts as a user's would, and is stopped when its first run encodes. Times are of the process from its start, its peak
+memory is the system's figure, and `opened` are the files below the tree's training folder that it opened, counted by
+an audit hook. The trees are made where they are not there yet, which takes some minutes, and stay.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ import measuring
 import numpy as np
 from PIL import Image
 
-SIZES = {"small": (10, 1_280, 50), "large": (1000, 1_280, 50)}
+SIZES = {"small": (1000, 13, 1), "large": (1000, 1_280, 50)}
 """Classes, and training and test pictures of each."""
 
 WATCHED = """
 import json, os, resource, sys, time
-began, trees, figures, opened = time.time() - float(sys.argv[1]), sys.argv[2], sys.argv[3], [0]
+began, trees, figures, out = float(sys.argv[1]), *sys.argv[2:]
+opened = [0]
 def count(event, arguments):
     if event == "open" and isinstance(arguments[0], str) and "/images/train/" in arguments[0]:
         opened[0] += 1
@@ -37,12 +38,13 @@ start = time.time()
 def first_run(*_, **__):
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with open(figures, "w") as file:
-        json.dump({"s": time.time() - float(sys.argv[1]), "peak_bytes": peak, "opened": opened[0]}, file)
+        json.dump({"s": time.time() - began, "peak_bytes": peak, "opened": opened[0]}, file)
     os._exit(0)
 queue.compute_here = queue.compute_in_workers = first_run
 from vlprompt.__main__ import main
-main(["benchmark", "base-to-new", "imagenet", "--root", trees, "--out", sys.argv[4], "--methods", "zero-shot,coop",
-      "--backbone", "mini", "--seeds", "1"])
+sys.argv[1:] = ["benchmark", "base-to-new", "imagenet", "--root", trees, "--out", out, "--backbone", "mini",
+                "--methods", "zero-shot,coop", "--seeds", "1"]
+main()
 """
 """The ordinary command, stopped where its first run begins."""
 
