@@ -29,7 +29,7 @@ from vlprompt.experiments.records import (
     record_path,
 )
 from vlprompt.experiments.used_pictures import UsedPictures
-from vlprompt.methods import AUTO, method_class
+from vlprompt.methods import AUTO, installed_method, method_class
 from vlprompt.methods.declarations import declaration, declarations
 from vlprompt.model.cautions import untested_words
 from vlprompt.model.evaluation import UntestedClassesWarning
@@ -309,7 +309,8 @@ def _method_and_training(run: MethodRun, plan: Plan, shots: int) -> tuple[Method
     if why := plan.protocol.refusal(declared, options):
         raise SettingsError(f"method {run.label or run.method} {why}")
     as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
-    file_hash = method_file_hash(run.method)
+    offer = installed_method(run.method)
+    file_hash = offer.fingerprint if offer else method_file_hash(run.method)
     facts = MethodFacts(
         run.method,
         run.label or run.method,
