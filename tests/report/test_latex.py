@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.conftest import make_few_shot_records, make_record
+from tests.report.conftest import make_few_shot_record, make_few_shot_records, make_record
 from vlprompt.report.latex import LONGEST, escaped, latex_document, latex_table
 from vlprompt.report.paired import paired_differences
 from vlprompt.report.paper_markdown import markdown_of
@@ -88,6 +88,19 @@ def test_a_table_that_no_page_holds_goes_on_in_another():
 def test_four_methods_take_two_tables(record_of):
     records = [record_of("a", method, 1, 80, 70) for method in ("coop", "cocoop", "kgcoop", "maple")]
     assert [table.label for table in result_tables(records)] == ["base-to-new-1", "base-to-new-2"]
+
+
+def test_every_other_protocol_has_a_table_of_its_tests():
+    results = {"emoji-food": 80.0, "emoji-travel": 70.0}
+    records = [
+        replace(make_few_shot_record("emoji-food", method, 16, seed, results), protocol="cross-dataset")
+        for method in ("coop", "cocoop")
+        for seed in (1, 2)
+    ]
+    (table,) = result_tables(records)
+    check_latex(latex_table(table))
+    assert table.columns == ("", "emoji-food", "emoji-travel", "average")
+    assert [row[0] for row in table.rows] == ["CoOp", "CoCoOp"]
 
 
 def test_paired_differences_are_a_table_with_both_intervals(records):

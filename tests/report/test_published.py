@@ -116,6 +116,46 @@ def test_where_sources_contradict_each_other_the_cell_says_so():
     assert "about 61" in table.notes[0]
 
 
+def transferred(seeds=(1, 2, 3)) -> list[ResultRecord]:
+    """CoCoOp trained on ImageNet and tested on all eleven data sets."""
+    results = {name: 40.0 + place for place, name in enumerate(ELEVEN)}
+    made = [make_few_shot_record("imagenet", "cocoop", 16, seed, results) for seed in seeds]
+    there = [as_published(replace(record, protocol="cross-dataset")) for record in made]
+    totals = {name: PUBLISHED[name].counts.test for name in ELEVEN}
+    return [replace(r, results={t: replace(v, total=totals[t]) for t, v in r.results.items()}) for r in there]
+
+
+def test_a_transfer_stands_beside_each_target_and_their_average():
+    cells, table = cells_of(transferred(), "cocoop-table-2")
+    assert cells["imagenet", "cocoop", "eurosat"].published == 45.37
+    assert cells["imagenet", "cocoop", "average"].published == 65.74
+    assert cells["imagenet", "cocoop", "average"].ours.mean == pytest.approx(45.5)  # of the ten targets
+    assert (table.shared, table.notes) == ((), ())
+
+
+def test_another_number_of_a_targets_pictures_is_told_of_its_cells_alone():
+    changed = [
+        replace(r, results={t: replace(v, total=7) if t == "dtd" else v for t, v in r.results.items()})
+        for r in transferred()
+    ]
+    cells, _ = cells_of(changed, "cocoop-table-2")
+    reasons = ("dtd has 7 test pictures here and 1,692 there",)
+    assert {test for (_, _, test), cell in cells.items() if cell.reasons == reasons} == {"dtd", "average"}
+
+
+def test_where_nothing_compares_a_protocols_published_table_is_context():
+    records = [
+        replace(
+            make_few_shot_record("emoji-food", "coop", 16, 1, {"emoji-food": 80, "emoji-travel": 70}), protocol=name
+        )
+        for name in ("cross-dataset", "class-incremental")
+    ]
+    page = report_html(records[:1])
+    assert page.count("hence not comparable with ours") == 1
+    assert "94.43" in page
+    assert "What was published" not in report_html(records[1:])
+
+
 def test_bundled_data_have_no_cell_in_common_and_the_page_says_so_once(records):
     assert compared_with_published(records) == []
     assert report_html(records).count("not comparable") == 1

@@ -31,7 +31,7 @@ from vlprompt.cli.option_groups import (
     options_of_methods,
     own_method,
 )
-from vlprompt.cli.reproducing import reproducible, reproduction
+from vlprompt.cli.reproducing import add_reproduce_command, reproduction
 from vlprompt.errors import SettingsError, UnknownNameError, quoted
 from vlprompt.protocols import PROTOCOLS, Protocol
 
@@ -112,7 +112,7 @@ def build_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
     protocols = benchmark.add_subcommands(required=True, metavar="PROTOCOL", title="protocols", description=SUPPRESS)
     for name, protocol in PROTOCOLS.items():
         protocols.add_subcommand(name, _protocol_parser(protocol), help=protocol.title)
-    protocols.add_subcommand("reproduce", _reproduce_parser(), help="a published table by its name")
+    add_reproduce_command(protocols, _parser)
     commands.add_subcommand("report", _report_parser(), help="tables and an HTML report of a benchmark's results")
     commands.add_subcommand("list", _list_parser(), help="names of backbones, methods and data sets")
     commands.add_subcommand("export", _export_parser(), help="write a bundled data set as folders of pictures")
@@ -263,16 +263,6 @@ def _convert_parser() -> ArgumentParser:
     parser.add_argument(
         "--template", type=str | None, default=None, help='zero-shot prompt, such as "a photo of a {}."'
     )
-    return parser
-
-
-def _reproduce_parser() -> ArgumentParser:
-    parser = _parser(
-        "Make a published table again, with its data sets, methods, shots, seeds and backbone, and set it beside the "
-        "published one. Further options are those of its protocol's benchmark.",
-        epilog="Example: vlprompt benchmark reproduce cocoop-table-1 --device cuda",
-    )
-    parser.add_argument("table", metavar="TABLE", type=str, help=f"one of {', '.join(reproducible())}")
     return parser
 
 

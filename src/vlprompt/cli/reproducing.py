@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 
 from vlprompt.cli.output import note
 from vlprompt.data.published.root import data_root
@@ -23,6 +24,17 @@ IMAGENET = "imagenet"
 def reproducible() -> dict[str, PublishedTable]:
     """The published tables that can be made again, by name."""
     return {name: table for name, table in published_tables().items() if table.methods}
+
+
+def add_reproduce_command(protocols: Any, new_parser: Callable[..., ArgumentParser]) -> None:
+    """Add `reproduce` to the parser of `benchmark`; with a TABLE behind it, `reproduction` reads the arguments."""
+    parser = new_parser(
+        "Make a published table again, with its data sets, methods, shots, seeds and backbone, and set it beside the "
+        "published one. Further options are those of its protocol's benchmark.",
+        epilog="Example: vlprompt benchmark reproduce cocoop-table-1 --device cuda",
+    )
+    parser.add_argument("table", metavar="TABLE", type=str, help=f"one of {', '.join(reproducible())}")
+    protocols.add_subcommand("reproduce", parser, help="a published table by its name")
 
 
 def reproduction(name: str, more: Sequence[str]) -> Callable[[Namespace], None]:

@@ -100,7 +100,7 @@ def report_html(
         conflicts=conflicts,
         paired=worth_showing(records, paired_differences(records, interval)),
         diagnostics=diagnostics_of(records),
-        context=context_of(compared, bool(new_names), few["summary"] if few else None),
+        context=context_of(compared, bool(new_names), few["summary"] if few else None, stories.others),
     )
 
 

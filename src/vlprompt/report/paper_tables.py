@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vlprompt.experiments.records import ResultRecord
+from vlprompt.report.by_test import ByTest, TestTable, among_all_names, by_test
+from vlprompt.report.by_test_tables import by_test_caption, title_of_table
 from vlprompt.report.captions import caption
 from vlprompt.report.drawing import signed
 from vlprompt.report.estimates import Estimate, Interval
@@ -59,13 +61,17 @@ class PaperTable:
 
 
 def result_tables(records: Sequence[ResultRecord], interval: Interval = "student") -> list[PaperTable]:
-    """The results of both stories."""
+    """The results of all stories."""
     stories = stories_of(records)
     tables: list[PaperTable] = []
     if stories.new_names:
         tables += base_to_new_tables(summarize(stories.new_names, interval=interval))
+        if among_all := among_all_names(stories.new_names, interval=interval):
+            tables += by_test_tables(among_all)
     if stories.with_pictures:
         tables += few_shot_tables(summarize_few_shot(stories.with_pictures, interval=interval))
+    for records_of_protocol in stories.others.values():
+        tables += by_test_tables(by_test(records_of_protocol, interval=interval))
     return tables
 
 
@@ -108,6 +114,22 @@ def few_shot_tables(summary: FewShotSummary) -> list[PaperTable]:
         )
         for test in summary.tests
         if summary.averaged[test]
+    ]
+
+
+def by_test_tables(summary: ByTest) -> list[PaperTable]:
+    """Methods as rows and tests as columns, on average and for each data set."""
+    return [
+        PaperTable(
+            f"{summary.protocol}-{summary.heading}-{number}",
+            f"{title_of_table(summary, table)}. {by_test_caption(summary)}",
+            ("", *table.columns),
+            tuple(
+                (short_method_name(method), *(_by_test_cell(table, method, column) for column in table.columns))
+                for method in table.rows
+            ),
+        )
+        for number, table in enumerate((*summary.main, *summary.each), start=1)
     ]
 
 
@@ -161,6 +183,13 @@ def _base_to_new_cells(summary: Summary, dataset: str | None, method: str) -> li
         Number(show_mean(one), show_half_width(one), summary.best(dataset, column) == method)
         for column, one in enumerate(cell.columns)
     ]
+
+
+def _by_test_cell(table: TestTable, method: str, column: str) -> Cell:
+    cell = table.rows[method].get(column)
+    if cell is None:
+        return ""
+    return Number(show_mean(cell), show_half_width(cell), table.best(column) == method)
 
 
 def _few_shot_cell(summary: FewShotSummary, test: str, method: str, shots: int) -> Cell:

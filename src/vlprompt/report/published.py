@@ -161,13 +161,13 @@ def _reasons(records: Sequence[ResultRecord], cell: PublishedCell, table: Publis
     for record in records:
         if record.backbone.name != table.backbone:
             yield f"the backbone is {record.backbone.name} here and {table.backbone} there"
-        yield from _reasons_of_data(record)
+        yield from _reasons_of_data(record, _tests(cell, table))
         yield from _reasons_of_recipe(record, cell)
     if cell.row.chosen_on:
         yield cell.row.chosen_on.rstrip(".")
 
 
-def _reasons_of_data(record: ResultRecord) -> Iterator[str]:
+def _reasons_of_data(record: ResultRecord, tests: set[str]) -> Iterator[str]:
     declared, name = PUBLISHED[record.dataset.name], record.dataset.name
     if record.dataset.source != name:
         yield f"{name} is read from {record.dataset.source} and not as the published data set"
@@ -175,9 +175,22 @@ def _reasons_of_data(record: ResultRecord) -> Iterator[str]:
         yield f"the split of {name} is {record.dataset.split or 'not known'}, not the published one"
     if record.dataset.template != declared.template:
         yield f"the template of {name} is {record.dataset.template!r} here and {declared.template!r} there"
-    halves = [result.total for test, result in record.results.items() if test in ("base", "new", "test", name)]
-    if halves and sum(halves) != declared.counts.test:
-        yield f"{name} has {sum(halves):,} test pictures here and {declared.counts.test:,} there"
+    for test, here, there in _counts(record, tests):
+        if here != there:
+            yield f"{test} has {here:,} test pictures here and {there:,} there"
+
+
+def _counts(record: ResultRecord, tests: set[str]) -> Iterator[tuple[str, int, int]]:
+    """Name, pictures and published pictures of each data set that some tests are of."""
+    own = record.dataset.name
+    for test in sorted(tests):
+        if test in PUBLISHED:
+            yield test, record.results[test].total, PUBLISHED[test].counts.test
+        elif test == "test":
+            yield own, record.results[test].total, PUBLISHED[own].counts.test
+    if tests & {"base", "new"}:
+        halves = [record.results[test].total for test in ("base", "new") if test in record.results]
+        yield own, sum(halves), PUBLISHED[own].counts.test
 
 
 def _reasons_of_recipe(record: ResultRecord, cell: PublishedCell) -> Iterator[str]:
