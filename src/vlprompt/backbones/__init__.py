@@ -3,7 +3,7 @@
 from vlprompt.backbones.backbone import Backbone, ImagePreprocessing, freeze
 from vlprompt.backbones.fingerprints import is_fingerprint_of
 from vlprompt.backbones.listing import ListedBackbone, listed_backbones
-from vlprompt.backbones.openclip import list_backbones, load_backbone
+from vlprompt.backbones.openclip import installed_backbone, list_backbones, load_backbone
 from vlprompt.backbones.text_tower import TextTower
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "ListedBackbone",
     "TextTower",
     "freeze",
+    "installed_backbone",
     "is_fingerprint_of",
     "list_backbones",
     "listed_backbones",

@@ -44,6 +44,11 @@ def listed_names() -> list[str]:
     return [f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()]
 
 
+def has_other_spelling(name: str) -> bool:
+    """Whether it is how OpenAI's package spells a model of the list."""
+    return name in _OPENAI_PACKAGE
+
+
 def our_name(name: str) -> str:
     """The name as `load_backbone` uses it, itself where it is that already; a file or folder of the name comes first.
 

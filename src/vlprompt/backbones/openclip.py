@@ -2,6 +2,7 @@
 
 mini                                   the bundled model
 ViT-B-16/openai                        architecture and pretrained tag, from OpenCLIP's list
+a name that is none of these           what an installed package offers, see `vlprompt.plugins`
 path/to/folder                         open_clip_config.json with weights beside it
 ViT-B-16@path/to/weights.safetensors   a built-in architecture with weights from a file
 ViT-B-16/openai@path/to/weights.pt     the same, where the tag says how the weights were trained (QuickGELU)
@@ -14,9 +15,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -28,9 +31,10 @@ from torch import nn
 from vlprompt.backbones.backbone import Backbone, ImagePreprocessing, freeze
 from vlprompt.backbones.downloads import download_weights, unasked_if_unreachable
 from vlprompt.backbones.listing import MINI, extra_needed, require_extra
-from vlprompt.backbones.names import listed_names, local_path, our_name
+from vlprompt.backbones.names import has_other_spelling, listed_names, local_path, our_name
 from vlprompt.backbones.weight_files import plain_folder, plain_weights, read_config, refuse_prompts
-from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError, quoted
+from vlprompt.errors import BackboneError, BackboneWarning, SettingsError, UnknownNameError, VlpromptError, quoted
+from vlprompt.plugins import Offer, offer_named, offered_names
 
 
 def list_backbones() -> list[str]:
@@ -57,6 +61,8 @@ def load_backbone(name: str | os.PathLike[str] = MINI, *, device: str = "auto", 
     if precision != "fp32" and where.type != "cuda":
         raise SettingsError(f"precision {precision} needs a CUDA device, and this is {where}; use fp32.")
     name = _as_text(name)
+    if offer := installed_backbone(name):
+        return _offered(offer, where, precision)
     ours = our_name(name)
     try:
         model, config_name = _open_model(ours)
@@ -72,6 +78,32 @@ def load_backbone(name: str | os.PathLike[str] = MINI, *, device: str = "auto", 
         device=where,
         precision=precision,
     )
+
+
+def installed_backbone(name: str) -> Offer | None:
+    """What an installed package offers as a backbone of this name, if nothing of ours and no file is called so.
+
+    Raises:
+        SettingsError: several packages offer it.
+    """
+    ours = name in list_backbones() or name in open_clip.list_models() or has_other_spelling(name)
+    if ours or re.search(r"[@:\\]", name) or name.startswith((".", "/", "~")) or os.path.exists(name):
+        return None
+    return offer_named("backbone", name)
+
+
+def _offered(offer: Offer, device: torch.device, precision: str) -> Backbone:
+    """The backbone of an installed package, under the name by which it was asked for."""
+    load = offer.load()
+    try:
+        made = load(device=device, precision=precision)
+    except VlpromptError:
+        raise
+    except Exception as error:
+        raise offer.refused(f"cannot be made ({type(error).__name__}: {error})") from error
+    if not isinstance(made, Backbone):
+        raise offer.refused(f"is a {type(made).__name__} and no vlprompt.backbones.Backbone")
+    return replace(made, name=offer.name)
 
 
 def _as_text(name: Any) -> str:
@@ -172,7 +204,8 @@ def _trained_alike(architecture: str, path: Path) -> dict[str, Any]:
 def _from_list(name: str) -> tuple[nn.Module, str]:
     architecture, _, tag = name.partition("/")
     if architecture not in open_clip.list_models() or not tag:
-        raise UnknownNameError("backbone", name, list_backbones())
+        ours = list_backbones()
+        raise UnknownNameError("backbone", name, [*ours, *offered_names("backbone", ours)])
     trained_as = _trained_as(architecture, tag)
     config = open_clip.get_model_config(architecture)
     require_extra(name, config)

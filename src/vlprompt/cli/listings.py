@@ -85,11 +85,12 @@ def cache(options: Namespace) -> None:
 
 def _list_backbones(as_json: bool) -> None:
     """Print the backbones with what they need, and whether their weights are on this machine."""
-    from vlprompt.backbones import listed_backbones
+    from vlprompt.backbones import list_backbones, listed_backbones
+    from vlprompt.plugins import listed_offers
 
-    listed = listed_backbones()
+    listed, offered = listed_backbones(), listed_offers("backbone", list_backbones())
     if as_json:
-        print_json([asdict(entry) for entry in listed])
+        print_json([*map(asdict, listed), *({"name": name, "about": about} for name, about in offered)])
         return
     rows = [
         (
@@ -101,19 +102,22 @@ def _list_backbones(as_json: bool) -> None:
         )
         for entry in listed
     ]
+    rows += [(name, about, "-", "-", "-") for name, about in offered]
     print_table(("backbone", "needs", "pixels", "parameters", "weights here"), rows)
 
 
 def _methods() -> Rows:
-    from vlprompt.methods import AUTO
+    from vlprompt.methods import AUTO, METHODS
     from vlprompt.methods.declarations import declarations
+    from vlprompt.plugins import listed_offers
 
     rows = [
         (name, f"{method.about}; {'any' if method.open_names else 'trained'} names ({method.source})")
         for name, method in declarations().items()
     ]
     chooses = (AUTO, "chooses among these by cross-validation on the training pictures; any names")
-    return [chooses, *rows, ("file.py:ClassName", "a method of your own")]
+    installed = listed_offers("method", (AUTO, *METHODS))
+    return [chooses, *rows, *installed, ("file.py:ClassName", "a method of your own")]
 
 
 def _datasets() -> Rows:
@@ -121,6 +125,7 @@ def _datasets() -> Rows:
     from vlprompt.data.published.root import data_root
     from vlprompt.data.published.sets import PUBLISHED
     from vlprompt.data.published.state import glance
+    from vlprompt.plugins import listed_offers
 
     def about(classes: int, train: int, test: int, state: str) -> str:
         return f"{classes:,} classes; {train:,} training and {test:,} test pictures; {state}"
@@ -133,6 +138,8 @@ def _datasets() -> Rows:
             (name, about(one.counts.classes, one.counts.train, one.counts.test, glance(one, root).status))
             for name, one in PUBLISHED.items()
         ),
+        *listed_offers("data set", (*DATASETS, *PUBLISHED)),
+        ("file.py:function", "a data set of your own; so are folders, manifests and split files"),
     ]
 
 

@@ -13,7 +13,9 @@ from vlprompt.cli.data_arguments import add_root_option
 from vlprompt.cli.kinds import kind_of
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.errors import SettingsError
+from vlprompt.methods import installed_method
 from vlprompt.methods.declarations import Declaration, Option, all_options, declaration, declarations, options_of
+from vlprompt.plugins import is_in_a_file
 from vlprompt.recipes import TrainingSettings
 
 TRAINING = [option for option in options_of(TrainingSettings) if option.name != "seed"]
@@ -112,12 +114,12 @@ def choice(*names: str) -> Any:
 
 
 def own_method(arguments: Sequence[str]) -> str | None:
-    """The method of the user's own that `fit` is asked for on the command line, as file.py:ClassName."""
+    """The method that `fit` is asked for on the command line, where it is in a file or of an installed package."""
     if list(arguments[:1]) != ["fit"]:
         return None
     given = [after for word, after in pairwise(arguments) if word == "--method"]
     given += [word.removeprefix("--method=") for word in arguments if word.startswith("--method=")]
-    return given[-1] if given and given[-1].rpartition(":")[0].endswith(".py") else None
+    return given[-1] if given and (is_in_a_file(given[-1]) or installed_method(given[-1])) else None
 
 
 def options_of_methods(parser: ArgumentParser, own: str | None) -> list[tuple[str, list[Option]]]:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vlprompt.data.checks import check_dataset
 from vlprompt.data.class_words import (
@@ -26,10 +27,11 @@ from vlprompt.data.published.root import data_root
 from vlprompt.data.published.sets import PUBLISHED
 from vlprompt.data.published.split_files import is_lines, is_split_of_lines, load_published_split
 from vlprompt.data.samples import Dataset
-from vlprompt.errors import DataError, SettingsError, UnknownNameError, quoted
+from vlprompt.errors import DataError, SettingsError, UnknownNameError, VlpromptError, quoted
 from vlprompt.escaping import for_terminal
 from vlprompt.files.checkpoint_files import how_to_convert, is_checkpoint_name
 from vlprompt.files.text_files import is_unicode
+from vlprompt.plugins import from_file, is_in_a_file, offer_named, offered_names
 
 DATASETS = (
     "emoji-activities",
@@ -68,7 +70,8 @@ def load_dataset(
             train, val and test folders of class folders, a manifest (.csv, .tsv, .jsonl), or the papers'
             split_zhou_*.json. A folder that is called like a bundled or published data set is meant by `./emoji-food`.
             `mine=path/to/photos` gives it a name. An exported folder is read in the order of its `split.json`, see
-            `vlprompt.data.export_split`.
+            `vlprompt.data.export_split`. Or `path/to/file.py:function`, whose function gives a `Dataset`, or a name
+            that an installed package offers (`vlprompt.plugins`), unless a file or folder here is called so.
         name: what results call it; by default the bundled or published name, or that of the folder or file.
         root: the folder that holds the published data sets; by default VLPROMPT_DATA names it, or ~/vlprompt-data.
         class_words: better words for folder names or labels, as a mapping or a YAML, JSON or CSV file. A
@@ -100,6 +103,10 @@ def load_dataset(
     elif isinstance(source, str) and source in PUBLISHED:
         _refuse_options(source, class_words=class_words, image_root=image_root, **columns)
         dataset = _load_published(source, root, seed, minimum_classes)
+    elif (made := _made_by_code(source)) is not None:
+        _refuse_options(source, root=root, class_words=class_words, image_root=image_root, **columns)
+        dataset = made
+        check_dataset(dataset, minimum_classes)
     else:
         path = _existing(source)
         _refuse_options(path, root=root)
@@ -147,6 +154,39 @@ def _load_published(name: str, root: str | Path | None, seed: int, minimum_class
     dataset = replace(load_published(PUBLISHED[name], data_root(root), seed), names_are_published=True)
     check_dataset(dataset, minimum_classes)
     return dataset
+
+
+def _made_by_code(source: str | Path) -> Dataset | None:
+    """The data set of a function in a file, or of an installed package; None where the source is neither.
+
+    Raises:
+        SettingsError: the code cannot be run, or gives no data set.
+    """
+    if not isinstance(source, str) or os.path.lexists(_expanded(source)):
+        return None
+    if is_in_a_file(source):
+        path, _, function = source.rpartition(":")
+        make = from_file("data set", _expanded(path), function)
+        if not callable(make):
+            raise SettingsError(f"{path} has no function {function} that gives a vlprompt.Dataset.")
+        return replace(_called(make, source), name=function)
+    offer = offer_named("data set", source)
+    if offer is None:
+        return None
+    return replace(_called(offer.load(), f"{source} of the installed package {offer.package}"), name=source)
+
+
+def _called(make: Any, whose: str) -> Dataset:
+    """What a function that is not ours gives, if it is a data set."""
+    try:
+        made = make()
+    except VlpromptError:
+        raise
+    except Exception as error:
+        raise SettingsError(f"the data set {whose} cannot be made ({type(error).__name__}: {error}).") from error
+    if not isinstance(made, Dataset):
+        raise SettingsError(f"the data set {whose} is a {type(made).__name__}; it must be a vlprompt.Dataset.")
+    return made
 
 
 def _load_path(
@@ -213,7 +253,8 @@ def _existing(source: str | Path) -> Path:
     text = str(source)
     if isinstance(source, Path) or "/" in text or "\\" in text or path.suffix:
         raise DataError(f"there is no folder or file {text}.")
-    raise UnknownNameError("data set or folder", text, (*DATASETS, *PUBLISHED))
+    ours = (*DATASETS, *PUBLISHED)
+    raise UnknownNameError("data set or folder", text, (*ours, *offered_names("data set", ours)))
 
 
 def _name_and_source(source: str | Path) -> tuple[str | None, str | Path]:

@@ -29,7 +29,7 @@ from vlprompt.experiments.records import (
     hash_settings,
     record_path,
 )
-from vlprompt.methods import AUTO, method_class
+from vlprompt.methods import AUTO, installed_method, method_class
 from vlprompt.methods.declarations import declaration, declarations
 from vlprompt.model.cautions import untested_words
 from vlprompt.model.evaluation import UntestedClassesWarning
@@ -311,7 +311,8 @@ def _method_and_training(run: MethodRun, plan: Plan, shots: int) -> tuple[Method
     options = _options_of(run, recipe)
     if why := plan.protocol.refusal(declared, options):
         raise SettingsError(f"method {run.label or run.method} {why}")
-    file_hash = method_file_hash(run.method)
+    offer = installed_method(run.method)
+    file_hash = offer.fingerprint if offer else method_file_hash(run.method)
     facts = MethodFacts(
         run.method,
         run.label or run.method,

@@ -6,15 +6,13 @@ Importing this package does not import torch; the classes load when they are bui
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlprompt.errors import MethodError, SettingsError, UnknownNameError
 from vlprompt.methods.templates import DEFAULT_TEMPLATE
+from vlprompt.plugins import Offer, from_file, is_in_a_file, offer_named, offered_names
 
 if TYPE_CHECKING:
     from vlprompt.backbones import Backbone
@@ -44,11 +42,12 @@ AUTO = "auto"
 
 
 def method_class(name: str) -> type[Method]:
-    """The class of a method: a name from `METHODS`, or a user's own as "path/to/file.py:ClassName".
+    """The class of a method: a name from `METHODS`, a user's own as "path/to/file.py:ClassName", or an installed one.
 
     Raises:
         UnknownNameError: no such method.
-        SettingsError: a file that is not there, cannot be run, or has no such method class.
+        SettingsError: a file that is not there, cannot be run, or has no such method class; or an installed package
+            that cannot be used.
         MethodError: the class does not give what a method must.
     """
     if name in METHODS:
@@ -56,29 +55,30 @@ def method_class(name: str) -> type[Method]:
         return getattr(importlib.import_module(module), class_name)
     if name.endswith(".py"):
         raise SettingsError(f"method {name} names a file without its class; write {name}:ClassName.")
-    path, _, class_name = name.rpartition(":")
-    if not path.endswith(".py"):
-        raise UnknownNameError("method", name, [AUTO, *METHODS])
-    return _class_from_file(Path(path), class_name)
+    if is_in_a_file(name):
+        path, _, class_name = name.rpartition(":")
+        return _checked_class(from_file("method", path, class_name), class_name, path)
+    if offer := installed_method(name):
+        return _checked_class(offer.load(), offer.entry.attr, f"the installed package {offer.package}")
+    raise UnknownNameError("method", name, [AUTO, *METHODS, *offered_names("method", METHODS)])
 
 
-def _class_from_file(path: Path, class_name: str) -> type[Method]:
+def installed_method(name: str) -> Offer | None:
+    """What an installed package offers as a method of this name, if it is none of ours.
+
+    Raises:
+        SettingsError: several packages offer it.
+    """
+    return None if name in (AUTO, *METHODS) else offer_named("method", name)
+
+
+def _checked_class(found: Any, class_name: str, where: str) -> type[Method]:
+    """A class that is a method and gives what a method must; `where` says whose it is."""
     from vlprompt.methods.method import Method
 
-    if not os.path.isfile(path):
-        raise SettingsError(f"method {path}:{class_name}: there is no file {path}.")
-    spec = importlib.util.spec_from_file_location(f"vlprompt_user_method_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise SettingsError(f"method file {path} cannot be run ({type(error).__name__}: {error}).") from error
-    found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, Method)):
-        raise SettingsError(f"{path} has no class {class_name} that derives from vlprompt.methods.method.Method.")
-    _check_contract(found, f"the method {class_name} of {path}")
+        raise SettingsError(f"{where} has no class {class_name} that derives from vlprompt.methods.method.Method.")
+    _check_contract(found, f"the method {class_name} of {where}")
     return found
 
 
@@ -132,4 +132,4 @@ def build_method(
     return found(backbone, class_names, options, template=template, seed=seed, **allowed)
 
 
-__all__ = ["AUTO", "METHODS", "build_method", "method_class"]
+__all__ = ["AUTO", "METHODS", "build_method", "installed_method", "method_class"]

@@ -77,11 +77,11 @@ class Declaration:
 
 
 def declaration(method: str) -> Declaration:
-    """What a method declares: one of `METHODS`, or a user's own as "path/to/file.py:ClassName".
+    """What a method declares: one of `METHODS`, or another one that `method_class` knows.
 
     Raises:
         UnknownNameError: no such method.
-        SettingsError, MethodError: a file of the user's own that cannot be used, see `method_class`.
+        SettingsError, MethodError: a method that cannot be used, see `method_class`.
     """
     return _tabled(method) if method in METHODS else declared_by(method_class(method))
 

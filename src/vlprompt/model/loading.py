@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlprompt.errors import BackboneError, ModelFolderError, quoted
-from vlprompt.methods import METHODS, build_method, method_class
+from vlprompt.methods import METHODS, build_method, installed_method, method_class
 from vlprompt.model.description import SavedModel
 from vlprompt.model.fitted import FittedClassifier
 from vlprompt.model.folder import (
@@ -157,9 +157,10 @@ def _rebuilt(
 def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
     """The method to build; a user's own only from a file that the user names, and only if it is the same code."""
     if model.method_file_hash is None:
-        if model.method not in METHODS:
+        if model.method not in METHODS and installed_method(model.method) is None:
             raise ModelFolderError(
-                f"{folder} was trained with the method {quoted(model.method)}, which vlprompt lacks."
+                f"{folder} was trained with the method {quoted(model.method)}, which neither vlprompt nor an installed "
+                "package has."
             )
         return model.method
     if named is None:
@@ -174,9 +175,9 @@ def _trusted_method(folder: Path, model: SavedModel, named: str | None) -> str:
 
 def _same_backbone(folder: Path, model: SavedModel, backbone: str | Path | Backbone | None, device: str) -> Backbone:
     """The backbone that the model was trained on."""
-    from vlprompt.backbones import Backbone, is_fingerprint_of, list_backbones, load_backbone
+    from vlprompt.backbones import Backbone, installed_backbone, is_fingerprint_of, list_backbones, load_backbone
 
-    if backbone is None and model.backbone not in list_backbones():
+    if backbone is None and model.backbone not in list_backbones() and installed_backbone(model.backbone) is None:
         raise ModelFolderError(
             f"{folder} was trained on the backbone {quoted(model.backbone)}, which is none of `vlprompt list "
             "backbones`, and a model folder alone never decides which files are opened; name the backbone yourself, as "

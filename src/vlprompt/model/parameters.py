@@ -19,6 +19,7 @@ from vlprompt.methods import AUTO, METHODS, method_class
 from vlprompt.methods.declarations import Declaration, declaration, declarations, recipe_named, recipe_names
 from vlprompt.methods.templates import check_template
 from vlprompt.model.folder import DESCRIPTION_FILE
+from vlprompt.plugins import is_in_a_file
 from vlprompt.recipes import Recipe, TrainingSettings, published_for
 from vlprompt.settings_checks import choice, plain, plain_all, seed_number, shown, truth_value, whole_number
 
@@ -211,7 +212,7 @@ def _saved_label(label: Any) -> Any:
 
 def is_method_file(method: str) -> bool:
     """Whether the method is a class in a file of the user's own."""
-    return method not in METHODS and method.rpartition(":")[0].endswith(".py")
+    return is_in_a_file(method)
 
 
 def _saved_class_names(names: Any) -> list[str] | dict[Any, str] | None:

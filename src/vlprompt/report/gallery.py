@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vlprompt.errors import VlpromptError
+from vlprompt.errors import DataError, VlpromptError
 from vlprompt.experiments.records import DatasetFacts, ResultRecord
 from vlprompt.report.runs import in_order
 
@@ -74,7 +74,10 @@ def galleries_of(
 
 def _load_dataset(facts: DatasetFacts) -> Any:
     from vlprompt.experiments.pictures import load_source
+    from vlprompt.plugins import is_in_a_file
 
+    if is_in_a_file(facts.source.rpartition("=")[2]):
+        raise DataError(f"{facts.source} is code, which a record alone does not have run")
     with warnings.catch_warnings(action="ignore"):  # what is left out was told when the results were made
         return load_source(facts.source, facts.loading)
 

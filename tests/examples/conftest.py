@@ -1,0 +1,3 @@
+from tests.cli.conftest import vlprompt
+
+__all__ = ["vlprompt"]
