@@ -35,6 +35,19 @@ def test_two_records_of_a_run_that_agree_are_one_whatever_the_machine(folders):
     assert merged(folders) == ([record], [])
 
 
+def test_of_two_that_agree_the_one_with_more_tests_and_calibrations_stays(folders):
+    record = make_record("food", "coop", 1, 80.0, 70.0)
+    fuller = replace(record, results={**record.results, "all": record.results["base"]})
+    fuller = replace(
+        fuller,
+        dataset=replace(record.dataset, classes={**record.dataset.classes, "all": record.dataset.classes["base"]}),
+    )
+    for first, second in ((record, fuller), (fuller, record)):
+        for folder, one in zip(folders, (first, second), strict=True):
+            write_record(folder, one)
+        assert merged(folders) == ([fuller], [])
+
+
 def test_two_records_of_a_run_that_differ_are_told_and_neither_counts(folders):
     record, other = make_record("food", "coop", 1, 80.0, 70.0), make_record("food", "coop", 2, 81.0, 71.0)
     differing = with_another_answer(replace(record, machine=replace(record.machine, threads=7)))

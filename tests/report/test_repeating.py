@@ -68,3 +68,10 @@ def test_methods_that_were_run_with_other_shots_and_seeds_have_a_command_of_thei
     assert "--methods zero-shot,lp++,gda" in second
     assert "--shots 1,2,4,8,16" in second
     assert "--seeds 1,2,3" in second
+
+
+def test_what_is_tested_on_other_data_sets_names_them_behind_the_source(few_shot_record_of):
+    results = {"emoji-objects": 80, "emoji-food": 70, "eurosat": 60}
+    record = replace(few_shot_record_of("emoji-objects", "coop", 16, 1, results), protocol="cross-dataset")
+    record = replace(record, dataset=replace(record.dataset, source="emoji-objects"))
+    assert repeat_command([record]).splitlines()[1].strip(" \\") == "emoji-objects emoji-food eurosat"

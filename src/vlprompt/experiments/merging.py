@@ -1,7 +1,7 @@
 """The results of several folders, as machines that share no disk leave them, as those of one.
 
-Two records of one run that name every picture alike are one. Two that differ are not chosen between: neither counts,
-and both are told, with what differs.
+Two records of one run that name every picture alike are one, of which the one that holds more stays. Two that differ
+are not chosen between: neither counts, and both are told, with what differs.
 """
 
 from __future__ import annotations
@@ -51,11 +51,19 @@ def merged(folders: Sequence[Path]) -> tuple[list[ResultRecord], list[Conflict]]
     for folder in folders:
         for record in read_records(folder):
             known = runs.setdefault(path_of(Path(), record), [])
-            if not any(same_outcome(other, record) for _, other in known):
+            alike = [place for place, (_, other) in enumerate(known) if same_outcome(other, record)]
+            if not alike:
                 known.append((folder, record))
+            elif _size(record) > _size(known[alike[0]][1]):
+                known[alike[0]] = folder, record
     records = [found[0][1] for found in runs.values() if len(found) == 1]
     conflicts = [Conflict(*zip(*found, strict=True)) for found in runs.values() if len(found) > 1]
     return records, conflicts
+
+
+def _size(record: ResultRecord) -> tuple[int, int]:
+    """How much a record holds: tests, and what earlier releases did not keep."""
+    return len(record.results), sum(result.calibration is not None for result in record.results.values())
 
 
 def _circumstances(record: ResultRecord) -> dict[str, Any]:

@@ -235,15 +235,15 @@ class ResultRecord:
 
 
 def same_outcome(first: ResultRecord, second: ResultRecord) -> bool:
-    """Whether two records are of one run and name every picture alike; times, machines and last digits may differ.
+    """Whether two records are of one run and name every picture alike that both have; circumstances may differ.
 
-    A test that one of them lacks, as records of earlier releases may, says nothing.
+    A record of an earlier release may lack a test.
     """
     shared = first.results.keys() & second.results.keys()
     named = [
         {test: (one.results[test].predictions, one.results[test].correct) for test in shared} for one in (first, second)
     ]
-    return first.settings_hash == second.settings_hash and named[0] == named[1]
+    return first.settings_hash == second.settings_hash and bool(shared) and named[0] == named[1]
 
 
 def determining_settings(

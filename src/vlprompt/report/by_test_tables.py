@@ -69,7 +69,7 @@ def by_test_caption(summary: ByTest, *, bold: bool = True) -> str:
     shown = any(cell.half_width for table in summary.main for row in table.rows.values() for cell in row.values())
     sentences = [
         f"Accuracy in percent on test images; {summary.backbone}, {setting_by_test(summary)}.",
-        f"{INTERVALS[summary.interval].capitalize()}." if shown else "",
+        f"{INTERVALS[summary.interval][0].upper()}{INTERVALS[summary.interval][1:]}." if shown else "",
         summary.note,
         "Bold where an interval lies wholly above all others." if bold and shown else "",
     ]

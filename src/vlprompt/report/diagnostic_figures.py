@@ -17,7 +17,7 @@ DRAWN_CLASSES = 200
 """Confusion matrices of more classes would make the page heavy, and their cells too small to see."""
 LEVELS = 5
 """Shades of a confusion matrix; each is one path, so that a matrix takes few bytes."""
-_LEFT, _TOP, _SIDE = 52, 10, 300
+_LEFT, _TOP, _SIDE = 52, 10, 288
 
 
 def diagnostics_of(records: Sequence[ResultRecord]) -> dict[str, Any]:

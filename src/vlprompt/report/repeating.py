@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from vlprompt.data.catalogue import DATASETS, is_published
 from vlprompt.errors import UnknownNameError
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.methods.declarations import recipe_for
@@ -44,7 +45,10 @@ def _command(records: Sequence[ResultRecord]) -> str:
     sources = {record.dataset.name: record.dataset.source for record in records}
     learned = [record for record in records if record.method.learns]
     methods = in_order({record.method.label for record in records})
-    lines = [["vlprompt", "benchmark", records[0].protocol], [_as_path(sources[name]) for name in sorted(sources)]]
+    targets = dict.fromkeys(test for record in records for test in record.results if test not in sources)
+    tested = [name for name in targets if name in DATASETS or is_published(name)]
+    lines = [["vlprompt", "benchmark", records[0].protocol]]
+    lines += [[*(_as_path(sources[name]) for name in sorted(sources)), *tested]]
     lines += [["--methods", ",".join(methods)]]
     for option, values in (("--shots", {r.shots for r in learned}), ("--seeds", {r.seed for r in learned})):
         lines += [[option, ",".join(map(str, sorted(values)))]] if values else []
