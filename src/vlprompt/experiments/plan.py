@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -308,14 +308,13 @@ def _method_and_training(run: MethodRun, plan: Plan, shots: int) -> tuple[Method
     options = _options_of(run, recipe)
     if why := plan.protocol.refusal(declared, options):
         raise SettingsError(f"method {run.label or run.method} {why}")
-    as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
     offer = installed_method(run.method)
     file_hash = offer.fingerprint if offer else method_file_hash(run.method)
     facts = MethodFacts(
         run.method,
         run.label or run.method,
         declared.uses_pictures,
-        plain_all(as_values),
+        plain_all(_option_values(options)),
         file_hash,
         declared.open_names,
     )
@@ -334,6 +333,18 @@ def _auto(run: MethodRun, protocol: Protocol) -> MethodFacts:
     if run.options or run.training:
         raise SettingsError(f"method {AUTO} takes no options; name the method that they are for")
     return MethodFacts(AUTO, run.label or AUTO, learns=True, options={}, open_names=False)
+
+
+def _option_values(options: Any) -> dict[str, Any]:
+    """Options by name, without those of later releases that have their defaults: results of before still count."""
+    if not is_dataclass(options) or isinstance(options, type):
+        return {}
+    later = {entry.name for entry in fields(options) if entry.metadata.get("added_later")}
+    return {
+        name: value
+        for name, value in asdict(options).items()
+        if name not in later or value != type(options).__dataclass_fields__[name].default
+    }
 
 
 def _options_of(run: MethodRun, recipe: Recipe) -> Any:

@@ -168,6 +168,14 @@ class TestResult:
 
 
 @dataclass(frozen=True)
+class NearestWord:
+    """The token that is nearest to a learned context vector, and its Euclidean distance."""
+
+    token: str
+    distance: float
+
+
+@dataclass(frozen=True)
 class Times:
     """Wall-clock seconds."""
 
@@ -207,6 +215,7 @@ class ResultRecord:
         peak_bytes: the most main memory that the process held during the run, where the system tells it.
         peak_gpu_bytes: the same of a GPU's memory.
         git: commits of the package and of the working folder, where they are under git.
+        nearest_words: of the learned context vectors, where the protocol keeps them.
     """
 
     protocol: str
@@ -227,6 +236,7 @@ class ResultRecord:
     peak_bytes: int | None = None
     peak_gpu_bytes: int | None = None
     git: dict[str, GitState] = field(default_factory=dict)
+    nearest_words: tuple[NearestWord, ...] = ()
     schema: int = SCHEMA
 
     @property

@@ -25,7 +25,7 @@ from vlprompt.escaping import for_terminal, for_terminal_lines
 from vlprompt.experiments.git_state import git_states
 from vlprompt.experiments.plan import Run
 from vlprompt.experiments.protocol import Protocol
-from vlprompt.experiments.records import Machine, ResultRecord, TestResult, Times, write_record
+from vlprompt.experiments.records import Machine, NearestWord, ResultRecord, TestResult, Times, write_record
 from vlprompt.experiments.used_pictures import Draw, draw
 from vlprompt.model.evaluation import evaluate
 from vlprompt.model.fitting import MethodSettings, fit
@@ -142,7 +142,8 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
         results = {test: _test(fitted.method, inputs[test], part) for test, part in tests.items()}
     features_s = encoded - started + fitted.record.get("features_s", 0.0)
     train_s = sum(fitted.record.get(part, 0.0) for part in ("choosing_s", "setup_s", "train_s"))
-    record = _record(run, results, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))
+    words = nearest_words(fitted.method) if bench.protocol.keeps_words else ()
+    record = _record(run, results, words, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))
     write_record(bench.out, record)
     shutil.rmtree(work, ignore_errors=True)
     return record
@@ -204,7 +205,18 @@ def places_of(names: Sequence[str], trained: Sequence[str]) -> list[list[int]] |
     return places
 
 
-def _record(run: Run, results: dict[str, TestResult], of_fit: Mapping[str, Any], times: Times) -> ResultRecord:
+def nearest_words(method: Method) -> tuple[NearestWord, ...]:
+    """The nearest words of a method's context vectors; nothing where it has none, or one context a class."""
+    from vlprompt.methods.prompt_learner import PromptLearner
+
+    if not isinstance(method, PromptLearner) or method.context_vectors.ndim != 2:
+        return ()
+    return tuple(NearestWord(token, round(distance, 4)) for token, distance in method.nearest_words())
+
+
+def _record(
+    run: Run, results: dict[str, TestResult], words: tuple[NearestWord, ...], of_fit: Mapping[str, Any], times: Times
+) -> ResultRecord:
     from vlprompt.model.card import package_versions
 
     return ResultRecord(
@@ -226,6 +238,7 @@ def _record(run: Run, results: dict[str, TestResult], of_fit: Mapping[str, Any],
         peak_bytes=peak_bytes(),
         peak_gpu_bytes=peak_gpu_bytes(run.backbone.device),
         git=git_states(),
+        nearest_words=words,
     )
 
 
