@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "laptop": ("laptop.py", "--threads", "1", "--earlier", "7531b87"),
     "laptop_all": ("laptop.py", "--threads", "1", "--shots", "null"),
     "startup": ("startup.py",),
+    "many_pictures": ("many_pictures.py",),
     "protocol": ("protocol.py",),
     "fast_recipe": ("fast_recipe.py",),
 }
@@ -85,6 +86,8 @@ TARGETS: tuple[tuple[str, str, str, str, float, str], ...] = (
     ("the same, 16 shots and the rest tested, the first CoCoOp", "laptop", "earlier_ratio", ">=", 8, "{:.1f}x"),
     ("image encodings a picture of `fit` with auto", "laptop", "encodings_per_picture", "<=", 1, "{:.2f}"),
     ("first line of progress of `fit` with auto (s)", "laptop", "after_first_line_s", "<=", 60, "{:.0f}"),
+    ("start of a benchmark among 1.28 million pictures (s)", "many_pictures", "large_s", "<=", 60, "{:.0f}"),
+    ("the same, peak memory (bytes)", "many_pictures", "large_peak_bytes", "<=", 2e9, "{:.2e}"),
     ("base-to-new protocol, mini", "protocol", "ratio", ">=", 10, "{:.1f}x"),
     ("`vlprompt --help` (s)", "startup", "help_s", "<=", 0.3, "{:.2f}"),
     ("`vlprompt predict`, one image (s)", "startup", "predict_s", "<=", 3, "{:.2f}"),

@@ -78,3 +78,21 @@ def test_few_shot_runs_every_method_over_all_shots_and_zero_shot_once(
 def test_shots_that_are_no_numbers_are_refused_in_one_sentence(tmp_path, capsys, shots, says):
     assert main(["benchmark", "few-shot", "--out", str(tmp_path), "--shots", shots, "--methods", "zero-shot"]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_data_sets_are_named_one_way(tmp_path, capsys):
+    command = ["benchmark", "cross-dataset", "emoji-food", "--datasets", "emoji-faces,emoji-food"]
+    assert main([*command, "--out", str(tmp_path)]) == 2
+    assert "give the data sets one way" in capsys.readouterr().err
+
+
+def test_a_protocol_s_command_computes_and_tells_it(pictures, backbone_folder, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    command = ["benchmark", "cross-dataset", "--datasets", f"first={pictures},second={pictures}", "--out", out]
+    command += ["--methods", "zero-shot", "--backbone", backbone_folder, "--workers", "1"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "cross-dataset: first" in said
+    assert all(column in said for column in ("first", "second", "average"))
+    assert main(["report", out]) == 0
+    assert capsys.readouterr().out == said

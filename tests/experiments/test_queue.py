@@ -16,7 +16,10 @@ import pytest
 
 from vlprompt.backbones import load_backbone
 from vlprompt.backbones.earlier_fingerprints import earlier_fingerprints
+from vlprompt.data.catalogue import load_dataset
 from vlprompt.data.few_shot import sample_few_shot
+from vlprompt.data.fingerprint import dataset_fingerprint
+from vlprompt.data.samples import Dataset
 from vlprompt.errors import (
     BenchmarkInterrupted,
     DataError,
@@ -30,6 +33,7 @@ from vlprompt.experiments import queue as protocol
 from vlprompt.experiments import run as run_plan
 from vlprompt.experiments.records import hash_settings, write_record
 from vlprompt.experiments.running import describe_failure
+from vlprompt.experiments.used_pictures import draw
 from vlprompt.model.cautions import DrawingsOnlyWarning
 from vlprompt.model.evaluation import UntestedClassesWarning
 from vlprompt.protocols import BASE_TO_NEW
@@ -157,7 +161,7 @@ def test_training_images_are_drawn_over_all_classes_before_the_halves(plan, run,
         drawn.append({sample.class_name for sample in train})
         return sample_few_shot(train, val, shots, seed, names)
 
-    monkeypatch.setattr("vlprompt.experiments.running.sample_few_shot", watching)
+    monkeypatch.setattr("vlprompt.experiments.used_pictures.sample_few_shot", watching)
     run(replace(plan, methods=plan.methods[1:2], seeds=(1,)), workers=1)
     assert [len(names) for names in drawn] == [5]
 
@@ -502,6 +506,55 @@ def test_results_of_another_backbone_are_no_earlier_releases(run, plan, tmp_path
     _as_an_earlier_release_wrote(tmp_path / "out", "0" * 64)
     with pytest.raises(SettingsError, match="backbone's fingerprint"):
         run(few)
+
+
+def _of_all_pictures(out: Path, dataset: Dataset) -> None:
+    """The records as releases wrote them that took the fingerprint of all pictures."""
+    everything = dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words)
+    for record in read_records(out):
+        older = replace(record, dataset=replace(record.dataset, fingerprint=everything, drawn=""))
+        write_record(out, replace(older, settings_hash=hash_settings(older.settings)))
+
+
+def test_results_that_have_the_fingerprint_of_all_pictures_are_continued(run, plan, pictures, tmp_path, monkeypatch):
+    few = replace(plan, methods=("zero-shot", plan.methods[1]), seeds=(1,))
+    first = run(few, workers=1)
+    _of_all_pictures(tmp_path / "out", load_dataset(pictures))
+    monkeypatch.setattr(protocol, "compute_here", lambda *_: pytest.fail("computed again"))
+    assert run(few, workers=1) == first
+    assert {r.settings_hash for r in read_records(tmp_path / "out")} == {r.settings_hash for r in first}
+
+
+def test_results_that_have_the_fingerprint_of_other_pictures_are_not(run, plan, pictures, tmp_path) -> None:
+    few = replace(plan, methods=("zero-shot",), seeds=(1,))
+    run(few, workers=1)
+    dataset = load_dataset(pictures)
+    _of_all_pictures(tmp_path / "out", replace(dataset, train=dataset.train[1:]))
+    with pytest.raises(SettingsError, match="data set's fingerprint"):
+        run(few, workers=1)
+
+
+def test_training_pictures_that_no_run_uses_are_never_opened(plan, run, pictures, tmp_path) -> None:
+    folder = shutil.copytree(pictures, tmp_path / "many")
+    few = replace(plan, datasets=(folder,), methods=plan.methods[:2], shots=1, seeds=(1,))
+    before = run(few, tmp_path / "one", workers=1)
+    used = {str(sample.image) for sample in draw(BASE_TO_NEW, load_dataset(folder), 1, 1).samples}
+    others = [path for path in folder.glob("train/*/*") if str(path) not in used]
+    assert len(used) == 3 < len(others)
+    for path in others:
+        path.write_bytes(b"no picture")
+    after = run(few, tmp_path / "two", workers=2)
+    assert [(r.settings_hash, r.results) for r in after] == [(r.settings_hash, r.results) for r in before]
+
+
+def test_one_that_a_run_uses_is_opened_before_anything_is_trained(plan, run, pictures, tmp_path, monkeypatch) -> None:
+    folder = shutil.copytree(pictures, tmp_path / "many")
+    few = replace(plan, datasets=(folder,), methods=plan.methods[:2], shots=1, seeds=(1,))
+    (drawn, *_) = draw(BASE_TO_NEW, load_dataset(folder), 1, 1).samples
+    Path(str(drawn.image)).write_bytes(b"no picture")
+    monkeypatch.setattr(protocol, "compute_here", lambda *_: pytest.fail("computed"))
+    with pytest.raises(UnreadableImagesError, match=Path(str(drawn.image)).name):
+        run(few, workers=1)
 
 
 TWO_CAFES = {"blue": "caf\u00e9", "black": "caf\u00c3\u00a9"}

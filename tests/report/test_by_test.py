@@ -134,3 +134,16 @@ def test_the_page_has_a_section_for_every_protocol(cross) -> None:
     assert "Train on the first data set" in page
     assert "vlprompt benchmark cross-dataset" in page
     assert "vlprompt benchmark domain-shift" in page
+
+
+def test_an_ablation_is_repeated_by_the_names_of_its_questions() -> None:
+    from vlprompt.protocols.ablation import QUESTIONS
+    from vlprompt.report.repeating import repeat_command
+
+    records = []
+    for run in QUESTIONS["meta-net"].runs:
+        record = _record(run.method, 1, {"base": 70, "new": 60}, protocol="ablation")
+        records.append(replace(record, method=replace(record.method, label=run.label)))
+    command = repeat_command(records)
+    assert "--methods meta-net " in command
+    assert "# with each" not in command

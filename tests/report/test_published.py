@@ -10,9 +10,9 @@ from tests.report.conftest import make_few_shot_record, make_record
 from vlprompt.data.published.sets import PUBLISHED
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.methods.declarations import recipe_for
-from vlprompt.protocols.published import published_table
+from vlprompt.protocols.published import PublishedCell, published_table
 from vlprompt.report.html import report_html
-from vlprompt.report.published import compared_with_published, published_csv
+from vlprompt.report.published import _reasons_of_recipe, compared_with_published, published_csv
 from vlprompt.report.summary import harmonic_mean
 
 ELEVEN = published_table("cocoop-table-1").datasets
@@ -174,3 +174,13 @@ def test_the_csv_has_the_numbers_unrounded_and_the_reasons():
     assert [(row["test"], float(row["published"])) for row in rows] == [("base", 87.49), ("new", 60.04), ("H", 71.21)]
     assert {row["comparable"] for row in rows} == {"no"}
     assert "mini" in rows[0]["reasons"]
+
+
+def test_a_setting_that_only_the_published_recipe_records_tells_a_run_apart():
+    row = next(row for row in published_table("later-base-to-new").rows if row.method == "clip-lora")
+    record = as_published(make_record("eurosat", "clip-lora", 1, 87.0, 60.0))
+    cell = PublishedCell(row, "base", 16, 84.1)
+    assert list(_reasons_of_recipe(record, cell)) == []
+    counted = {name: value for name, value in record.training.items() if name != "iterations"}
+    told = list(_reasons_of_recipe(replace(record, training=counted), cell))
+    assert told == ["clip-lora’s iterations is None here and 8000 there"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from vlprompt.experiments.records import TargetFacts
 from vlprompt.methods.declarations import recipe_for
 from vlprompt.report.repeating import repeat_command
 
@@ -73,5 +74,6 @@ def test_methods_that_were_run_with_other_shots_and_seeds_have_a_command_of_thei
 def test_what_is_tested_on_other_data_sets_names_them_behind_the_source(few_shot_record_of):
     results = {"emoji-objects": 80, "emoji-food": 70, "eurosat": 60}
     record = replace(few_shot_record_of("emoji-objects", "coop", 16, 1, results), protocol="cross-dataset")
-    record = replace(record, dataset=replace(record.dataset, source="emoji-objects"))
+    targets = {name: TargetFacts(name, "f", "a {}.") for name in ("emoji-food", "eurosat")}
+    record = replace(record, dataset=replace(record.dataset, source="emoji-objects", targets=targets))
     assert repeat_command([record]).splitlines()[1].strip(" \\") == "emoji-objects emoji-food eurosat"

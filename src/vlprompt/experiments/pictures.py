@@ -55,7 +55,7 @@ def without_unreadable(dataset: Dataset, max_pixels: int = MAX_PIXELS) -> Datase
     Raises:
         DataError: a class has no picture left.
     """
-    failures = _unreadable([dataset], max_pixels)
+    failures = _unreadable([sample for part in _parts(dataset) for sample in part], max_pixels)
     if not failures:
         return dataset
     train, val, test = (tuple(s for s in part if describe(s.image) not in failures) for part in _parts(dataset))
@@ -74,16 +74,15 @@ def without_unreadable(dataset: Dataset, max_pixels: int = MAX_PIXELS) -> Datase
 
 
 def refuse_unreadable(
-    datasets: Iterable[Dataset], progress: OnProgress | None = None, max_pixels: int = MAX_PIXELS
+    samples: Iterable[Sample], progress: OnProgress | None = None, max_pixels: int = MAX_PIXELS
 ) -> None:
-    """Raises UnreadableImagesError with all pictures, in whatever data set, that cannot be read."""
-    if failures := _unreadable(datasets, max_pixels, progress):
+    """Raises UnreadableImagesError with all pictures that cannot be read."""
+    if failures := _unreadable(samples, max_pixels, progress):
         raise UnreadableImagesError(failures)
 
 
-def _unreadable(datasets: Iterable[Dataset], max_pixels: int, progress: OnProgress | None = None) -> dict[str, str]:
+def _unreadable(samples: Iterable[Sample], max_pixels: int, progress: OnProgress | None = None) -> dict[str, str]:
     """Reasons by file; pictures that are composed or in memory are readable already."""
-    samples = [sample for dataset in datasets for part in _parts(dataset) for sample in part]
     return find_unreadable([s for s in samples if isinstance(s.image, (str, Path))], progress, max_pixels)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlprompt.data.catalogue import DATASETS, is_published
-from vlprompt.data.fingerprint import dataset_fingerprint
 from vlprompt.data.limits import MAX_PIXELS, check_max_pixels
 from vlprompt.data.published.root import data_root
 from vlprompt.data.published.state import split_of
@@ -29,6 +28,7 @@ from vlprompt.experiments.records import (
     hash_settings,
     record_path,
 )
+from vlprompt.experiments.used_pictures import UsedPictures
 from vlprompt.methods import AUTO, installed_method, method_class
 from vlprompt.methods.declarations import declaration, declarations
 from vlprompt.model.cautions import untested_words
@@ -197,18 +197,20 @@ def load_datasets(plan: Plan) -> dict[str, Dataset]:
     return loaded
 
 
-def runs_of(plan: Plan, datasets: Mapping[str, Dataset], backbone: BackboneFacts) -> list[Run]:
+def runs_of(
+    plan: Plan, datasets: Mapping[str, Dataset], backbone: BackboneFacts, used: UsedPictures | None = None
+) -> list[Run]:
     """All runs, ordered so that an interrupted benchmark is useful early.
 
     First whatever learns nothing, then the first seed of every data set, method and number of shots, then the second.
     Neighbours are of different data sets, so that two workers seldom need the same features at the same time.
     """
     protocol, facts, trained = plan.protocol, {}, {}
+    used = used or UsedPictures(protocol, datasets)
     sources = dict(zip(datasets, plan.datasets, strict=True))
-    for name in protocol.sources(datasets):
-        targets = protocol.targets(name, datasets)
-        facts[name] = _dataset_facts(datasets[name], sources[name], plan, targets, sources)
-        trained[name] = protocol.trained(datasets[name]).class_names
+    for name in protocol.sources(used.slim):
+        facts[name] = _dataset_facts(name, sources, plan, datasets[name], used)
+        trained[name] = protocol.trained(used.slim[name]).class_names
     methods = {shots: [_method_and_training(run, plan, shots) for run in plan.method_runs] for shots in plan.all_shots}
     untrained = dict.fromkeys(protocol.shots_of_untrained(shots) for shots in plan.all_shots)
     fixed = [
@@ -221,7 +223,7 @@ def runs_of(plan: Plan, datasets: Mapping[str, Dataset], backbone: BackboneFacts
     learned = [
         Run(
             protocol.name,
-            _tested(data, method, trained[name]),
+            replace(_tested(data, method, trained[name]), drawn=used.of_draw(name, shots, seed)),
             backbone,
             method,
             shots,
@@ -247,14 +249,13 @@ def _tested(data: DatasetFacts, method: MethodFacts, trained: Sequence[str]) -> 
 
 
 def _dataset_facts(
-    dataset: Dataset,
-    source: str | Path | Dataset,
-    plan: Plan,
-    targets: Mapping[str, Dataset],
-    sources: Mapping[str, str | Path | Dataset],
+    name: str, sources: Mapping[str, str | Path | Dataset], plan: Plan, whole: Dataset, used: UsedPictures
 ) -> DatasetFacts:
     """Raises DataError where the protocol could not train on the data set, or test on it and its targets."""
-    plan.protocol.check(dataset)
+    dataset, source = used.slim[name], sources[name]
+    trained = plan.protocol.trained(whole).train
+    plan.protocol.check(replace(dataset, train=dataset.train if whole.train else ()))
+    targets = plan.protocol.targets(name, used.slim)
     if untested := [name for name, target in targets.items() if not target.test]:
         raise DataError(f"data set {untested[0]} has no test images for {plan.protocol.name}")
     _warn_about_untested(dataset)
@@ -262,16 +263,16 @@ def _dataset_facts(
     return DatasetFacts(
         name=dataset.name,
         source=_source_words(source),
-        fingerprint=_fingerprint(dataset),
+        fingerprint=used.of_tests(name),
         template=dataset.template,
         classes={test: tuple(part.class_names) for test, part in tests.items()},
-        train_images=len(plan.protocol.trained(dataset).train),
+        train_images=len(trained),
         loading=_loading(source, plan),
         split=split_of(str(source).rpartition("=")[2], data_root(plan.root)) if is_published(source) else "",
         targets={
             name: TargetFacts(
                 _source_words(sources[name]),
-                _fingerprint(target),
+                used.of_tests(name),
                 target.template,
                 loading=_loading(sources[name], plan),
             )
@@ -286,10 +287,6 @@ def _source_words(source: str | Path | Dataset) -> str:
 
 def _loading(source: str | Path | Dataset, plan: Plan) -> dict[str, Any]:
     return {} if source in DATASETS else plan.loading
-
-
-def _fingerprint(dataset: Dataset) -> str:
-    return dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words)
 
 
 def _warn_about_untested(dataset: Dataset) -> None:
@@ -311,14 +308,13 @@ def _method_and_training(run: MethodRun, plan: Plan, shots: int) -> tuple[Method
     options = _options_of(run, recipe)
     if why := plan.protocol.refusal(declared, options):
         raise SettingsError(f"method {run.label or run.method} {why}")
-    as_values: dict[str, Any] = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
     offer = installed_method(run.method)
     file_hash = offer.fingerprint if offer else method_file_hash(run.method)
     facts = MethodFacts(
         run.method,
         run.label or run.method,
         declared.uses_pictures,
-        plain_all(as_values),
+        plain_all(_option_values(options)),
         file_hash,
         declared.open_names,
     )
@@ -337,6 +333,18 @@ def _auto(run: MethodRun, protocol: Protocol) -> MethodFacts:
     if run.options or run.training:
         raise SettingsError(f"method {AUTO} takes no options; name the method that they are for")
     return MethodFacts(AUTO, run.label or AUTO, learns=True, options={}, open_names=False)
+
+
+def _option_values(options: Any) -> dict[str, Any]:
+    """Options by name, without those of later releases that have their defaults: results of before still count."""
+    if not is_dataclass(options) or isinstance(options, type):
+        return {}
+    later = {entry.name for entry in fields(options) if entry.metadata.get("added_later")}
+    return {
+        name: value
+        for name, value in asdict(options).items()
+        if name not in later or value != type(options).__dataclass_fields__[name].default
+    }
 
 
 def _options_of(run: MethodRun, recipe: Recipe) -> Any:

@@ -38,6 +38,7 @@ class Protocol(ABC):
         takes_auto: whether method="auto" can take part: it chooses for the classes that it has pictures of.
         needs_open_names: whether every method must name classes that it has no pictures of; otherwise one that cannot
             is tested where all names are trained ones.
+        keeps_words: whether records have the nearest words of learned context vectors.
         questions: named lists of method runs, which `methods` may name.
     """
 
@@ -49,6 +50,7 @@ class Protocol(ABC):
     methods: ClassVar[str] = "zero-shot,coop,cocoop"
     takes_auto: ClassVar[bool] = True
     needs_open_names: ClassVar[bool] = False
+    keeps_words: ClassVar[bool] = False
     questions: ClassVar[Mapping[str, Question]] = {}
 
     @abstractmethod

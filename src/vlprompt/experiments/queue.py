@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlprompt.data.catalogue import DATASETS
-from vlprompt.data.samples import Dataset
+from vlprompt.data.samples import Dataset, Sample
 from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
 from vlprompt.experiments.pictures import refuse_unreadable
 from vlprompt.experiments.plan import Plan, Run, load_datasets, runs_of, without_unfit
@@ -30,6 +30,7 @@ from vlprompt.experiments.records import (
     write_record,
 )
 from vlprompt.experiments.running import WORK_FOLDER, Bench
+from vlprompt.experiments.used_pictures import USED, UsedPictures
 from vlprompt.experiments.watch import Watch
 from vlprompt.experiments.workers import Outcome, Setup, compute_here, compute_in_workers
 from vlprompt.files import check_writable, write_atomically
@@ -77,10 +78,11 @@ def run(
     backbone = _load_backbone(plan)
     plan = without_unfit(plan, backbone)
     facts = BackboneFacts(backbone.name, backbone.fingerprint, backbone.precision, str(backbone.device))
-    runs = runs_of(plan, datasets, facts)
+    used = UsedPictures(plan.protocol, datasets, cache)
+    runs = runs_of(plan, datasets, facts, used)
     _warn_about_photographs(backbone.name, datasets)
-    _check_names(plan.protocol, runs, datasets, backbone)
-    missing = [run for run in runs if _kept(run, out, backbone) is None]
+    _check_names(plan.protocol, runs, used.slim, backbone)
+    missing = [run for run in runs if _kept(run, out, backbone, used) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))
     team, threads = _team(plain(workers), backbone, isinstance(plan.backbone, str))
     count = max(1, min(team, len(missing)))
@@ -88,17 +90,17 @@ def run(
         drawn = is_terminal(sys.stderr) if progress is None else progress
         with lock_inside(out), progress_bars(drawn) as board:
             if plan.on_unreadable == "fail":
-                needed = [datasets[name] for name in _data_sets_of(missing)]
-                _check_pictures(needed, plan.max_pixels, board)
+                _check_pictures(used.samples_of(missing), plan.max_pixels, board)
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
             if count == 1:
-                bench = Bench(out, plan.protocol, backbone, datasets, cache, "auto", plan.max_pixels)
+                draws = used.draws_of(missing)
+                bench = Bench(out, plan.protocol, backbone, used.slim, cache, "auto", plan.max_pixels, draws)
                 outcomes = compute_here(missing, bench, board, watch.started, threads)
             else:
-                setup = _setup(plan, out, datasets, cache, threads)
+                setup = _setup(plan, out, used, missing, cache, threads)
                 outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
             _follow(outcomes, watch, out)
-    kept = [record for run in runs if (record := _kept(run, out, backbone)) is not None]
+    kept = [record for run in runs if (record := _kept(run, out, backbone, used)) is not None]
     for record in kept:  # a process killed right behind its record leaves what the run could go on from
         shutil.rmtree(out / WORK_FOLDER / record.settings_hash, ignore_errors=True)
     with suppress(OSError):
@@ -106,14 +108,16 @@ def run(
     return kept
 
 
-def _setup(plan: Plan, out: Path, datasets: Mapping[str, Dataset], cache: str | Path | None, threads: int) -> Setup:
-    """What workers are made of; bundled data sets travel by name."""
+def _setup(
+    plan: Plan, out: Path, used: UsedPictures, runs: Sequence[Run], cache: str | Path | None, threads: int
+) -> Setup:
+    """What workers are made of; bundled data sets travel by name, of others only the pictures that runs use."""
     assert isinstance(plan.backbone, str)
-    named = zip(datasets, plan.datasets, strict=True)
-    sources = {name: source if source in DATASETS else datasets[name] for name, source in named}
-    return Setup(
-        out, plan.protocol, plan.backbone, plan.device, plan.precision, sources, cache, threads, plan.max_pixels
-    )
+    named = zip(used.slim.items(), plan.datasets, strict=True)
+    sources = {name: source if source in DATASETS else few for (name, few), source in named}
+    draws = used.draws_of(run for run in runs if isinstance(sources[run.dataset.name], Dataset))
+    where = plan.protocol, plan.backbone, plan.device, plan.precision
+    return Setup(out, *where, sources, cache, threads, plan.max_pixels, draws)
 
 
 def _warn_about_photographs(backbone: str, datasets: Mapping[str, Dataset]) -> None:
@@ -143,12 +147,7 @@ def _check_names(protocol: Protocol, runs: Sequence[Run], datasets: Mapping[str,
                 refuse_one_prompt(backbone, part.prompt_names)
 
 
-def _data_sets_of(runs: Sequence[Run]) -> list[str]:
-    """The names of the data sets that the runs are trained and tested on."""
-    return list(dict.fromkeys(name for run in runs for name in (run.dataset.name, *run.dataset.targets)))
-
-
-def _check_pictures(datasets: Sequence[Dataset], max_pixels: int, board: ProgressBoard) -> None:
+def _check_pictures(samples: Sequence[Sample], max_pixels: int, board: ProgressBoard) -> None:
     """Refuse what cannot be read before anything is trained."""
     row: list[Task] = []
 
@@ -158,7 +157,7 @@ def _check_pictures(datasets: Sequence[Dataset], max_pixels: int, board: Progres
         row[0].advance()
 
     try:
-        refuse_unreadable(datasets, on_progress, max_pixels)
+        refuse_unreadable(samples, on_progress, max_pixels)
     finally:
         for shown in row:
             shown.close()
@@ -180,7 +179,7 @@ def _team(workers: int | str, backbone: Backbone, loaded_by_name: bool) -> tuple
     return count, max(1, cores // count)
 
 
-def _kept(run: Run, out: Path, backbone: Backbone) -> ResultRecord | None:
+def _kept(run: Run, out: Path, backbone: Backbone, used: UsedPictures) -> ResultRecord | None:
     """The run's record if it is there; one of other settings is an error, so that no result is written over."""
     path = run.record_path(out)
     if not os.path.lexists(path):
@@ -188,7 +187,7 @@ def _kept(run: Run, out: Path, backbone: Backbone) -> ResultRecord | None:
     record = read_record(path)
     if record.settings_hash == run.settings_hash:
         return record
-    if renamed := _of_an_earlier_release(record, run, backbone):
+    if renamed := _of_an_earlier_release(record, run, backbone, used):
         write_record(out, renamed)  # so that reports find one backbone, not two of one name
         return renamed
     there, here = record.settings, run.settings
@@ -203,13 +202,20 @@ def _kept(run: Run, out: Path, backbone: Backbone) -> ResultRecord | None:
     )
 
 
-def _of_an_earlier_release(record: ResultRecord, run: Run, backbone: Backbone) -> ResultRecord | None:
-    """The record with the backbone's present fingerprint, if nothing else makes it another run's."""
+def _of_an_earlier_release(
+    record: ResultRecord, run: Run, backbone: Backbone, used: UsedPictures
+) -> ResultRecord | None:
+    """The record with the present fingerprints of backbone and data, if nothing else makes it another run's."""
     renamed = replace(
         record,
         backbone=replace(record.backbone, fingerprint=run.backbone.fingerprint),
         settings_hash=run.settings_hash,
     )
+    if not record.dataset.fingerprint.startswith(USED) and not record.dataset.targets:
+        if record.dataset.fingerprint != used.of_all(run.dataset.name):
+            return None
+        now = run.dataset
+        renamed = replace(renamed, dataset=replace(record.dataset, fingerprint=now.fingerprint, drawn=now.drawn))
     if renamed.settings != run.settings or hash_settings(record.settings) != record.settings_hash:
         return None
     from vlprompt.backbones import is_fingerprint_of

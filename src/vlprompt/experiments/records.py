@@ -69,6 +69,8 @@ class DatasetFacts:
         loading: with which options beside it, see `vlprompt.experiments.pictures.load_source`.
         split: of a published data set, as `vlprompt.data.published.state.State` has it; else "".
         targets: the tests that are of other data sets, by these' names.
+        fingerprint: of the test images; in records of earlier releases of all images.
+        drawn: fingerprint of the training images; "" where none are used, and in records of earlier releases.
     """
 
     name: str
@@ -80,6 +82,7 @@ class DatasetFacts:
     loading: dict[str, Any] = field(default_factory=dict)
     split: str = ""
     targets: dict[str, TargetFacts] = field(default_factory=dict)
+    drawn: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,14 @@ class TestResult:
 
 
 @dataclass(frozen=True)
+class NearestWord:
+    """The token that is nearest to a learned context vector, and its Euclidean distance."""
+
+    token: str
+    distance: float
+
+
+@dataclass(frozen=True)
 class Times:
     """Wall-clock seconds."""
 
@@ -204,6 +215,7 @@ class ResultRecord:
         peak_bytes: the most main memory that the process held during the run, where the system tells it.
         peak_gpu_bytes: the same of a GPU's memory.
         git: commits of the package and of the working folder, where they are under git.
+        nearest_words: of the learned context vectors, where the protocol keeps them.
     """
 
     protocol: str
@@ -224,6 +236,7 @@ class ResultRecord:
     peak_bytes: int | None = None
     peak_gpu_bytes: int | None = None
     git: dict[str, GitState] = field(default_factory=dict)
+    nearest_words: tuple[NearestWord, ...] = ()
     schema: int = SCHEMA
 
     @property
@@ -258,7 +271,7 @@ def determining_settings(
     """What determines a result, by name: no times, versions, machine or places of files."""
     file_hash = {"method file's hash": method.file_hash} if method.file_hash else {}
     implied = IMPLIED_TESTS.get(protocol, ())
-    targets: dict[str, str] = {}
+    targets: dict[str, str] = {"training images' fingerprint": dataset.drawn} if dataset.drawn else {}
     for name, target in dataset.targets.items():
         targets |= {f"{name}'s fingerprint": target.fingerprint, f"{name}'s template": target.template}
     return {

@@ -6,10 +6,11 @@ import os
 import platform
 import shutil
 import time
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlprompt.data.catalogue import load_dataset
-from vlprompt.data.few_shot import sample_few_shot
+from vlprompt.data.few_shot import FewerShotsWarning
 from vlprompt.data.limits import MAX_PIXELS
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.escaping import for_terminal, for_terminal_lines
 from vlprompt.experiments.git_state import git_states
 from vlprompt.experiments.plan import Run
 from vlprompt.experiments.protocol import Protocol
-from vlprompt.experiments.records import Machine, ResultRecord, TestResult, Times, write_record
+from vlprompt.experiments.records import Machine, NearestWord, ResultRecord, TestResult, Times, write_record
+from vlprompt.experiments.used_pictures import Draw, draw
 from vlprompt.model.evaluation import evaluate
 from vlprompt.model.fitting import MethodSettings, fit
 from vlprompt.model.inputs import frozen_features, test_inputs
@@ -52,6 +54,7 @@ class Bench:
         sources: what `load_dataset` takes, or the data set itself, by name.
         feature_workers: processes for opening images; 0 in a process that is a worker itself.
         max_pixels: bounds the memory that opening an image takes.
+        draws: training images by data set, shots and seed; those that are not here are drawn from the data set.
     """
 
     out: Path
@@ -61,6 +64,7 @@ class Bench:
     cache: str | Path | None = "default"
     feature_workers: int | str = 0
     max_pixels: int = MAX_PIXELS
+    draws: Mapping[tuple[str, int, int], Draw] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _tests: dict[tuple[str, ...], dict[str, Dataset]] = field(default_factory=dict)
     _test_inputs: dict[tuple[str, str], Tensor] = field(default_factory=dict)
@@ -71,6 +75,10 @@ class Bench:
             source = self.sources[name]
             self._datasets[name] = source if isinstance(source, Dataset) else load_dataset(source)
         return self._datasets[name]
+
+    def draw(self, name: str, shots: int, seed: int) -> Draw:
+        """The training images of a run."""
+        return self.draws.get((name, shots, seed)) or draw(self.protocol, self.dataset(name), shots, seed)
 
     def extractor(self, on_progress: OnProgress | None = None) -> FeatureExtractor:
         """Features of this bench's backbone through the cache on disk."""
@@ -117,7 +125,7 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     with _showing_features(run, board) as on_progress:
         fitted = fit(
             _method_settings(run, dataset),
-            _few_images(run, dataset, bench.protocol) if run.method.learns else (),
+            _few_images(run, bench) if run.method.learns else (),
             bench.protocol.trained(dataset).prompt_names,
             bench.backbone,
             bench.extractor(on_progress),
@@ -134,7 +142,8 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
         results = {test: _test(fitted.method, inputs[test], part) for test, part in tests.items()}
     features_s = encoded - started + fitted.record.get("features_s", 0.0)
     train_s = sum(fitted.record.get(part, 0.0) for part in ("choosing_s", "setup_s", "train_s"))
-    record = _record(run, results, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))
+    words = nearest_words(fitted.method) if bench.protocol.keeps_words else ()
+    record = _record(run, results, words, fitted.record, Times(features_s, train_s, time.perf_counter() - encoded))
     write_record(bench.out, record)
     shutil.rmtree(work, ignore_errors=True)
     return record
@@ -157,11 +166,11 @@ def _showing_features(run: Run, board: Board) -> closing[Counting]:
     return closing(Counting(board, f"{run.dataset.name} images", "img"))
 
 
-def _few_images(run: Run, dataset: Dataset, protocol: Protocol) -> Sequence[Sample]:
-    """The few images: drawn over all classes, then cut to those that are trained on."""
-    names = protocol.trained(dataset).class_names
-    train, val = sample_few_shot(dataset.train, dataset.val, run.shots, run.seed, names)
-    return protocol.trained(replace(dataset, train=train, val=val)).train
+def _few_images(run: Run, bench: Bench) -> Sequence[Sample]:
+    few = bench.draw(run.dataset.name, run.shots, run.seed)
+    for words in few.warnings:
+        warnings.warn(words, FewerShotsWarning, stacklevel=2)
+    return few.samples
 
 
 def _test(method: Method, inputs: Tensor | EvaluationPixels, test: Dataset) -> TestResult:
@@ -196,7 +205,18 @@ def places_of(names: Sequence[str], trained: Sequence[str]) -> list[list[int]] |
     return places
 
 
-def _record(run: Run, results: dict[str, TestResult], of_fit: Mapping[str, Any], times: Times) -> ResultRecord:
+def nearest_words(method: Method) -> tuple[NearestWord, ...]:
+    """The nearest words of a method's context vectors; nothing where it has none, or one context a class."""
+    from vlprompt.methods.prompt_learner import PromptLearner
+
+    if not isinstance(method, PromptLearner) or method.context_vectors.ndim != 2:
+        return ()
+    return tuple(NearestWord(token, round(distance, 4)) for token, distance in method.nearest_words())
+
+
+def _record(
+    run: Run, results: dict[str, TestResult], words: tuple[NearestWord, ...], of_fit: Mapping[str, Any], times: Times
+) -> ResultRecord:
     from vlprompt.model.card import package_versions
 
     return ResultRecord(
@@ -218,6 +238,7 @@ def _record(run: Run, results: dict[str, TestResult], of_fit: Mapping[str, Any],
         peak_bytes=peak_bytes(),
         peak_gpu_bytes=peak_gpu_bytes(run.backbone.device),
         git=git_states(),
+        nearest_words=words,
     )
 
 

@@ -24,6 +24,7 @@ from vlprompt.experiments.plan import Run
 from vlprompt.experiments.protocol import Protocol
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.experiments.running import Bench, compute, describe_failure
+from vlprompt.experiments.used_pictures import Draw
 from vlprompt.progress import Board, Relay
 
 STOP_SECONDS = 5.0
@@ -54,6 +55,7 @@ class Setup:
     cache: str | Path | None
     threads: int
     max_pixels: int
+    draws: Mapping[tuple[str, int, int], Draw]
 
     def bench(self) -> Bench:
         """The bench of this process; torch gets its threads before anything is computed."""
@@ -66,7 +68,8 @@ class Setup:
         keep_freed_memory()
         torch.set_num_threads(self.threads)
         backbone = load_backbone(self.backbone, device=self.device, precision=self.precision)
-        return Bench(self.out, self.protocol, backbone, self.sources, self.cache, max_pixels=self.max_pixels)
+        where = self.out, self.protocol, backbone
+        return Bench(*where, self.sources, self.cache, max_pixels=self.max_pixels, draws=self.draws)
 
 
 def attempt(run: Run, bench: Bench, board: Board) -> Outcome:

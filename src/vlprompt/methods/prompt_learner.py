@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from vlprompt.backbones import Backbone
 from vlprompt.errors import MethodError, SettingsError, UnknownNameError, quoted
 from vlprompt.files.text_files import is_unicode
 from vlprompt.methods.method import Method, ScreenedPath
@@ -215,6 +216,16 @@ class PromptLearner(Method):
             )
         return self.backbone.embed_tokens(torch.tensor(ids)).clone()
 
+    @torch.no_grad()
+    def nearest_words(self) -> list[tuple[str, float]]:
+        """For each vector of a context (M, D) the token with the nearest embedding, and the Euclidean distance.
+
+        As CoOp looks for the meaning of what was learned (section 4.3); tokens are spelled as the tokenizer has them.
+        """
+        vocabulary = self.backbone.text.token_embedding.weight.float()
+        distances, ids = torch.cdist(self.context_vectors.float()[None], vocabulary[None])[0].min(dim=1)
+        return [(_spelled(self.backbone, int(i)), float(d)) for i, d in zip(ids, distances, strict=True)]
+
     @property
     def takes_other_names(self) -> bool:
         return self.open_names and self.context_vectors.ndim == 2
@@ -227,3 +238,12 @@ class PromptLearner(Method):
                 "serve other names; train with class_specific=False for that."
             )
         return super().with_class_names(class_names)
+
+
+def _spelled(backbone: Backbone, token: int) -> str:
+    """A token as the backbone's tokenizer spells it; its number where it does not tell."""
+    tokenizer: Any = backbone.tokenizer
+    if spelled := getattr(tokenizer, "decoder", {}).get(token):
+        return str(spelled)
+    convert = getattr(getattr(tokenizer, "tokenizer", None), "convert_ids_to_tokens", None)
+    return str(convert(token)) if convert else str(token)

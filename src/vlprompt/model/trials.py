@@ -315,8 +315,10 @@ def _left_out() -> Iterator[Trial]:
             continue
         if method.reads == "pixels":
             why = "encodes pictures in every epoch"
-        elif method.open_names:
+        elif name in PROMPTS:
             why = "for names without pictures (new_names=True)"
+        elif method.open_names:
+            why = "not among the prompts that are tried"
         else:
             why = "not ahead of gda (published), and slower"
         yield Trial(name, note=f"not tried: {why}")

@@ -59,6 +59,7 @@ class ByTest:
         note: what its columns are.
         main: averages and comparisons, or all tables where there is one data set.
         each: of every data set by itself, beside an average.
+        words: by method the nearest words of its context vectors, of one run; the title says which.
     """
 
     protocol: str
@@ -73,6 +74,8 @@ class ByTest:
     learned: tuple[str, ...]
     main: tuple[TestTable, ...]
     each: tuple[TestTable, ...]
+    words: dict[str, str]
+    words_title: str
 
 
 def by_test(records: Sequence[ResultRecord], *, interval: Interval = "student") -> ByTest:
@@ -138,8 +141,24 @@ def _by_test(
         name, name if protocol else title, title, note, records[0].backbone.name, all_shots if learned else (), seeds,
         interval,
         methods, tuple(method for method in methods if labels[method]), tuple(main or each),
-        tuple(each if main else ()),
+        tuple(each if main else ()), *_nearest_words(learned),
     )  # fmt: skip
+
+
+def _nearest_words(records: Sequence[ResultRecord]) -> tuple[dict[str, str], str]:
+    """The words of the first data set's first seed, and what to call them."""
+    having = [record for record in records if record.nearest_words]
+    if not having:
+        return {}, ""
+    dataset, seed = min((record.dataset.name, record.seed) for record in having)
+    words = {
+        record.method.label: ", ".join(
+            f"{near.token.removesuffix('</w>')} {near.distance:.2f}" for near in record.nearest_words
+        )
+        for record in having
+        if (record.dataset.name, record.seed) == (dataset, seed)
+    }
+    return words, f"nearest words of the learned vectors and their distances, {dataset}, seed {seed}"
 
 
 def _of_questions(maker: _Maker, protocol: Protocol, datasets: tuple[str, ...]) -> list[TestTable]:

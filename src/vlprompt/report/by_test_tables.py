@@ -29,12 +29,17 @@ def terminal_by_test(summary: ByTest, width: int, *, bold: bool = True) -> Rende
     for table in summary.main:
         parts.append(Text(for_terminal(title_of_table(summary, table)), style="bold"))
         parts += [part for columns in _fitting(table, width) for part in (_terminal(table, columns, bold), Text(""))]
+    if summary.words:
+        parts += [Text(for_terminal(summary.words_title), style="bold"), _words_table(summary), Text("")]
     return Group(*parts, Text(for_terminal(by_test_caption(summary, bold=bold)), style="dim"))
 
 
 def markdown_by_test(summary: ByTest) -> str:
     """All tables as GitHub Markdown."""
     blocks = [_markdown(summary, table) for table in (*summary.main, *summary.each)]
+    if summary.words:
+        rows = [f"| {for_markdown(method)} | {for_markdown(words)} |" for method, words in summary.words.items()]
+        blocks.append("\n".join([f"| {for_markdown(summary.words_title)} | |", "| --- | --- |", *rows, ""]))
     return "\n".join([*blocks, for_markdown(by_test_caption(summary)), ""])
 
 
@@ -97,6 +102,15 @@ def _fitting(table: TestTable, width: int) -> list[Sequence[str]]:
         groups[-1].append(column)
         left -= needed
     return [group for group in groups if group]
+
+
+def _words_table(summary: ByTest) -> Table:
+    shown = Table(box=RULES, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False, show_header=False)
+    shown.add_column("", no_wrap=True, overflow="ellipsis", max_width=_NAME_WIDTH)
+    shown.add_column("")
+    for method, words in summary.words.items():
+        shown.add_row(Text(for_terminal(method)), Text(for_terminal(words)))
+    return shown
 
 
 def _terminal(table: TestTable, columns: Sequence[str], bold: bool) -> Table:

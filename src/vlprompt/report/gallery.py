@@ -84,11 +84,14 @@ def _load_dataset(facts: DatasetFacts) -> Any:
 
 def _gallery(name: str, runs: Sequence[ResultRecord], dataset: Any) -> Gallery | None:
     """None where the data set is not the one any more that the results are of."""
-    from vlprompt.data.fingerprint import dataset_fingerprint
     from vlprompt.data.splits import select_half
+    from vlprompt.experiments.used_pictures import USED, UsedPictures
+    from vlprompt.protocols import BASE_TO_NEW
 
-    fingerprint = dataset_fingerprint([*dataset.train, *dataset.val, *dataset.test], dataset.class_words)
-    if any(run.dataset.fingerprint != fingerprint for run in runs):
+    used = UsedPictures(BASE_TO_NEW, {name: dataset})
+    dataset = used.slim[name]
+    there = {run.dataset.fingerprint for run in runs}
+    if any(each != (used.of_tests(name) if each.startswith(USED) else used.of_all(name)) for each in there):
         return None
     base, new = select_half(dataset, "base").test, select_half(dataset, "new").test
     if any(len(run.results["new"].predictions) != len(new) for run in runs):

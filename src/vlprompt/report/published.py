@@ -203,9 +203,10 @@ def _reasons_of_recipe(record: ResultRecord, cell: PublishedCell) -> Iterator[st
         there = {**recipe.training.as_dict(), "views": None}  # augmented afresh every epoch, as published
         if record.dataset.name == "imagenet" and name in IMAGENET_EPOCHS:
             there["epochs"] = IMAGENET_EPOCHS[name]
-        for option, value in (record.training or {}).items():
-            if option not in ("seed", "precision") and value != there.get(option):
-                yield f"{name}’s {option} is {value} here and {there.get(option)} there"
+        here = record.training or {}
+        for option in dict.fromkeys([*here, *there]):  # some are recorded only where they are not the default
+            if option not in ("seed", "precision") and here.get(option) != there.get(option):
+                yield f"{name}’s {option} is {here.get(option)} here and {there.get(option)} there"
     options = method_class(name).options_class(**recipe.options)
     usual = asdict(options) if is_dataclass(options) and not isinstance(options, type) else {}
     for option, value in record.method.options.items():

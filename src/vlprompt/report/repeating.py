@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vlprompt.data.catalogue import DATASETS, is_published
 from vlprompt.errors import UnknownNameError
+from vlprompt.experiments.protocol import Question
 from vlprompt.experiments.records import ResultRecord
 from vlprompt.methods.declarations import recipe_for
+from vlprompt.protocols import PROTOCOLS
 from vlprompt.report.runs import in_order
 
 
@@ -45,11 +46,10 @@ def _command(records: Sequence[ResultRecord]) -> str:
     sources = {record.dataset.name: record.dataset.source for record in records}
     learned = [record for record in records if record.method.learns]
     methods = in_order({record.method.label for record in records})
-    targets = dict.fromkeys(test for record in records for test in record.results if test not in sources)
-    tested = [name for name in targets if name in DATASETS or is_published(name)]
+    tested = dict.fromkeys(target.source for record in records for target in record.dataset.targets.values())
     lines = [["vlprompt", "benchmark", records[0].protocol]]
-    lines += [[*(_as_path(sources[name]) for name in sorted(sources)), *tested]]
-    lines += [["--methods", ",".join(methods)]]
+    lines += [[*(_as_path(sources[name]) for name in sorted(sources)), *map(_as_path, tested)]]
+    lines += [["--methods", ",".join(_as_asked(records[0].protocol, methods))]]
     for option, values in (("--shots", {r.shots for r in learned}), ("--seeds", {r.seed for r in learned})):
         lines += [[option, ",".join(map(str, sorted(values)))]] if values else []
     changes, sayable = _changes(records)
@@ -61,13 +61,34 @@ def _command(records: Sequence[ResultRecord]) -> str:
     return command if sayable else f"{command}\n  # with each method's own settings, as below"
 
 
+def _as_asked(protocol: str, labels: Sequence[str]) -> list[str]:
+    """The labels of methods, in place of those of a whole question its name."""
+    runs = {name: _labels(question) for name, question in _questions(protocol).items()}
+    names = [name for name, of_question in runs.items() if set(of_question) <= set(labels)]
+    said = {label for name in names for label in runs[name]}
+    return [*names, *(label for label in labels if label not in said)]
+
+
+def _asked(protocol: str) -> set[str]:
+    """The labels of all runs of a protocol's questions."""
+    return {label for question in _questions(protocol).values() for label in _labels(question)}
+
+
+def _questions(protocol: str) -> Mapping[str, Question]:
+    return PROTOCOLS[protocol].questions if protocol in PROTOCOLS else {}
+
+
+def _labels(question: Question) -> list[str]:
+    return [run.label or run.method for run in question.runs]
+
+
 def _changes(records: Sequence[ResultRecord]) -> tuple[dict[str, Any], bool]:
     """Training options that differ from the recipes, and whether nothing else differs and all methods share them."""
     changed: dict[str, Any] = {}
     sayable = True
     learned = {record.method.label: record for record in records if record.training is not None}
     for record in learned.values():
-        sayable &= record.method.label == record.method.name
+        sayable &= record.method.label == record.method.name or record.method.label in _asked(record.protocol)
         for name, value in (record.training or {}).items():
             if name != "seed" and value != _published(record).get(name):
                 sayable &= changed.setdefault(name, value) == value
