@@ -145,7 +145,7 @@ def test_a_version_that_never_was_can_only_be_made_again(vlprompt, tmp_path):
 
 def test_a_report_of_no_results_is_refused_and_leaves_nothing(vlprompt, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert_refused(vlprompt("report", "empty"), "empty holds no results", "--out empty makes some")
+    assert_refused(vlprompt("report", "empty"), "empty holds no results", "name the output folder of a benchmark")
     assert_refused(vlprompt("report", "nowhere"), "nowhere is no folder of results")
     assert not list((tmp_path / "empty").iterdir())
 

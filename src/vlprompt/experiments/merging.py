@@ -52,7 +52,7 @@ def merged(folders: Sequence[Path]) -> tuple[list[ResultRecord], list[Conflict]]
     for folder in folders:
         there = read_records(folder)
         if not there:
-            raise RecordError(f"{folder} holds no results; vlprompt benchmark base-to-new --out {folder} makes some.")
+            raise RecordError(f"{folder} holds no results; name the output folder of a benchmark that has some.")
         for record in there:
             known = runs.setdefault(path_of(Path(), record), [])
             alike = [place for place, (_, other) in enumerate(known) if same_outcome(other, record)]
