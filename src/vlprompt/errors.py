@@ -50,7 +50,8 @@ class UnknownNameError(SettingsError):
         known = list(known)
         by_lower_case = {candidate.lower(): candidate for candidate in known if len(candidate) <= 100}
         asked = name[:100].lower() if isinstance(name, str) else ""
-        near = [by_lower_case[match] for match in get_close_matches(asked, by_lower_case, 3, 0.4)]
+        begun = [name for name in by_lower_case if asked and name.startswith(asked)][:3]
+        near = [by_lower_case[match] for match in begun or get_close_matches(asked, by_lower_case, 3, 0.4)]
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         else:
