@@ -53,7 +53,7 @@ def function(found: object) -> ast.AST:
 def test_every_training_option_is_read_by_what_trains() -> None:
     rooms = [*SOURCE.glob("training/*.py"), *SOURCE.glob("features/*.py"), SOURCE / "model" / "fitting.py"]
     read = read_of({"settings", "training"}, [*map(parsed, rooms), function(learning_rate_at)])
-    assert read >= TRAINING
+    assert read | read_of({"self"}, [function(TrainingSettings.for_images)]) >= TRAINING
 
 
 def test_training_precision_decides_what_the_towers_compute_in() -> None:
@@ -65,7 +65,10 @@ def test_training_precision_decides_what_the_towers_compute_in() -> None:
 def test_every_option_of_a_method_is_read_by_its_class_or_a_base(name: str) -> None:
     found = method_class(name)
     files = {Path(inspect.getfile(base)) for base in found.__mro__ if base.__module__.startswith("vlprompt.methods")}
-    assert read_of({"options"}, map(parsed, files)) >= {entry.name for entry in fields(found.options_class)}
+    asked = read_of({"options"}, map(parsed, files))
+    properties = {name: p.fget for name, p in vars(found.options_class).items() if isinstance(p, property)}
+    through = read_of({"self"}, [function(getter) for name, getter in properties.items() if name in asked])
+    assert asked | through >= {entry.name for entry in fields(found.options_class)}
 
 
 def test_every_field_of_a_recipe_is_read() -> None:
