@@ -18,6 +18,7 @@ from vlprompt import __version__
 from vlprompt.cli.config_files import READ, with_config_files
 from vlprompt.cli.data_arguments import add_data_command, add_root_option
 from vlprompt.cli.kinds import kind_of
+from vlprompt.cli.launching import add_launching
 from vlprompt.cli.option_groups import (
     TRAINING,
     add_backbone,
@@ -89,7 +90,7 @@ def parse(arguments: list[str]) -> tuple[Command, Namespace] | None:
         name, options = f"{name} {options.subcommand}", options[options.subcommand]
     _refuse_empty(options)
     if name.startswith("benchmark "):
-        options.protocol = name.split()[1]
+        options.protocol, options.arguments = name.split()[1], arguments
     module, function = FUNCTIONS[name].split(":")
     return getattr(import_module(f"vlprompt.cli.{module}"), function), options
 
@@ -287,6 +288,7 @@ def _protocol_parser(protocol: Protocol) -> ArgumentParser:
     add_reading(parser)
     add_backbone(parser)
     parser.add_argument("--workers", type=str | int, default="auto", help="processes, or auto for one per core")
+    add_launching(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
     add_options(parser, "training, where it differs from the recipes", TRAINING)
     return parser

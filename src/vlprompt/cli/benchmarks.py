@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
+from vlprompt.cli.dry_runs import dry_run
+from vlprompt.cli.launching import check_launching, launch_options
 from vlprompt.cli.models import check_shots, given
 from vlprompt.cli.output import note, print_rich
 from vlprompt.errors import SettingsError, VlpromptError
@@ -42,7 +44,9 @@ def benchmark(options: Namespace) -> None:
     out = Path(options.out)
     seeds = tuple(_whole_number("--seeds", seed) for seed in _items(str(options.seeds)))
     workers = options.workers if options.workers == "auto" else _whole_number("--workers", options.workers)
-    check_writable(out, RESULT_BYTES)
+    check_launching(options)
+    if not options.dry_run:
+        check_writable(out, RESULT_BYTES)
     from vlprompt.data.catalogue import DATASETS
     from vlprompt.experiments import Plan, queue
     from vlprompt.experiments.plan import all_methods
@@ -66,7 +70,13 @@ def benchmark(options: Namespace) -> None:
         max_pixels=options.max_pixels,
         leave_out_unfit=methods == ["all"],
     )
-    records = queue.run(plan, out, workers=workers, progress=False if options.no_progress else None)
+    launched = launch_options(options, out, workers)
+    if options.dry_run:
+        dry_run(plan, out, workers, launched, as_json=options.json)
+        return
+    records = queue.run(plan, out, workers=workers, progress=False if options.no_progress else None, **launched)
+    if options.run is not None:  # a job of many; whoever launched it makes the report
+        return
     _tell_results(records, out, "text", _with_the_other_story(records, out))
 
 

@@ -27,8 +27,9 @@ LITTLE_DISK = 2_000_000_000
 EXTRAS = {
     "hf": "towers and tokenizers of the transformers package, and pictures of hub data sets",
     "heic": "HEIC pictures, as telephones take them",
+    "slurm": "benchmarks as arrays of Slurm jobs",
 }
-PACKAGES_OF = {"hf": ("transformers", "sentencepiece"), "heic": ("pillow-heif",)}
+PACKAGES_OF = {"hf": ("transformers", "sentencepiece"), "heic": ("pillow-heif",), "slurm": ("submitit",)}
 State = Literal["ok", "note", "missing"]
 
 

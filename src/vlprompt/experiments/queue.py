@@ -10,14 +10,16 @@ import shutil
 import sys
 import warnings
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlprompt.data.catalogue import DATASETS
 from vlprompt.data.samples import Dataset, Sample
-from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError
+from vlprompt.errors import BenchmarkInterrupted, FailedRunsError, SettingsError, UnknownNameError
+from vlprompt.experiments.jobs import Jobs, compute_as_jobs
+from vlprompt.experiments.outcome import Outcome
 from vlprompt.experiments.pictures import refuse_unreadable
 from vlprompt.experiments.plan import Plan, Run, load_datasets, runs_of, without_unfit
 from vlprompt.experiments.protocol import Protocol
@@ -32,9 +34,9 @@ from vlprompt.experiments.records import (
 from vlprompt.experiments.running import WORK_FOLDER, Bench
 from vlprompt.experiments.used_pictures import USED, UsedPictures
 from vlprompt.experiments.watch import Watch
-from vlprompt.experiments.workers import Outcome, Setup, compute_here, compute_in_workers
+from vlprompt.experiments.workers import Setup, compute_here, compute_in_workers
 from vlprompt.files import check_writable, write_atomically
-from vlprompt.files.locks import lock_inside
+from vlprompt.files.locks import lock_beside, lock_inside
 from vlprompt.model.cautions import DRAWINGS_ONLY, DrawingsOnlyWarning, knows_only_drawings
 from vlprompt.progress import ProgressBoard, Task, progress_bars
 from vlprompt.settings_checks import plain
@@ -52,16 +54,22 @@ def run(
     out: str | Path,
     *,
     workers: int | str = "auto",
+    threads: int | None = None,
     progress: bool | None = None,
     cache: str | Path | None = "default",
+    only: str | None = None,
+    jobs: Jobs | None = None,
 ) -> list[ResultRecord]:
     """Compute what a plan asks for and is not below `out` yet, and return all its records in the plan's order.
 
     Arguments:
         workers: processes; "auto" is one a core on a CPU, and one on a GPU. Each has cores // workers threads, however
             few runs are missing.
+        threads: of torch in each worker, where it is not cores // workers.
         progress: bars on stderr; None shows them on a terminal and a line a finished run elsewhere, False nothing.
         cache: folder of the feature cache; "default" is the user's, None keeps no features.
+        only: the name of the one run to compute; other processes may compute others into `out` meanwhile.
+        jobs: of a cluster, in place of processes here.
 
     Raises:
         BackboneError: a method cannot work over the backbone, and the plan does not leave such out.
@@ -74,25 +82,25 @@ def run(
         BenchmarkInterrupted: Ctrl-C, a KeyboardInterrupt.
     """
     out = Path(out)
-    datasets = load_datasets(plan)
-    backbone = _load_backbone(plan)
-    plan = without_unfit(plan, backbone)
-    facts = BackboneFacts(backbone.name, backbone.fingerprint, backbone.precision, str(backbone.device))
-    used = UsedPictures(plan.protocol, datasets, cache)
-    runs = runs_of(plan, datasets, facts, used)
-    _warn_about_photographs(backbone.name, datasets)
-    _check_names(plan.protocol, runs, used.slim, backbone)
+    prepared = prepare(plan, cache)
+    plan, backbone, used = prepared.plan, prepared.backbone, prepared.used
+    runs = _chosen(prepared.runs, only)
     missing = [run for run in runs if _kept(run, out, backbone, used) is None]
     check_writable(out, RECORD_BYTES * (len(missing) + 1))
-    team, threads = _team(plain(workers), backbone, isinstance(plan.backbone, str))
+    team, share = team_of(plan, backbone, workers)
+    threads = threads or share
     count = max(1, min(team, len(missing)))
     if missing:
         drawn = is_terminal(sys.stderr) if progress is None else progress
-        with lock_inside(out), progress_bars(drawn) as board:
-            if plan.on_unreadable == "fail":
+        with _writing(out, runs, only), progress_bars(drawn) as board:
+            # Another job may have been at it meanwhile, and the launcher of a job has looked at its pictures.
+            missing = [run for run in missing if _kept(run, out, backbone, used) is None]
+            if plan.on_unreadable == "fail" and only is None:
                 _check_pictures(used.samples_of(missing), plan.max_pixels, board)
             watch = Watch(board, missing, len(runs) - len(missing), count, lines=progress is None and not drawn)
-            if count == 1:
+            if jobs is not None:
+                outcomes = compute_as_jobs(missing, out, jobs, watch.started)
+            elif count == 1:
                 draws = used.draws_of(missing)
                 bench = Bench(out, plan.protocol, backbone, used.slim, cache, "auto", plan.max_pixels, draws)
                 outcomes = compute_here(missing, bench, board, watch.started, threads)
@@ -101,11 +109,82 @@ def run(
                 outcomes = compute_in_workers(missing, setup, count, watch.row, watch.started)
             _follow(outcomes, watch, out)
     kept = [record for run in runs if (record := _kept(run, out, backbone, used)) is not None]
-    for record in kept:  # a process killed right behind its record leaves what the run could go on from
+    _tidy(kept, out)
+    return kept
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan with what was loaded for it, checked; nothing is computed or written yet.
+
+    Attributes:
+        plan: without methods that it leaves out.
+        runs: all of it, in their order.
+    """
+
+    plan: Plan
+    backbone: Backbone
+    used: UsedPictures
+    runs: list[Run]
+
+
+def prepare(plan: Plan, cache: str | Path | None = "default") -> Prepared:
+    """Load data sets and backbone, and make the runs.
+
+    Args:
+        cache: as for `run`.
+
+    Raises:
+        VlpromptError: as `run`, where the plan cannot be carried out.
+    """
+    datasets = load_datasets(plan)
+    backbone = _load_backbone(plan)
+    plan = without_unfit(plan, backbone)
+    facts = BackboneFacts(backbone.name, backbone.fingerprint, backbone.precision, str(backbone.device))
+    used = UsedPictures(plan.protocol, datasets, cache)
+    runs = runs_of(plan, datasets, facts, used)
+    _warn_about_photographs(backbone.name, datasets)
+    _check_names(plan.protocol, runs, used.slim, backbone)
+    return Prepared(plan, backbone, used, runs)
+
+
+def is_finished(run: Run, out: Path, prepared: Prepared) -> bool:
+    """Whether the run has its record; nothing is written.
+
+    Raises:
+        SettingsError: there is one of other settings.
+    """
+    return _kept(run, out, prepared.backbone, prepared.used, write=False) is not None
+
+
+def team_of(plan: Plan, backbone: Backbone, workers: int | str) -> tuple[int, int]:
+    """Number of workers, and of torch's threads in each."""
+    return _team(plain(workers), backbone, isinstance(plan.backbone, str))
+
+
+def _tidy(kept: Sequence[ResultRecord], out: Path) -> None:
+    """Remove what a process killed right behind its record has left for the run to go on from."""
+    for record in kept:
         shutil.rmtree(out / WORK_FOLDER / record.settings_hash, ignore_errors=True)
     with suppress(OSError):
         (out / WORK_FOLDER).rmdir()
-    return kept
+
+
+def _chosen(runs: list[Run], only: str | None) -> list[Run]:
+    """All runs, or the one of a name."""
+    if only is None:
+        return runs
+    if chosen := [run for run in runs if run.name == only]:
+        return chosen
+    raise UnknownNameError("run of this benchmark", only, [run.name for run in runs])
+
+
+def _writing(out: Path, runs: Sequence[Run], only: str | None) -> AbstractContextManager[None]:
+    """Be the only one who writes: to the output folder, or of a job, to what there is of its run.
+
+    A job that a cluster starts again while the first one still lives waits for it, and finds its record.
+    """
+    return lock_inside(out) if only is None else lock_beside(out / WORK_FOLDER / runs[0].settings_hash, wait=True)
 
 
 def _setup(
@@ -179,7 +258,7 @@ def _team(workers: int | str, backbone: Backbone, loaded_by_name: bool) -> tuple
     return count, max(1, cores // count)
 
 
-def _kept(run: Run, out: Path, backbone: Backbone, used: UsedPictures) -> ResultRecord | None:
+def _kept(run: Run, out: Path, backbone: Backbone, used: UsedPictures, *, write: bool = True) -> ResultRecord | None:
     """The run's record if it is there; one of other settings is an error, so that no result is written over."""
     path = run.record_path(out)
     if not os.path.lexists(path):
@@ -188,6 +267,8 @@ def _kept(run: Run, out: Path, backbone: Backbone, used: UsedPictures) -> Result
     if record.settings_hash == run.settings_hash:
         return record
     if renamed := _of_an_earlier_release(record, run, backbone, used):
+        if not write:
+            return renamed
         write_record(out, renamed)  # so that reports find one backbone, not two of one name
         return renamed
     there, here = record.settings, run.settings

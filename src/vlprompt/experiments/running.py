@@ -124,7 +124,7 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     work = bench.out / WORK_FOLDER / run.settings_hash
     with _showing_features(run, board) as on_progress:
         fitted = fit(
-            _method_settings(run, dataset),
+            method_settings(run, dataset),
             _few_images(run, bench) if run.method.learns else (),
             bench.protocol.trained(dataset).prompt_names,
             bench.backbone,
@@ -149,7 +149,8 @@ def compute(run: Run, bench: Bench, board: Board) -> ResultRecord:
     return record
 
 
-def _method_settings(run: Run, dataset: Dataset) -> MethodSettings:
+def method_settings(run: Run, dataset: Dataset) -> MethodSettings:
+    """What `fit` is told of a run's method."""
     options = {name: tuple(v) if isinstance(v, list) else v for name, v in run.method.options.items()}
     return MethodSettings(
         run.method.name,

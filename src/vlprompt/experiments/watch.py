@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from vlprompt.escaping import for_terminal
+from vlprompt.experiments.outcome import Outcome
 from vlprompt.experiments.pace import Pace
 from vlprompt.experiments.plan import Run
-from vlprompt.experiments.workers import Outcome
 from vlprompt.progress import ProgressBoard, Snapshot, duration
 from vlprompt.streams import say
 

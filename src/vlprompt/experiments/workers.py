@@ -20,26 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from vlprompt.data.samples import Dataset
+from vlprompt.experiments.outcome import Outcome
 from vlprompt.experiments.plan import Run
 from vlprompt.experiments.protocol import Protocol
-from vlprompt.experiments.records import ResultRecord
 from vlprompt.experiments.running import Bench, compute, describe_failure
 from vlprompt.experiments.used_pictures import Draw
 from vlprompt.progress import Board, Relay
 
 STOP_SECONDS = 5.0
 """How long a stopped worker may take to end before it is killed."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended: with a record, or with a reason and its traceback."""
-
-    run: Run
-    record: ResultRecord | None
-    reason: str = ""
-    trace: str = ""
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

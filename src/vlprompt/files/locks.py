@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,22 +19,26 @@ from vlprompt.errors import OutputError
 with suppress(ImportError):  # Windows has none
     import fcntl
 
+SECONDS_BETWEEN_TRIES = 0.2
 _KNOWS_LOCKS = os.name == "posix"
 _open_descriptors: set[int] = set()
 _mine = threading.local()
 
 
 @contextmanager
-def lock_beside(folder: Path) -> Iterator[None]:
+def lock_beside(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Be the only writer of a folder that is replaced as a whole; the lock lies beside it as `.NAME.lock`.
 
     A thread may take a lock that it holds already.
+
+    Args:
+        wait: until another holder has ended, and do not raise.
 
     Raises:
         OutputError: another process or thread holds the lock, or the place cannot be written.
     """
     folder = Path(os.path.realpath(folder))
-    with _locked(folder.with_name(f".{folder.name}.lock"), folder):
+    with _locked(folder.with_name(f".{folder.name}.lock"), folder, wait):
         yield
 
 
@@ -73,14 +78,14 @@ def close_locked(descriptor: int) -> None:
 
 
 @contextmanager
-def _locked(path: Path, output: Path) -> Iterator[None]:
+def _locked(path: Path, output: Path, wait: bool = False) -> Iterator[None]:
     held: set[tuple[int, Path]] = _mine.__dict__.setdefault("held", set())
     key = (os.getpid(), path)
     if key in held:
         yield
         return
     made = [above for above in path.parents if not os.path.exists(above)]
-    descriptor = _acquired(path, output)
+    descriptor = _acquired(path, output, wait)
     held.add(key)
     try:
         yield
@@ -94,7 +99,7 @@ def _locked(path: Path, output: Path) -> Iterator[None]:
                 above.rmdir()
 
 
-def _acquired(path: Path, output: Path) -> int:
+def _acquired(path: Path, output: Path, wait: bool) -> int:
     """A descriptor that holds the lock of a file that has the path's name."""
     while True:
         try:
@@ -102,10 +107,15 @@ def _acquired(path: Path, output: Path) -> int:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
             descriptor = os.open(path, flags, 0o666)
         except OSError as error:
+            if wait and isinstance(error, FileNotFoundError):
+                continue  # another holder removed the folder between the two lines above
             reason = (error.strerror or str(error)).lower()
             raise OutputError(f"{output} cannot be written: its lock {path} cannot be made ({reason}).") from error
         if try_lock(descriptor) is False:
             os.close(descriptor)
+            if wait:
+                time.sleep(SECONDS_BETWEEN_TRIES)
+                continue
             raise OutputError(
                 f"another process is writing {output} (it holds the lock {path}); wait until it has ended, or name "
                 "another folder."
