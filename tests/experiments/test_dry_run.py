@@ -56,6 +56,7 @@ def test_a_dry_run_shows_slurms_script_and_the_first_job(command, tmp_path, caps
     said = capsys.readouterr().err
     assert "#SBATCH --array=0-2%1\n" in said
     assert "#SBATCH --partition=gpu\n" in said
+    assert "--dry-run" not in said
     assert "--launcher local --workers 1 --threads 4 --no-progress '--run=colours zero-shot'" in said
 
 

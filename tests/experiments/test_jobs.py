@@ -162,6 +162,7 @@ def test_the_script_of_an_array_has_sbatchs_options(tmp_path):
     assert script.startswith("#!/bin/bash")
     for line in ("array=0-19%8", "partition=gpu", "gres=gpu:1", "time=60", "cpus-per-task=2"):
         assert f"#SBATCH --{line}\n" in script
+    assert script.count("--job-name") == 1
 
 
 def test_without_slurm_one_sentence_says_so_and_nothing_is_lost(command, tmp_path, capsys, monkeypatch):

@@ -70,8 +70,9 @@ def launch_options(options: Namespace, out: Path, workers: int | str) -> dict[st
     from vlprompt.experiments.jobs import JobCommand, Jobs
 
     threads = threads or JOB_THREADS
+    ordinary = [word for word in options.arguments if word not in ("--dry-run", "--json")]
     alone = ["--launcher", "local", "--workers", "1", "--threads", str(threads), "--no-progress"]  # the last counts
-    command = JobCommand((sys.executable, "-m", "vlprompt", *options.arguments, *alone), "--run")
+    command = JobCommand((sys.executable, "-m", "vlprompt", *ordinary, *alone), "--run")
     return {"threads": threads, "jobs": Jobs(cluster_of(options, out, workers, threads), command)}
 
 

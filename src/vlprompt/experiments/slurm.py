@@ -83,7 +83,8 @@ class Slurm(Cluster):
         """Of submitit's Slurm executor; an option that it does not know goes to sbatch as it is."""
         together = {} if self.at_once is None else {"array_parallelism": self.at_once}
         options = {"time": DEFAULT_TIME, "cpus-per-task": self.threads, "job-name": "vlprompt", **self.options}
-        return {**together, "additional_parameters": options}
+        named = {name.replace("-", "_"): value for name, value in options.items()}  # as submitit names its own
+        return {**together, "additional_parameters": named}
 
 
 def _submitit() -> Any:
