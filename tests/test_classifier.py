@@ -392,7 +392,9 @@ def test_the_folder_holds_a_card_json_and_a_few_kilobytes_of_tensors(saved):
 def test_a_method_that_is_unknown_is_never_printed_at_length(saved, tiny_backbone):
     description = json.loads((saved / "model.json").read_text())
     (saved / "model.json").write_text(json.dumps({**description, "method": "A" * 10_000}))
-    with pytest.raises(ModelFolderError, match="the method 'AA.*AA', which vlprompt lacks") as error:
+    with pytest.raises(
+        ModelFolderError, match="the method 'AA.*AA', which neither vlprompt nor an installed package has"
+    ) as error:
         PromptClassifier.load(saved, backbone=tiny_backbone)
     assert len(str(error.value)) < 500
 

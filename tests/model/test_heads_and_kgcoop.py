@@ -196,9 +196,12 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_bits(make, tmp_path, monkeyp
     images, labels = pictures()
     whole = make(method).fit(images, labels).predict_proba(images)
 
+    after_epoch = method_class(method).after_epoch
+
     def stopping(self, epoch, epochs):
         if epoch == 3:
             raise KeyboardInterrupt
+        after_epoch(self, epoch, epochs)
 
     with monkeypatch.context() as patch:
         patch.setattr(method_class(method), "after_epoch", stopping)

@@ -13,7 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -44,7 +44,7 @@ class Setup:
     cache: str | Path | None
     threads: int
     max_pixels: int
-    draws: Mapping[tuple[str, int, int], Draw]
+    draws: Mapping[tuple[str, int, int], Draw] = field(default_factory=dict)
 
     def bench(self) -> Bench:
         """The bench of this process; torch gets its threads before anything is computed."""

@@ -19,6 +19,8 @@ MOST_BYTES = 2_000_000
 DEEPEST = 16
 """Lists and mappings within one another."""
 
+TOO_DEEP = f"nests lists or mappings more than {DEEPEST} deep."
+
 MOST_VALUES = 200_000
 """Keys, values, lists and mappings in all; a million in 2 MB took 10 seconds."""
 
@@ -48,6 +50,8 @@ def compose_yaml(text: str, source: str, error: type[VlpromptError] = DataError)
         mark, words = getattr(problem, "problem_mark", None), getattr(problem, "problem", None)
         line = f" (line {mark.line + 1})" if mark else ""
         reason = words or getattr(problem, "reason", None) or " ".join(str(problem).split())
+        if "nesting depth" in str(reason):  # PyYAML from 6.0.4 on has a bound of its own, before ours is reached
+            raise error(f"{source}{line} {TOO_DEEP}") from problem
         raise error(f"{source} is not YAML{line}: {str(reason)[:200]}.") from problem
 
 
@@ -84,7 +88,7 @@ def _check_bounds(text: str, source: str, error: type[VlpromptError]) -> None:
         if getattr(event, "tag", None) is not None:
             raise error(f"{where} has a tag (`!`); write the value without it, in quotes if it is text.")
         if depth > DEEPEST:
-            raise error(f"{where} nests lists or mappings more than {DEEPEST} deep.")
+            raise error(f"{where} {TOO_DEEP}")
         if values > MOST_VALUES:
             raise error(f"{where} has more than {MOST_VALUES:,} values.")
         if documents > 1:
