@@ -1,6 +1,6 @@
 """How the start of a benchmark grows with the pictures that lie there, most of which no run uses.
 
-    python speed/many_pictures.py --trees /tmp/trees --json many.json
+    python speed/many_pictures.py --trees trees --json many.json
 
 Two trees in ImageNet's layout, of hard links to one small picture a class: 1,280,000 training and 50,000 test
 pictures, and a hundredth of them (13,000 and 1,000). In each `vlprompt benchmark base-to-new --methods zero-shot`
