@@ -40,6 +40,7 @@ class Protocol(ABC):
             is tested where all names are trained ones.
         keeps_words: whether records have the nearest words of learned context vectors.
         questions: named lists of method runs, which `methods` may name.
+        beside_imagenet: the published data sets that a plan of ImageNet alone is tested on, too.
     """
 
     name: ClassVar[str]
@@ -52,6 +53,7 @@ class Protocol(ABC):
     needs_open_names: ClassVar[bool] = False
     keeps_words: ClassVar[bool] = False
     questions: ClassVar[Mapping[str, Question]] = {}
+    beside_imagenet: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def trained(self, dataset: Dataset) -> Dataset:
@@ -63,7 +65,7 @@ class Protocol(ABC):
 
     def completed(self, datasets: tuple[str | Path | Dataset, ...]) -> tuple[str | Path | Dataset, ...]:
         """The data sets of a plan, with those that were published beside them."""
-        return datasets
+        return (*datasets, *self.beside_imagenet) if datasets == ("imagenet",) else datasets
 
     def sources(self, datasets: Mapping[str, Dataset]) -> list[str]:
         """The names of the plan's data sets that are trained on, each by itself.

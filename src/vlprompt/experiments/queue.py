@@ -157,11 +157,6 @@ def is_finished(run: Run, out: Path, prepared: Prepared) -> bool:
     return _kept(run, out, prepared.backbone, prepared.used, write=False) is not None
 
 
-def team_of(plan: Plan, backbone: Backbone, workers: int | str) -> tuple[int, int]:
-    """Number of workers, and of torch's threads in each."""
-    return _team(plain(workers), backbone, isinstance(plan.backbone, str))
-
-
 def _tidy(kept: Sequence[ResultRecord], out: Path) -> None:
     """Remove what a process killed right behind its record has left for the run to go on from."""
     for record in kept:
@@ -242,12 +237,13 @@ def _check_pictures(samples: Sequence[Sample], max_pixels: int, board: ProgressB
             shown.close()
 
 
-def _team(workers: int | str, backbone: Backbone, loaded_by_name: bool) -> tuple[int, int]:
+def team_of(plan: Plan, backbone: Backbone, workers: int | str) -> tuple[int, int]:
     """Number of workers, and of torch's threads in each.
 
     Sums are rounded otherwise with other numbers of threads, so these follow from the cores and the workers asked for
     alone, and not from how many runs are missing: a benchmark that goes on computes what it would have computed.
     """
+    workers, loaded_by_name = plain(workers), isinstance(plan.backbone, str)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers == "auto":
         count = cores if backbone.device.type == "cpu" and loaded_by_name else 1

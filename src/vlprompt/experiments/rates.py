@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlprompt.data.few_shot import group_by_label
 from vlprompt.data.samples import Dataset, Sample
 from vlprompt.experiments.plan import Run
 from vlprompt.experiments.running import method_settings
@@ -161,10 +162,7 @@ def _shortened(settings: MethodSettings) -> MethodSettings:
 
 def _as_many(trained: Dataset, count: int) -> list[Sample]:
     """So many training samples, class after class as equally as can be; pictures may come again."""
-    by_class: dict[int, list[Sample]] = {}
-    for sample in trained.train:
-        by_class.setdefault(sample.label, []).append(sample)
-    turns = [cycle(samples) for _, samples in sorted(by_class.items())]
+    turns = [cycle(samples) for _, samples in sorted(group_by_label(trained.train).items())]
     return [next(turn) for turn in islice(cycle(turns), count)] if turns else []
 
 

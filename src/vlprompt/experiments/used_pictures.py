@@ -102,6 +102,7 @@ class UsedPictures:
         self.slim = {name: slim(dataset) for name, dataset in datasets.items()}
         self._draws: dict[tuple[str, int, int], Draw] = {}
         self._tested: dict[str, str] = {}
+        self._drawn: dict[tuple[str, int, int], str] = {}
         self._whole: dict[str, str] = {}
 
     def draw(self, name: str, shots: int, seed: int) -> Draw:
@@ -120,7 +121,10 @@ class UsedPictures:
 
     def of_draw(self, name: str, shots: int, seed: int) -> str:
         """The fingerprint of the training images of a run."""
-        return self._fingerprints.of(self.draw(name, shots, seed).samples, self._datasets[name].class_words)
+        key = name, shots, seed
+        if key not in self._drawn:
+            self._drawn[key] = self._fingerprints.of(self.draw(*key).samples, self._datasets[name].class_words)
+        return self._drawn[key]
 
     def of_all(self, name: str) -> str:
         """The fingerprint that earlier releases took: of all pictures of a data set, which are read for it."""

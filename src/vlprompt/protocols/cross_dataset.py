@@ -7,7 +7,6 @@ the ten other data sets. Each is tested with its own names and, where a method's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from statistics import fmean
 
 from vlprompt.data.samples import Dataset
@@ -37,6 +36,7 @@ class CrossDataset(Protocol):
     paper = "Conditional Prompt Learning for Vision-Language Models (Zhou et al. 2022, arXiv 2203.05557), section 4.2"
     note = "The first column is the data set that was trained on; the average is over the others."
     shots = (16,)
+    beside_imagenet = PUBLISHED_TARGETS
     takes_auto = False
     needs_open_names = True
 
@@ -45,9 +45,6 @@ class CrossDataset(Protocol):
 
     def tests(self, dataset: Dataset) -> dict[str, Dataset]:
         return {dataset.name: dataset}
-
-    def completed(self, datasets: tuple[str | Path | Dataset, ...]) -> tuple[str | Path | Dataset, ...]:
-        return (*datasets, *PUBLISHED_TARGETS) if datasets == ("imagenet",) else datasets
 
     def sources(self, datasets: Mapping[str, Dataset]) -> list[str]:
         source, *others = datasets

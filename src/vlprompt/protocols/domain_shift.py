@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from vlprompt.data.emoji.styles import other_styles, style_of
 from vlprompt.data.samples import Dataset
@@ -29,6 +28,7 @@ class DomainShift(Protocol):
     paper = "Conditional Prompt Learning for Vision-Language Models (Zhou et al. 2022, arXiv 2203.05557), section 4.3"
     note = "The first column is what was trained on; the others show the same classes otherwise."
     shots = (16,)
+    beside_imagenet = PUBLISHED_SHIFTS
 
     def trained(self, dataset: Dataset) -> Dataset:
         return dataset
@@ -36,9 +36,6 @@ class DomainShift(Protocol):
     def tests(self, dataset: Dataset) -> dict[str, Dataset]:
         styles = other_styles(dataset)
         return {style_of(dataset) if styles else dataset.name: dataset, **styles}
-
-    def completed(self, datasets: tuple[str | Path | Dataset, ...]) -> tuple[str | Path | Dataset, ...]:
-        return (*datasets, *PUBLISHED_SHIFTS) if datasets == ("imagenet",) else datasets
 
     def sources(self, datasets: Mapping[str, Dataset]) -> list[str]:
         others = _without_styles(datasets)
